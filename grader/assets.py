@@ -1,0 +1,18 @@
+"""Finds what travels with the grader: rubric, template, reference and example.
+
+In a checkout these lie at the top level, where instructors edit them; in an installed wheel they lie in
+``grader/_shipped`` under the same names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+_ROOT = _PACKAGE / "_shipped" if (_PACKAGE / "_shipped").is_dir() else _PACKAGE.parent
+
+RUBRIC = _ROOT / "rubric.yaml"
+TEMPLATE = _ROOT / "student_template" / "homework3.ipynb"
+REFERENCE = _ROOT / "reference"
+EXAMPLES = _ROOT / "examples"
+DATA = _PACKAGE / "data"
