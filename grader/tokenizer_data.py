@@ -1,0 +1,53 @@
+"""The Punkt model that `word_tokenize` splits sentences by: where it is, and which one it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache, lru_cache
+from typing import cast
+
+from .assets import DATA
+from .errors import GraderError
+
+NLTK_DATA = DATA / "nltk"
+"""The folder for the environment variable `NLTK_DATA`, for judge and kernel alike."""
+
+PUNKT = NLTK_DATA / "tokenizers" / "punkt_tab" / "english"
+PUNKT_FILES = ("abbrev_types.txt", "collocations.tab", "ortho_context.tab", "sent_starters.txt")
+
+
+@cache
+def tokenizer_data_hash() -> str:
+    """SHA-256 (64 hex digits) over the Punkt files; raises GraderError if one is missing.
+
+    Two results are comparable only when this is equal: other Punkt data may split a text into other tokens.
+    """
+    digest = hashlib.sha256()
+    for name in PUNKT_FILES:
+        try:
+            content = (PUNKT / name).read_bytes()
+        except OSError as error:
+            raise GraderError(f"the tokenizer data is incomplete, reinstall the grader: {error}") from error
+        # The length keeps one file's end from passing for the next one's beginning.
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+@cache
+def _tokenize() -> Callable[[str], list[str]]:
+    import nltk  # noqa: PLC0415  (its import takes a while, and most uses of this module do not need it)
+    from nltk.tokenize import word_tokenize as tokenize  # noqa: PLC0415
+
+    nltk.data.path[:] = [str(NLTK_DATA)]
+    return cast("Callable[[str], list[str]]", tokenize)
+
+
+@lru_cache(maxsize=4096)
+def _tokens(text: str) -> tuple[str, ...]:
+    return tuple(_tokenize()(text))
+
+
+def word_tokenize(text: str) -> list[str]:
+    """nltk's `word_tokenize`, with the data that ships with the grader and no other."""
+    return list(_tokens(text))
