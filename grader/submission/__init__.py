@@ -1,0 +1,1 @@
+"""Notebook bytes to cells, and which of their statements run. Nothing here executes what a student wrote."""

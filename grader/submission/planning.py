@@ -1,0 +1,344 @@
+"""Decides, statement by statement, what of a submission runs. Nothing is executed here.
+
+Definitions always run. What is left out are downloads, training and whatever needs their results: grading
+measures the student's parts, and has neither the data nor the hours.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from grader.submission.analysis import TRAINS, Names, Notebook, names_of, parse
+from grader.submission.editing import Edit, edit_for, edited
+from grader.submission.facts import ScratchUse, add_imports, asks_for_cuda, scratch_uses
+from grader.submission.magics import DOWNLOADS, Dropped, without_magics
+from grader.submission.reading import CodeCell, Submission
+from grader.submission.rescue import (
+    DEFINITIONS,
+    IMPORTS,
+    bodies_of,
+    is_constant,
+    only_definitions,
+    rescue_of,
+    rescue_of_broken,
+)
+from grader.submission.template import (
+    Altered,
+    Template,
+    TemplateCell,
+    altered_provided,
+    load_template,
+    template_of,
+)
+
+__all__ = [
+    "Altered",
+    "Plan",
+    "PlannedCell",
+    "ScratchUse",
+    "SkippedStatement",
+    "Template",
+    "TemplateCell",
+    "altered_provided",
+    "load_template",
+    "make_plan",
+    "template_of",
+]
+
+Decision = Literal["run", "skip", "partly"]
+
+DRAWS = "draws what only a skipped cell makes"
+_ROLE_REASONS = {
+    "train": "same as the template's training cell",
+    "visualize": DRAWS,
+    "download": DOWNLOADS,
+}
+
+
+@dataclass(frozen=True)
+class SkippedStatement:
+    """Lines of a cell (1-based, inclusive) that are not run, and why."""
+
+    line: int
+    end_line: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """What is run of a cell. ``source`` and ``rescue`` have the line numbers of the cell.
+
+    ``rescue`` holds only imports, definitions and constants: what to run if ``source`` fails midway.
+    """
+
+    cell: CodeCell
+    source: str
+    decision: Decision
+    reason: str
+    skipped: tuple[SkippedStatement, ...]
+    rescue: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What of a submission runs. ``imports`` are top-level modules that it cannot do without."""
+
+    cells: tuple[PlannedCell, ...]
+    imports: tuple[str, ...]
+    mentions_cuda: bool
+    from_scratch_flags: tuple[ScratchUse, ...]
+
+
+@dataclass
+class _Cell:
+    """A cell with IPython's syntax taken out; ``tree`` is None if what is left does not parse."""
+
+    cell: CodeCell
+    source: str
+    dropped: tuple[Dropped, ...]
+    tree: ast.Module | None
+
+
+def make_plan(submission: Submission, template: Template) -> Plan:
+    """Decide what runs of each code cell."""
+    cells = [_neutral(cell) for cell in submission.cells]
+    notebook = Notebook(cell.tree for cell in cells if cell.tree)
+    planner = _Planner(notebook, template)
+    planned = tuple(planner.plan(cell) for cell in cells)
+    trees = [(cell.cell.number, cell.tree) for cell in cells if cell.tree]
+    cuda = any(asks_for_cuda(cell.tree) if cell.tree else "cuda" in cell.source for cell in cells)
+    return Plan(planned, tuple(planner.imports), cuda, scratch_uses(trees, notebook))
+
+
+def _neutral(cell: CodeCell) -> _Cell:
+    """The cell as plain Python, read as IPython would: commands may be bare, lines indented or prompted."""
+    source, dropped = without_magics(cell.source)
+    tree = parse(source)
+    if tree is not None:
+        return _Cell(cell, source, dropped, tree)
+    dedented = _dedented(cell.source)
+    for text, bare in ((cell.source, True), (dedented, False), (dedented, True)):
+        other_source, other_dropped = without_magics(text, bare_commands=bare)
+        tree = parse(other_source)
+        if tree is not None:
+            return _Cell(cell, other_source, other_dropped, tree)
+    return _Cell(cell, source, dropped, None)
+
+
+def _dedented(source: str) -> str:
+    lines = source.split("\n")
+    first = next((line for line in lines if line.strip()), "")
+    if first.startswith(">>>"):
+        return "\n".join(re.sub(r"^(>>>|\.\.\.) ?", "", line) for line in lines)
+    indent = first[: len(first) - len(first.lstrip())]
+    return "\n".join(line.removeprefix(indent) for line in lines)
+
+
+def _anchored(source: str) -> str:
+    """The source with a first line that is not empty: IPython drops empty ones and counts without them."""
+    first, end, rest = source.partition("\n")
+    return f"#{end}{rest}" if end and not first.strip() else source
+
+
+class _Planner:
+    """Goes through the cells in order and keeps track of names that only skipped statements make."""
+
+    def __init__(self, notebook: Notebook, template: Template) -> None:
+        self.notebook = notebook
+        self.template = template
+        self.available: set[str] = set()
+        self.missing: set[str] = set()
+        self.imports: dict[str, None] = {}
+        self.edits: list[Edit] = []
+        self.skipped: list[SkippedStatement] = []
+
+    def plan(self, cell: _Cell) -> PlannedCell:
+        self.edits, self.skipped = [], []
+        quiet = [drop for drop in cell.dropped if not drop.quiet]
+        self.skipped = [SkippedStatement(drop.line, drop.end_line, drop.reason) for drop in quiet]
+        if cell.tree is None:
+            return self._plan_broken(cell)
+        role = self._role(cell)
+        drops = sorted(cell.dropped, key=lambda drop: drop.line)
+        for statement in cell.tree.body:
+            while drops and drops[0].line < statement.lineno:
+                self._lose(drops.pop(0).names)
+            self._plan_statement(statement, role)
+        for drop in drops:
+            self._lose(drop.names)
+        source = _anchored(edited(cell.source, self.edits))
+        tree = parse(source)
+        if tree is None:  # a mistake of ours must not cost the student the cell
+            source, tree, self.skipped = _anchored(cell.source), cell.tree, []
+        runs = bool(tree.body) and not all(_is_idle(statement) for statement in tree.body)
+        decision: Decision = "run" if not self.skipped else ("partly" if runs else "skip")
+        add_imports(tree, self.imports)
+        rescue = _anchored(rescue_of(source, tree))
+        skipped = tuple(sorted(self.skipped, key=lambda skip: skip.line))
+        return PlannedCell(cell.cell, source, decision, _main_reason(skipped), skipped, rescue)
+
+    def _plan_broken(self, cell: _Cell) -> PlannedCell:
+        """A cell that does not parse runs as it is, and fails; its sound definitions are its rescue."""
+        rescue = _anchored(rescue_of_broken(cell.source))
+        tree = parse(rescue)
+        if tree is not None:
+            for statement in tree.body:
+                self._gain(names_of(statement).binds)
+            add_imports(tree, self.imports)
+        return PlannedCell(cell.cell, _anchored(cell.source), "run", "", tuple(self.skipped), rescue)
+
+    def _role(self, cell: _Cell) -> str | None:
+        if cell.cell.role is not None:
+            return cell.cell.role
+        alike = self.template.most_alike(cell.cell.source)
+        return alike.role if alike else None
+
+    def _gain(self, names: dict[str, None]) -> None:
+        self.available.update(names)
+        self.missing.difference_update(names)
+
+    def _lose(self, names: Sequence[str] | dict[str, None]) -> None:
+        self.missing.update(name for name in names if name not in self.available)
+
+    def _plan_statement(self, statement: ast.stmt, role: str | None) -> None:
+        """Run a statement, leave it out, or do so with the statements within it."""
+        if isinstance(statement, IMPORTS):
+            self._gain(names_of(statement).binds)
+            return
+        names = names_of(statement)
+        if isinstance(statement, DEFINITIONS):
+            self._plan_definition(statement, names)
+            return
+        reason = self._why_skip(statement, names, role)
+        if not reason:
+            self._gain(names.binds)
+        elif self._can_split(statement):
+            self._split(statement, role)
+        else:
+            self._skip(statement, names, reason)
+
+    def _plan_definition(self, statement: ast.stmt, names: Names) -> None:
+        """Keep a definition; its defaults and annotations become None where they need what is missing."""
+        if not self._lacking(names):
+            self._gain(names.binds)
+            return
+        optional, needed = _parts_of(statement)
+        lacking = self._lacking(names_of(*needed))
+        if lacking:
+            self._skip(statement, names, _uses(lacking))
+            return
+        for expression in optional:
+            lacking = self._lacking(names_of(expression))
+            if lacking:
+                self.edits.append(edit_for(expression, "None"))
+                end_line = expression.end_lineno or expression.lineno
+                self.skipped.append(SkippedStatement(expression.lineno, end_line, _uses(lacking)))
+        self._gain(names.binds)
+
+    def _why_skip(self, statement: ast.AST, names: Names, role: str | None) -> str:
+        cause = self.notebook.why_skip(statement)
+        if cause:
+            return cause
+        lacking = self._lacking(names)
+        if lacking:
+            return DRAWS if self._draws(statement) else _uses(lacking)
+        if role in ("train", "visualize") and not (
+            isinstance(statement, ast.stmt) and is_constant(statement)
+        ):
+            return _ROLE_REASONS[role]
+        return ""
+
+    def _lacking(self, names: Names) -> str:
+        if not self.missing:
+            return ""
+        return next((name for name in self.notebook.reads_through(names.reads) if name in self.missing), "")
+
+    def _draws(self, statement: ast.AST) -> bool:
+        calls = (node for node in ast.walk(statement) if isinstance(node, ast.Call))
+        return any(self.notebook.resolve(call.func).startswith(("matplotlib.", "seaborn.")) for call in calls)
+
+    def _can_split(self, statement: ast.stmt) -> bool:
+        """Whether the header of a compound statement may run, so that its body can be judged by itself."""
+        if isinstance(statement, ast.If):
+            header: list[ast.expr] = [statement.test]
+        elif isinstance(statement, ast.With | ast.AsyncWith):
+            header = [item.context_expr for item in statement.items]
+        else:
+            return isinstance(statement, ast.Try)
+        return not self.notebook.why_skip(*header) and not self._lacking(names_of(*header))
+
+    def _split(self, statement: ast.stmt, role: str | None) -> None:
+        if isinstance(statement, ast.With | ast.AsyncWith):
+            for item in statement.items:
+                if item.optional_vars is not None:
+                    self._gain(names_of(item.optional_vars).binds)
+        for body in bodies_of(statement):
+            for inner in body:
+                self._plan_statement(inner, role)
+
+    def _skip(self, statement: ast.stmt, names: Names, reason: str) -> None:
+        """Leave a statement out, except for definitions within it."""
+        whole = edit_for(statement)
+        within = only_definitions(statement)
+        self.edits += [whole] if within is None else within
+        self.skipped.append(SkippedStatement(whole.line, whole.end_line, reason))
+        kept = _defined_within(statement) if within is not None else {}
+        self._lose([name for name in names.binds if name not in kept])
+        self._gain(kept)
+        # A list that only a skipped loop fills is as good as missing: reading its last item would fail.
+        self.missing.update(name for name in names.fills if name in self.available)
+
+
+def _uses(name: str) -> str:
+    return f"uses `{name}`, which only a skipped cell makes"
+
+
+def _defined_within(statement: ast.stmt) -> dict[str, None]:
+    """Names that classes, functions and imports within the blocks of a statement bind."""
+    found: dict[str, None] = {}
+    for body in bodies_of(statement):
+        for inner in body:
+            kept = isinstance(inner, (*DEFINITIONS, *IMPORTS))
+            found.update(names_of(inner).binds if kept else _defined_within(inner))
+    return found
+
+
+def _parts_of(definition: ast.stmt) -> tuple[list[ast.expr], list[ast.AST]]:
+    """What runs with a definition: parts it can do without, and those it needs, such as decorators."""
+    optional: list[ast.expr | None] = []
+    needed: list[ast.AST] = []
+    functions = [definition]
+    if isinstance(definition, ast.ClassDef):
+        functions = [inner for inner in definition.body if isinstance(inner, DEFINITIONS[:2])]
+        needed += [*definition.decorator_list, *definition.bases]
+        needed += [keyword.value for keyword in definition.keywords]
+        needed += [inner for inner in definition.body if inner not in functions]
+    for function in functions:
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            given = function.args
+            every = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+            optional += [*given.defaults, *given.kw_defaults, function.returns]
+            optional += [argument.annotation for argument in every if argument]
+            needed += function.decorator_list
+    return [expression for expression in optional if expression], needed
+
+
+def _is_idle(statement: ast.stmt) -> bool:
+    """Whether nothing is left of a statement but `pass`, strings, and blocks of them."""
+    if isinstance(statement, ast.If | ast.With | ast.AsyncWith | ast.Try):
+        return all(_is_idle(inner) for body in bodies_of(statement) for inner in body)
+    constant = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return constant or isinstance(statement, ast.Pass)
+
+
+def _main_reason(skipped: Sequence[SkippedStatement]) -> str:
+    """The reason that tells most: training before downloads before what follows from them."""
+    reasons = list(dict.fromkeys(skip.reason for skip in skipped))
+    for telling in (TRAINS, _ROLE_REASONS["train"], DOWNLOADS):
+        if telling in reasons:
+            return telling
+    return reasons[0] if reasons else ""

@@ -1,0 +1,490 @@
+"""Turns the bytes of a notebook into a `Submission`, repaired where that is fair.
+
+Cells are read straight from the JSON rather than through nbformat: a missing field or a wrong type in one
+cell should cost that field, not the notebook.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import errno
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from grader.errors import NothingToGrade
+from grader.submission.archives import is_archive, notebook_in_archive, notebook_in_folder
+
+MAX_FILE_BYTES = 256 * 2**20
+MAX_FOLDER_FILES = 20_000
+MAX_JSON_VALUES = 10_000_000  # each takes tens of bytes once parsed
+MAX_CELLS = 10_000
+MAX_SOURCE_CHARS = 1_000_000  # of all cells together; real notebooks have a tenth at most
+MAX_SOURCE_TOKENS = 150_000  # of all code cells together; real notebooks have a fifth at most
+MAX_TEXT_CHARS = 100_000
+MAX_IMAGE_BYTES = 4 * 2**20
+MAX_EVIDENCE_BYTES = 64 * 2**20
+MAX_OUTPUTS_OF_A_CELL = 64
+
+_IMAGES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
+_OLD_IMAGES = {"png": "image/png", "jpeg": "image/jpeg"}
+_OPEN_FLAGS = (
+    os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+)
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_HAND_IN = "hand in the notebook itself (in Colab: File > Download > Download .ipynb)"
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output stored beside a cell: text or an image, never both.
+
+    ``kind`` is stream, result, display, error or attachment. ``truncated`` says that a part was left out.
+    """
+
+    kind: str
+    mime: str
+    text: str = ""
+    data: bytes = b""
+    truncated: bool = False
+
+
+@dataclass(frozen=True)
+class CodeCell:
+    """A code cell. ``index`` counts all cells from 0, ``number`` the code cells from 1."""
+
+    index: int
+    number: int
+    id: str
+    source: str
+    tags: frozenset[str] = frozenset()
+    role: str | None = None
+    part: str | None = None
+    outputs: tuple[Output, ...] = ()
+
+
+@dataclass(frozen=True)
+class MarkdownCell:
+    """A cell of prose, kept as evidence of written answers; pasted images are its ``attachments``."""
+
+    index: int
+    id: str
+    source: str
+    tags: frozenset[str] = frozenset()
+    role: str | None = None
+    part: str | None = None
+    attachments: tuple[Output, ...] = ()
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A notebook as it was handed in. ``warnings`` are for people and say what was repaired."""
+
+    name: str
+    sha256: str
+    cells: tuple[CodeCell, ...]
+    markdown: tuple[MarkdownCell, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[tuple[int, tuple[Output, ...]], ...]:
+        """The stored outputs of every code cell that has some, with the cell's number."""
+        return tuple((cell.number, cell.outputs) for cell in self.cells if cell.outputs)
+
+
+def read_submission(path: Path) -> Submission:
+    """Read the notebook at ``path``, or the only one in the folder or archive there.
+
+    Raises NothingToGrade, with what to do, if there is none.
+    """
+    name = _one_line(path.name or str(path))
+    try:
+        inner = path
+        if path.is_dir():
+            inner = notebook_in_folder(path, MAX_FOLDER_FILES)
+        data = _read_regular_file(inner, name)
+    except NothingToGrade as error:
+        message = str(error)
+        raise NothingToGrade(message if message.startswith(f"{name}: ") else f"{name}: {message}") from None
+    except (OSError, ValueError) as error:
+        raise NothingToGrade(f"{name}: {_why_unreadable(error)}") from None
+    if not is_archive(data[:512]):
+        return parse_notebook(data, path.name)
+    try:
+        member, data = notebook_in_archive(data, MAX_FILE_BYTES)
+    except NothingToGrade as error:
+        raise NothingToGrade(f"{name}: {error}") from None
+    read = parse_notebook(data, path.name)
+    return replace(read, warnings=(f"graded {_one_line(member)} out of the archive", *read.warnings))
+
+
+def parse_notebook(data: bytes, name: str) -> Submission:
+    """Make a submission of a notebook's bytes; raise NothingToGrade, with what to do, if there is none."""
+    name = _one_line(name)
+    if len(data) > MAX_FILE_BYTES:
+        raise NothingToGrade(f"{name}: {_too_big()}")
+    try:
+        return _parse(data, name)
+    except NothingToGrade as error:
+        raise NothingToGrade(f"{name}: {error}") from None
+    except (RecursionError, MemoryError):
+        raise NothingToGrade(f"{name}: is nested too deeply to be read; {_HAND_IN}") from None
+    except Exception as error:
+        # A notebook that trips the reader must not stop a batch; the type tells whoever looks into it.
+        reason = f"cannot be read as a notebook ({type(error).__name__}); save it again in Jupyter or Colab"
+        raise NothingToGrade(f"{name}: {reason}") from error
+
+
+def _read_regular_file(path: Path, name: str) -> bytes:
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise NothingToGrade(f"{name}: is a folder; name the .ipynb file in it")
+    if not stat.S_ISREG(mode):
+        raise NothingToGrade(f"{name}: is a pipe, socket or device; name the .ipynb file")
+    descriptor = os.open(path, _OPEN_FLAGS)
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise NothingToGrade(f"{name}: is not a regular file; name the .ipynb file")
+        # Python sets aside as much memory as it is told to read.
+        data = file.read(min(found.st_size, MAX_FILE_BYTES) + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise NothingToGrade(f"{name}: {_too_big()}")
+    return data
+
+
+def _too_big() -> str:
+    return f"is larger than {MAX_FILE_BYTES // 2**20} MB; clear its outputs, save it and hand it in again"
+
+
+def _why_unreadable(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file; check the path"
+    if isinstance(error, PermissionError):
+        return "may not be read; check the file's permissions"
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+        return "is a symbolic link that leads nowhere; name the .ipynb file itself"
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return _one_line(f"cannot be read ({reason}); check the path")
+
+
+def _parse(data: bytes, name: str) -> Submission:
+    _refuse_other_formats(data, name)
+    warnings: list[str] = []
+    notebook = _load_json(_decode(data, warnings))
+    if not isinstance(notebook, dict):
+        raise NothingToGrade(f"is JSON, but no notebook; {_HAND_IN}")
+    raw_cells = _raw_cells(notebook)
+    language = _language(notebook)
+    if language and "python" not in language.lower():
+        warnings.append(f"the notebook says it is in {_one_line(language)!r}; its cells run as Python")
+    if len(raw_cells) > MAX_CELLS:
+        raise NothingToGrade(f"has over {MAX_CELLS} cells; hand in only your solution")
+    cells, markdown = _Reader(warnings).read(raw_cells)
+    if not cells:
+        what = "no cells at all" if not raw_cells else "no code cells"
+        raise NothingToGrade(f"is a notebook with {what}; hand in the one that holds your solutions")
+    if all(_is_blank(cell.source) for cell in cells):
+        raise NothingToGrade(
+            "is a notebook whose code cells are empty or hold only comments; "
+            "check that you saved it before you handed it in"
+        )
+    unique = tuple(dict.fromkeys(warnings))
+    return Submission(name, hashlib.sha256(data).hexdigest(), tuple(cells), tuple(markdown), unique)
+
+
+def _refuse_other_formats(data: bytes, name: str) -> None:
+    head = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    low = head.lower()
+    if not data.strip(b"\x00 \t\r\n"):
+        raise NothingToGrade("is an empty file; the upload may have failed, so hand it in again")
+    kinds = (
+        (b"%PDF", "is a PDF"),
+        (b"PK\x03\x04", "is a zip archive (or an Office document)"),
+        (b"\x1f\x8b", "is a gzip archive"),
+        (b"7z\xbc\xaf", "is a 7z archive"),
+        (b"Rar!", "is a RAR archive"),
+        (b"\x89PNG", "is an image"),
+        (b"\xff\xd8\xff", "is an image"),
+        (b"version https://git-lfs", "is a git-lfs pointer, not the file it points to"),
+    )
+    for magic, what in kinds:
+        if head.startswith(magic):
+            raise NothingToGrade(f"{what}; {_HAND_IN}")
+    if low.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        raise NothingToGrade(f"is a web page or XML; {_HAND_IN}")
+    if not head.startswith((b"{", b"[")) and name.lower().endswith((".py", ".txt", ".md", ".r", ".jl")):
+        raise NothingToGrade(f"is a {Path(name).suffix} file, not a notebook; {_HAND_IN}")
+    if b"\n<<<<<<< " in data and b"\n>>>>>>> " in data and not _is_json(data):
+        raise NothingToGrade("holds an unresolved merge conflict (<<<<<<<); resolve it and hand it in again")
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _decode(data: bytes, warnings: list[str]) -> str:
+    encoding = json.detect_encoding(data)
+    try:
+        return data.decode(encoding, "strict").removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        text = data.decode(encoding, "replace").removeprefix("\ufeff")
+    if not text.lstrip().startswith("{"):
+        raise NothingToGrade(f"is a binary file, not a notebook; {_HAND_IN}")
+    warnings.append("some bytes are not UTF-8 text; they were replaced by question marks")
+    return text
+
+
+def _load_json(text: str) -> Any:
+    if sum(map(text.count, "{[,")) > MAX_JSON_VALUES:
+        raise NothingToGrade("holds over ten million values; clear its outputs, save it and hand it in again")
+    if not text.lstrip().startswith(("{", "[")):
+        raise NothingToGrade(f"is not a notebook: it holds no JSON; {_HAND_IN}")
+    try:
+        return json.loads(text, strict=False)
+    except json.JSONDecodeError as error:
+        if not text[error.pos :].strip() or "Unterminated" in error.msg:
+            raise NothingToGrade(
+                "breaks off before its end; the upload failed, so hand it in again"
+            ) from None
+        where = f"line {error.lineno}, column {error.colno}"
+        raise NothingToGrade(f"is not a notebook: no JSON at {where} ({error.msg}); {_HAND_IN}") from None
+    except ValueError as error:
+        raise NothingToGrade(f"is not a notebook: {_one_line(str(error))}; {_HAND_IN}") from None
+
+
+def _raw_cells(notebook: dict[str, Any]) -> list[Any]:
+    if isinstance(notebook.get("cells"), list):
+        return list(notebook["cells"])
+    if isinstance(notebook.get("worksheets"), list):  # nbformat 2 and 3
+        sheets = [sheet.get("cells") for sheet in notebook["worksheets"] if isinstance(sheet, dict)]
+        return [cell for cells in sheets if isinstance(cells, list) for cell in cells]
+    raise NothingToGrade(f"is JSON, but holds no notebook cells; {_HAND_IN}")
+
+
+def _language(notebook: dict[str, Any]) -> str:
+    metadata = _dict(notebook.get("metadata"))
+    for key, field in (("language_info", "name"), ("kernelspec", "language")):
+        language = _dict(metadata.get(key)).get(field)
+        if isinstance(language, str):
+            return language
+    return ""
+
+
+class _Reader:
+    """Reads cells one by one, and keeps the books on ids and on the size of the evidence."""
+
+    def __init__(self, warnings: list[str]) -> None:
+        self.warnings = warnings
+        self.ids: set[str] = set()
+        self.evidence_left = MAX_EVIDENCE_BYTES
+        self.source_left = MAX_SOURCE_CHARS
+        self.tokens_left = MAX_SOURCE_TOKENS
+
+    def read(self, raw_cells: list[Any]) -> tuple[list[CodeCell], list[MarkdownCell]]:
+        code: list[CodeCell] = []
+        markdown: list[MarkdownCell] = []
+        for index, raw in enumerate(raw_cells):
+            if not isinstance(raw, dict):
+                self.warnings.append(f"cell {index + 1} is no cell and was passed over")
+                continue
+            kind = self._kind(raw, index)
+            source = self._source(raw, index)
+            identity = self._id(raw, index)
+            tags = self._tags(raw, index)
+            role, part = _role_and_part(raw, tags)
+            if kind == "code":
+                self._charge(source)
+                outputs = self._outputs(raw.get("outputs"))
+                code.append(CodeCell(index, len(code) + 1, identity, source, tags, role, part, outputs))
+            else:
+                attachments = self._attachments(raw)
+                text = _bounded(source, MAX_TEXT_CHARS)[0]
+                markdown.append(MarkdownCell(index, identity, text, tags, role, part, attachments))
+        return code, markdown
+
+    def _kind(self, raw: dict[str, Any], index: int) -> str:
+        named = raw.get("cell_type")
+        kind = named.strip().lower() if isinstance(named, str) else ""
+        if kind in ("code", "markdown", "raw", "heading", "text", "html"):
+            return kind
+        looks_like_code = any(key in raw for key in ("outputs", "execution_count", "prompt_number", "input"))
+        self.warnings.append(
+            f"cell {index + 1} has no known type; it is read as {'code' if looks_like_code else 'text'}"
+        )
+        return "code" if looks_like_code else "markdown"
+
+    def _source(self, raw: dict[str, Any], index: int) -> str:
+        for key in ("source", "input", "code", "text"):
+            value = raw.get(key)
+            if isinstance(value, str | list):
+                text, lost = _joined(value)
+                if lost:
+                    self.warnings.append(f"cell {index + 1}: what was no text in its source was left out")
+                break
+        else:
+            if raw.get("source") is not None:
+                self.warnings.append(f"cell {index + 1}: its source is no text and was left out")
+            return ""
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        mended = _without_lone_surrogates(text)
+        if mended != text:
+            self.warnings.append(f"cell {index + 1}: broken characters became question marks")
+        self.source_left -= len(mended)
+        if self.source_left < 0:
+            raise NothingToGrade(
+                f"has over {MAX_SOURCE_CHARS} characters of text; hand in only your solution"
+            )
+        return mended
+
+    def _charge(self, source: str) -> None:
+        # What planning costs goes by words and signs: half a megabyte of short statements would take half a minute.
+        self.tokens_left -= sum(1 for _ in _TOKEN.finditer(source))
+        if self.tokens_left < 0:
+            raise NothingToGrade(
+                f"has over {MAX_SOURCE_TOKENS} words and signs of code; hand in only your solution"
+            )
+
+    def _id(self, raw: dict[str, Any], index: int) -> str:
+        given = raw.get("id")
+        if not isinstance(given, str):
+            given = _dict(raw.get("metadata")).get("id")  # where Colab keeps it
+        usable = isinstance(given, str) and 0 < len(given) <= 64 and given.isascii() and given.isprintable()
+        name = str(given) if usable else f"cell-{index}"
+        if name in self.ids:
+            name = f"cell-{index}"
+        while name in self.ids:
+            name += "x"
+        self.ids.add(name)
+        return name
+
+    def _tags(self, raw: dict[str, Any], index: int) -> frozenset[str]:
+        tags = _dict(raw.get("metadata")).get("tags")
+        names = {_one_line(tag) for tag in tags if isinstance(tag, str)} if isinstance(tags, list) else set()
+        if "skip-execution" in names:
+            self.warnings.append(f"cell {index + 1} is tagged skip-execution; the tag was ignored")
+        return frozenset(names - {"raises-exception", "skip-execution"})
+
+    def _outputs(self, raw: Any) -> tuple[Output, ...]:
+        if not isinstance(raw, list):
+            return ()
+        found: list[Output] = []
+        for item in raw[:1000]:
+            for output in self._output(_dict(item)):
+                previous = found[-1] if found else None
+                if previous and output.kind == "stream" == previous.kind:
+                    text, cut = _bounded(previous.text + output.text, MAX_TEXT_CHARS)
+                    found[-1] = Output("stream", "text/plain", text, truncated=cut or previous.truncated)
+                elif len(found) < MAX_OUTPUTS_OF_A_CELL:
+                    found.append(output)
+        return tuple(found)
+
+    def _output(self, raw: dict[str, Any]) -> Iterable[Output]:
+        kind = raw.get("output_type")
+        if kind == "stream":
+            yield self._text("stream", raw.get("text"))
+        elif kind in ("error", "pyerr"):
+            trace = raw.get("traceback")
+            lines = [line for line in trace if isinstance(line, str)] if isinstance(trace, list) else []
+            yield self._text("error", "\n".join(lines) or f"{raw.get('ename')}: {raw.get('evalue')}")
+        elif kind in ("display_data", "execute_result", "pyout", "update_display_data"):
+            label = "display" if kind == "display_data" else "result"
+            data = raw.get("data")
+            bundle = data if isinstance(data, dict) else {_OLD_IMAGES.get(key, key): raw[key] for key in raw}
+            images = [self._image(label, mime, bundle[mime]) for mime in _IMAGES if mime in bundle]
+            if any(images):
+                yield from (image for image in images if image)
+            else:
+                text = bundle.get("text/plain", bundle.get("text"))
+                if text:
+                    yield self._text(label, text)
+
+    def _text(self, kind: str, value: Any) -> Output:
+        text = _joined(value)[0] if isinstance(value, str | list) else ""
+        # Long training logs: the first and the last lines tell most.
+        text, cut = _bounded(_without_lone_surrogates(text), min(MAX_TEXT_CHARS, max(0, self.evidence_left)))
+        self.evidence_left -= len(text)
+        return Output(kind, "text/plain", text, truncated=cut)
+
+    def _image(self, kind: str, mime: str, value: Any) -> Output | None:
+        text = _joined(value)[0] if isinstance(value, str | list) else ""
+        if len(text) * 3 // 4 > min(MAX_IMAGE_BYTES, self.evidence_left):
+            return Output(kind, mime, truncated=True)
+        try:
+            data = base64.b64decode("".join(text.split()), validate=True)
+        except (binascii.Error, ValueError):
+            return None
+        if not data.startswith(_IMAGES[mime]):
+            return None
+        self.evidence_left -= len(data)
+        return Output(kind, mime, data=data)
+
+    def _attachments(self, raw: dict[str, Any]) -> tuple[Output, ...]:
+        found: list[Output] = []
+        for bundle in list(_dict(raw.get("attachments")).values())[:MAX_OUTPUTS_OF_A_CELL]:
+            images = (self._image("attachment", mime, _dict(bundle).get(mime)) for mime in _IMAGES)
+            found.extend(image for image in images if image)
+        return tuple(found)
+
+
+def _role_and_part(raw: dict[str, Any], tags: frozenset[str]) -> tuple[str | None, str | None]:
+    marks = _dict(_dict(raw.get("metadata")).get("hw3"))
+    role, part = marks.get("role"), marks.get("part")
+    tagged = sorted(tag.removeprefix("hw3-") for tag in tags if tag.startswith("hw3-"))
+    return (
+        _one_line(role) if isinstance(role, str) else (tagged[0] if tagged else None),
+        _one_line(part) if isinstance(part, str) else None,
+    )
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _joined(value: str | list[Any]) -> tuple[str, bool]:
+    """The text of a string or a list of lines, and whether anything in the list was no text."""
+    if isinstance(value, str):
+        return value, False
+    lines = [line for line in value if isinstance(line, str)]
+    # Hand-made notebooks forget that the lines of a list carry their own line ends.
+    bare = len(lines) > 1 and not any("\n" in line or "\r" in line for line in lines)
+    return ("\n" if bare else "").join(lines), len(lines) < len(value)
+
+
+def _without_lone_surrogates(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Pairs that JSON left apart are one character; what is left over is none.
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _bounded(text: str, limit: int) -> tuple[str, bool]:
+    if len(text) <= limit:
+        return text, False
+    half = max(0, limit // 2 - 20)
+    left_out = f"\n[... {len(text) - 2 * half} characters ...]\n"
+    return f"{text[:half]}{left_out}{text[len(text) - half :]}", True
+
+
+def _one_line(text: str) -> str:
+    """``text`` as one printable line of at most 200 characters."""
+    plain = "".join(char if char.isprintable() else " " for char in text)
+    return plain if len(plain) <= 200 else plain[:197] + "..."
+
+
+def _is_blank(source: str) -> bool:
+    lines = (line.strip() for line in source.split("\n"))
+    return all(not line or line.startswith("#") for line in lines)
