@@ -1,0 +1,243 @@
+"""Entry point of the kernel process: load our files, confine the process, become an IPython kernel.
+
+Run as ``python -I launch.py FD`` for one submission: FD is the control socket, over which the judge first sends the
+specification: connection file, working directory, environment, policy of confinement. Run as ``python -I launch.py FD warm``
+it imports what notebooks import and then forks such a process for each specification, whose control socket comes along with
+it; with a path as a third argument also for processes that connect there. After `confine.apply` the files beside this one
+cannot be read any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import pathlib
+import random
+import select
+import signal
+import socket
+import sys
+import tempfile
+from typing import Any
+
+HERE = pathlib.Path(__file__).resolve().parent
+OURS = ("frames", "standins", "shims", "agent", "confine")
+PRELOADED = (
+    "IPython.core.completer",
+    "IPython.core.magics",
+    "einops",
+    "ipykernel.debugger",
+    "ipykernel.ipkernel",
+    "ipykernel.kernelapp",
+    "ipykernel.zmqshell",
+    "matplotlib.pyplot",
+    "matplotlib_inline.backend_inline",
+    "nltk.tokenize",
+    "pandas",
+    "torch.nn.functional",
+    "torch.optim",
+    "torch.utils.data",
+    "torchvision",
+    "torchvision.transforms",
+    "tqdm.auto",
+)
+
+
+def main() -> None:
+    """Serve one submission, or stay and fork a process for each."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    warm, path = sys.argv[2:3] == ["warm"], next(iter(sys.argv[3:]), None)
+    sys.argv[:] = ["ipykernel_launcher.py"]
+    if warm:
+        fork_on_demand(control, path)
+        return
+    serve(control, json.loads(control.recv(1 << 20)), load_ours())
+
+
+def serve(control: socket.socket, specification: dict[str, Any], ours: dict[str, Any]) -> None:
+    """Become the kernel; say why if that cannot be."""
+    try:
+        become_kernel(control, specification, ours)
+    except BaseException as error:
+        # Nothing of the student's has run where this can be reached before "ready": the judge may print it.
+        control.send(json.dumps({"failed": f"{type(error).__name__}: {error}"[:1000]}).encode())
+        raise
+
+
+def fork_on_demand(control: socket.socket, path: str | None) -> None:
+    """The warm parent: it holds nothing secret, runs no tensor operation and never has a second thread.
+
+    It serves whoever is connected: the process that started it, with which it ends, and those that connect at ``path``.
+    """
+    ours = load_ours()
+    ours["shims"].mend_torchvision()
+    for name in PRELOADED:
+        with contextlib.suppress(ImportError, RuntimeError):
+            __import__(name)
+    gc.collect()
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    clients: dict[socket.socket, set[int]] = {control: set()}
+    listener = None
+    if path is not None:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(path)
+        listener.listen(64)
+    control.send(json.dumps({"warm": os.getpid()}).encode())
+    while True:
+        for ready in select.select([*clients, *([listener] if listener else [])], [], [])[0]:
+            if ready is listener:
+                client = listener.accept()[0]
+                clients[client] = set()
+                with contextlib.suppress(OSError):
+                    client.send(json.dumps({"warm": os.getpid()}).encode())
+                continue
+            try:
+                data, fds, _, _ = socket.recv_fds(ready, 1 << 20, 1)
+            except OSError:
+                data = b""
+            _reap(clients)
+            if data:
+                _fork_kernel(ready, data, fds[0], clients, listener, ours)
+                continue
+            for pid in clients.pop(ready):
+                os.kill(pid, signal.SIGKILL)
+            ready.close()
+            if ready is control:
+                return
+
+
+def _fork_kernel(
+    client: socket.socket,
+    data: bytes,
+    descriptor: int,
+    clients: dict[socket.socket, set[int]],
+    listener: socket.socket | None,
+    ours: dict[str, Any],
+) -> None:
+    """Fork a kernel and tell who asked for it; one that hung up meanwhile is noticed in the next round."""
+    child = os.fork()
+    if child == 0:
+        for other in [*clients, *([listener] if listener else [])]:
+            other.close()
+        serve(socket.socket(fileno=descriptor), json.loads(data), ours)
+        os._exit(0)
+    os.close(descriptor)
+    clients[client].add(child)
+    handle = os.pidfd_open(child)
+    with contextlib.suppress(OSError):
+        socket.send_fds(client, [json.dumps({"pid": child}).encode()], [handle])
+    os.close(handle)
+
+
+def _reap(clients: dict[socket.socket, set[int]]) -> None:
+    """Collect the children that have ended; whoever holds a pidfd has seen it already."""
+    with contextlib.suppress(ChildProcessError):
+        while pid := os.waitpid(-1, os.WNOHANG)[0]:
+            for children in clients.values():
+                children.discard(pid)
+
+
+def load_ours() -> dict[str, Any]:
+    """Import the files beside this one, then hide them from ``import`` so that no student name collides."""
+    sys.path.insert(0, str(HERE))
+    modules = {name: __import__(name) for name in OURS}
+    sys.path.remove(str(HERE))
+    for name in OURS:
+        del sys.modules[name]
+    return modules
+
+
+def become_kernel(control: socket.socket, specification: dict[str, Any], ours: dict[str, Any]) -> None:
+    """Turn this process into the kernel of one submission; returns when the kernel is shut down."""
+    os.chdir(specification["directory"])
+    os.environ.clear()
+    os.environ.update(specification["environment"])
+    sys.path[:] = [path for path in sys.path if path in specification["import_path"]]
+    sys.dont_write_bytecode = True
+    forget_the_parent(specification["environment"])
+    layers = ours["confine"].apply(specification["policy"], [control.fileno()])
+
+    from ipykernel.ipkernel import IPythonKernel  # noqa: PLC0415
+    from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415
+
+    class JudgedKernel(IPythonKernel):
+        """An IPython kernel that hands its main thread to the agent when the judge asks."""
+
+        msg_types = [*IPythonKernel.msg_types, "serve_request"]  # noqa: RUF012
+
+        async def serve_request(self, stream: Any, ident: Any, parent: Any) -> None:
+            """Serve the judge until it lets the kernel go on."""
+            shell: Any = self.shell
+            ours["agent"].Agent(control, shell.user_ns).serve()
+
+    bind_iopub_pipe(specification["directory"])
+    shims = ours["shims"]
+    shims.pretend_colab()
+    sys.meta_path.insert(0, shims.TorchvisionMender())
+    shims.stand_for_absent(specification["absent"])
+    if specification["pretend_cuda"]:
+        shims.pretend_cuda()
+    app = IPKernelApp.instance(
+        connection_file=specification["connection_file"],
+        kernel_class=JudgedKernel,
+        transport="ipc",
+        log_level=50,
+    )
+    app.capture_fd_output = False
+    app.initialize([])
+    shell = app.kernel.shell
+    shell.compile.get_code_name = lambda raw, code, number: f"cell-{number}"
+    shell.history_manager.enabled = False
+    for name in ("__file__", "__spec__", "__cached__"):
+        sys.modules["__main__"].__dict__.pop(name, None)
+    control.send(json.dumps({"ready": True, "layers": layers}).encode())
+    app.start()
+
+
+def forget_the_parent(environment: dict[str, str]) -> None:
+    """Make a forked process what a fresh one is, and random states the same in both."""
+    tempfile.tempdir = None
+    random.seed(0)
+    sys.modules["numpy"].random.seed(0)
+    matplotlib: Any = sys.modules.get("matplotlib")
+    if matplotlib is not None:
+        folder = environment["MPLCONFIGDIR"]
+        matplotlib.get_configdir = matplotlib.get_cachedir = lambda: folder
+    nltk: Any = sys.modules.get("nltk")
+    if nltk is not None:
+        nltk.data.path[:] = [environment["NLTK_DATA"]]
+
+
+def bind_iopub_pipe(directory: str) -> None:
+    """Give the pipe that carries output of a kernel's own children a Unix socket; ipykernel's own is TCP, which is refused."""
+    import zmq  # noqa: PLC0415
+    from ipykernel.iostream import IOPubThread  # noqa: PLC0415
+    from zmq.eventloop.zmqstream import ZMQStream  # noqa: PLC0415
+
+    address = f"ipc://{directory}/children"
+
+    def listen(thread: Any) -> None:
+        thread._pipe_uuid = os.urandom(16)
+        pipe = thread.socket.context.socket(zmq.PULL)
+        pipe.linger = 0
+        pipe.bind(address)
+        thread._pipe_in = ZMQStream(pipe, thread.io_loop)
+        thread._pipe_in.on_recv(thread._handle_pipe_msg)
+
+    def connect(thread: Any) -> tuple[Any, Any]:
+        context = zmq.Context()
+        pipe = context.socket(zmq.PUSH)
+        pipe.linger = 1000
+        pipe.connect(address)
+        return context, pipe
+
+    thread_class: Any = IOPubThread
+    thread_class._setup_pipe_in = listen
+    thread_class._setup_pipe_out = connect
+
+
+if __name__ == "__main__":
+    main()

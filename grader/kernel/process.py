@@ -1,0 +1,343 @@
+"""Starts a kernel process through jupyter_client's provisioner interface and keeps the control socket to its agent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import zmq
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
+
+from grader.errors import KernelError
+
+LAUNCHER = Path(__file__).resolve().parent / "inside" / "launch.py"
+MAX_ANSWER = 1 << 16
+MAX_MESSAGE = 16 << 20
+MAX_WAITING = 100
+
+
+class KernelProcess:
+    """A kernel process and the control socket to its agent; how it was started is the subclasses' matter."""
+
+    pid: int
+    control: socket.socket
+
+    def wait_until_ready(self, seconds: float) -> list[str]:
+        """Layers of isolation that are active in the process, once its sockets are bound."""
+        answer = self.receive(seconds, "while it started")
+        if "layers" not in answer:
+            raise KernelError(
+                f"the kernel process could not start ({answer.get('failed')}); try `grader doctor`"
+            )
+        return [str(layer) for layer in answer["layers"]]
+
+    def receive(self, seconds: float, when: str) -> dict[str, Any]:
+        """One answer from the agent; raises `KernelError` when the process ended, is silent or breaks the format."""
+        return _receive(self.control, seconds, when)
+
+    def ask(self, request: dict[str, Any], seconds: float, fds: list[int] | None = None) -> dict[str, Any]:
+        """Send a request to the agent, with file descriptors if given, and wait for its answer."""
+        self.control.settimeout(seconds)
+        try:
+            socket.send_fds(self.control, [json.dumps(request).encode()], fds or [])
+        except OSError as error:
+            raise KernelError(f"the kernel process no longer listens ({error})") from None
+        return self.receive(seconds, f"when asked for {request['op']}")
+
+    def tell(self, request: dict[str, Any]) -> None:
+        """Send a request that has no answer."""
+        self.control.settimeout(1.0)
+        self.control.send(json.dumps(request).encode())
+
+    def poll(self) -> int | None:
+        """Exit status (0 where it is not known), or None while the process runs."""
+        raise NotImplementedError
+
+    def signal(self, number: int) -> None:
+        """Signal the process."""
+        raise NotImplementedError
+
+    def kill(self) -> None:
+        """End the process and hang up."""
+        raise NotImplementedError
+
+
+class ColdProcess(KernelProcess):
+    """A kernel process that was started for one submission: an interpreter of its own, then the launcher."""
+
+    def __init__(self, specification: dict[str, Any]) -> None:
+        self._popen, self.control = _launch(specification["environment"])
+        self.pid = self._popen.pid
+        self.control.send(json.dumps(specification).encode())
+
+    def poll(self) -> int | None:
+        """Exit status, or None while the process runs."""
+        return self._popen.poll()
+
+    def signal(self, number: int) -> None:
+        """Signal the process."""
+        if self._popen.poll() is None:
+            self._popen.send_signal(number)
+
+    def kill(self) -> None:
+        """End the process and its session, and hang up."""
+        _end(self._popen)
+        self.control.close()
+
+
+class WarmProcess(KernelProcess):
+    """A kernel process that a `WarmParent` forked; known by its pidfd, as a PID may be another's by now."""
+
+    def __init__(self, pid: int, handle: int, control: socket.socket) -> None:
+        self.pid, self._handle, self.control = pid, handle, control
+
+    def poll(self) -> int | None:
+        """0 once the process has ended, however it did; its status is the parent's to know."""
+        if self._handle < 0:
+            return 0
+        return 0 if select.select([self._handle], [], [], 0)[0] else None
+
+    def signal(self, number: int) -> None:
+        """Signal the process."""
+        if self._handle >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, number)
+
+    def kill(self) -> None:
+        """End the process, wait for that, and hang up."""
+        self.signal(signal.SIGKILL)
+        if self._handle >= 0:
+            select.select([self._handle], [], [], 5)
+            os.close(self._handle)
+            self._handle = -1
+        self.control.close()
+
+
+class WarmLink:
+    """A connection to a warm parent: forks kernels from it, which end when the connection does."""
+
+    pid: int
+    """The warm parent's; the kernels die with it."""
+    _control: socket.socket
+
+    def start(self, specification: dict[str, Any]) -> WarmProcess:
+        """Fork a kernel process; raises `KernelError` when the parent is gone."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                self._control.settimeout(30)
+                socket.send_fds(self._control, [json.dumps(specification).encode()], [theirs.fileno()])
+                data, fds, _, _ = socket.recv_fds(self._control, MAX_ANSWER, 1)
+            except OSError as error:
+                raise KernelError(f"the warm parent of the kernels is gone ({error})") from None
+        if not data:
+            raise KernelError("the warm parent of the kernels is gone")
+        return WarmProcess(json.loads(data)["pid"], fds[0], ours)
+
+    def is_alive(self) -> bool:
+        """Whether the parent still listens."""
+        return not select.select([self._control], [], [], 0)[0]
+
+    def close(self) -> None:
+        """Hang up; kernels that were forked through this connection are killed."""
+        self._control.close()
+
+
+class WarmParent(WarmLink):
+    """A process that has imported what notebooks import, and forks a kernel from that for each submission.
+
+    Use as a context manager. With ``listen`` other processes can connect to it there (`WarmClient`): a path of at most 100
+    bytes, in a folder that no kernel can enter.
+    """
+
+    def __init__(
+        self, environment: dict[str, str], seconds: float = 120.0, listen: Path | None = None
+    ) -> None:
+        self._popen, self._control = _launch(environment, "warm", *([str(listen)] if listen else []))
+        self.pid = self._popen.pid
+        _receive(self._control, seconds, "while the warm parent started")
+
+    def __enter__(self) -> WarmParent:
+        """Nothing to do: it is warm already."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """End the parent; kernels that are left die with it."""
+        self.close()
+        _end(self._popen)
+
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._popen.poll() is None
+
+
+class WarmClient(WarmLink):
+    """A connection to another process' `WarmParent`; raises `KernelError` when nobody listens at ``path``."""
+
+    def __init__(self, path: str | Path, seconds: float = 10.0) -> None:
+        self._control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        try:
+            self._control.settimeout(seconds)
+            self._control.connect(str(path))
+            self.pid = int(_receive(self._control, seconds, "when it was asked for kernels")["warm"])
+        except OSError as error:
+            self._control.close()
+            raise KernelError(f"no warm parent of kernels listens at {path} ({error})") from None
+
+
+def _launch(environment: dict[str, str], *arguments: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start the launcher with a control socket."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    with theirs, Path(os.devnull).open("r+b") as null:
+        popen = subprocess.Popen(
+            [sys.executable, "-I", "-B", str(LAUNCHER), str(theirs.fileno()), *arguments],
+            stdin=null,
+            stdout=null,
+            stderr=null,
+            cwd="/",
+            env=environment,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+    return popen, ours
+
+
+def _end(popen: subprocess.Popen[bytes]) -> None:
+    for target in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            target(popen.pid, signal.SIGKILL)
+    popen.wait()
+
+
+def _receive(control: socket.socket, seconds: float, when: str) -> dict[str, Any]:
+    control.settimeout(max(seconds, 0.001))
+    try:
+        data = control.recv(MAX_ANSWER)
+    except TimeoutError:
+        raise KernelError(f"the kernel process gave no answer {when} within {seconds:.0f} s") from None
+    except OSError as error:
+        raise KernelError(f"the kernel process cut the connection {when} ({error})") from None
+    if not data:
+        raise KernelError(f"the kernel process ended {when}")
+    try:
+        answer = json.loads(data)
+    except (ValueError, RecursionError):
+        answer = None
+    if type(answer) is not dict:
+        raise KernelError(f"the kernel process broke the protocol {when}")
+    return answer
+
+
+class _Provisioner(KernelProvisionerBase):
+    """Hands a process that already exists to jupyter_client."""
+
+    process: Any = None
+
+    @property
+    def has_process(self) -> bool:
+        return self.process is not None
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        return {"cmd": [], **kwargs}
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        manager: Any = self.parent
+        return cast("KernelConnectionInfo", manager.get_connection_info())
+
+    async def poll(self) -> int | None:
+        return self.process.poll() if self.process else 0
+
+    async def wait(self) -> int | None:
+        while (status := await self.poll()) is None:
+            await asyncio.sleep(0.01)
+        return status
+
+    async def send_signal(self, signum: int) -> None:
+        self.process.signal(signum)
+
+    async def kill(self, restart: bool = False) -> None:
+        self.process.kill()
+
+    async def terminate(self, restart: bool = False) -> None:
+        self.process.kill()
+
+    async def cleanup(self, restart: bool = False) -> None:
+        return None
+
+
+class _Client(AsyncKernelClient):
+    """A client that is ready as soon as the first message of each channel is through."""
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        # What waits in the judge's memory is bounded, whatever the kernel sends; and a kernel that breaks its connection
+        # leaves nobody to send to, which without a limit takes for ever.
+        self.context.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
+        self.context.setsockopt(zmq.RCVHWM, MAX_WAITING)
+        self.context.setsockopt(zmq.SNDTIMEO, 2000)
+
+    def start_channels(
+        self,
+        shell: bool = True,
+        iopub: bool = True,
+        stdin: bool = True,
+        hb: bool = True,
+        control: bool = True,
+    ) -> None:
+        """Open all channels but the heartbeat: whether the process lives is asked of the system, not of the process."""
+        super().start_channels(shell=shell, iopub=iopub, stdin=stdin, hb=False, control=control)
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        """Ask for the kernel's information until shell and IOPub both answer; raises `KernelError` after ``timeout`` s."""
+        deadline = time.monotonic() + (timeout or 60)
+        while time.monotonic() < deadline:
+            wanted = self.kernel_info()
+            try:
+                while (await self.shell_channel.get_msg(timeout=2))["parent_header"].get("msg_id") != wanted:
+                    pass
+                while True:
+                    message = await self.iopub_channel.get_msg(timeout=0.5)
+                    if message["parent_header"].get("msg_id") == wanted and (
+                        message["content"].get("execution_state") == "idle"
+                    ):
+                        return
+            except Exception as error:  # queue.Empty, or a message of a kernel that is broken
+                if not await self.is_alive():
+                    raise KernelError("the kernel process ended while it started") from error
+        raise KernelError("the kernel process did not become ready")
+
+
+class Manager(AsyncKernelManager):
+    """A jupyter_client manager for one process of ours, over Unix sockets in ``directory``."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(
+            transport="ipc", ip=str(directory / "k"), connection_file=str(directory / "connection.json")
+        )
+        self.client_factory = _Client
+        self._kernel_spec = KernelSpec(argv=[], language="python", display_name="judged")
+        self.cache_ports = False
+        self.kernel_id = "judged"
+        self.provisioner = _Provisioner(kernel_id="judged", kernel_spec=self._kernel_spec, parent=self)
+        self.write_connection_file()
+
+    def adopt(self, process: KernelProcess) -> None:
+        """Take a running process as the kernel."""
+        provisioner: Any = self.provisioner
+        provisioner.process = process

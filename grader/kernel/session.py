@@ -1,0 +1,515 @@
+"""One submission's kernel: run its planned cells with nbclient, then open connections for properties."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+from grader import assets
+from grader.errors import GraderError, KernelError
+from grader.kernel import isolation
+from grader.kernel.process import ColdProcess, KernelProcess, Manager, WarmLink
+from grader.kernel.remote import Connection
+from grader.submission.planning import Plan, PlannedCell
+
+MAX_RESTARTS = 2
+GRACE = 15.0
+DEFINING = 30.0
+"""Seconds for the definitions of all cells that come too late to run."""
+PROVIDED_MODULES = frozenset({"google"})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long things may take, in seconds: a cell, all cells, a property, the properties of a part, a kernel's start, all.
+
+    ``memory`` is what a submission's processes may use together, in bytes, where that is less than usual.
+    """
+
+    cell: float = 60.0
+    cells: float = 300.0
+    property: float = 20.0
+    part: float = 120.0
+    start: float = 60.0
+    total: float = 900.0
+    memory: int | None = None
+
+    def budget(self) -> isolation.Budget:
+        """What the kernel may use."""
+        usual = isolation.Budget()
+        if self.memory is None:
+            return usual
+        return replace(usual, memory=min(self.memory, usual.memory), data=min(self.memory, usual.data))
+
+
+CellStatus = Literal["ok", "raised", "timeout", "died", "skipped", "rescued"]
+
+
+@dataclass(frozen=True)
+class CellOutcome:
+    """What became of one code cell.
+
+    ``status`` is ok, raised, timeout, died, skipped, or rescued (it failed, and its definitions were run on their own).
+    """
+
+    number: int
+    decision: Literal["run", "skip", "partly"]
+    status: CellStatus
+    reason: str
+    seconds: float
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class _Execution:
+    status: Literal["ok", "raised", "timeout", "died"]
+    seconds: float
+    error: str | None = None
+    name: str | None = None
+
+
+class _BoundedClient(NotebookClient):
+    """An nbclient that keeps none of a cell's outputs: it waits for the reply, and for the end of the output."""
+
+    def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
+        # Nothing that a cell shows is of use here, and any of it may be forged, malformed or without end.
+        if msg["msg_type"] == "status" and type(msg["content"]) is dict:
+            return super().process_message({**msg, "content": _state(msg["content"])}, cell, cell_index)
+        return None
+
+
+class Session:
+    """A confined kernel for one submission. Use as a context manager; leaving it ends everything the kernel started."""
+
+    def __init__(self, plan: Plan, limits: Limits | None = None, warm: WarmLink | None = None) -> None:
+        self.plan, self.warm = plan, warm
+        self.limits = limits or Limits()
+        self.outcomes: list[CellOutcome] = []
+        self.layers: list[str] = []
+        self.missing: list[str] = []
+        self.warnings: list[str] = []
+        self.cell_of_execution: dict[int, int] = {}
+        self._loop = asyncio.new_event_loop()
+        self._process: KernelProcess | None = None
+        self._client: _BoundedClient | None = None
+        self._watchdog: isolation.Watchdog | None = None
+        self._serving = False
+        self._deadline = self._part_deadline = time.monotonic() + self.limits.total
+        self._restarts = 0
+        self._timeout = self.limits.cell
+        self._reply: dict[str, Any] | None = None
+
+    def __enter__(self) -> Session:
+        """Make the private folder and start the kernel."""
+        self._stack = contextlib.ExitStack()
+        try:
+            self.workspace = self._stack.enter_context(isolation.Workspace())
+            self._stack.callback(self._stop)
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """End the kernel and everything of it, and delete its folder."""
+        self._stack.close()
+        self._loop.close()
+
+    def _start(self) -> None:
+        directory = self.workspace.path
+        home = directory / "home"
+        home.mkdir()
+        (directory / "tmp").mkdir()
+        shutil.copyfile(assets.DATA / "shakespeare.txt", home / "input.txt")
+        manager = Manager(directory)
+        self.workspace.give_away()
+        specification = {
+            "directory": str(home),
+            "connection_file": str(manager.connection_file),
+            "ipc": str(directory),
+            "environment": environment(directory),
+            "import_path": [
+                path
+                for path in sys.path
+                if path.endswith(("site-packages", "dist-packages", ".zip"))
+                or path.startswith((sys.base_prefix, sys.base_exec_prefix))
+            ],
+            "policy": isolation.make_policy(
+                self.workspace,
+                readable=[assets.DATA / "nltk"],
+                budget=self.limits.budget(),
+                parent=self.warm.pid if self.warm else None,
+            ),
+            "absent": self.missing,
+            "pretend_cuda": self.plan.mentions_cuda,
+        }
+        self._process = self.warm.start(specification) if self.warm else ColdProcess(specification)
+        self.layers = self._process.wait_until_ready(self.limits.start)
+        self._watchdog = isolation.Watchdog(self.workspace.mark, directory, self.limits.budget()).__enter__()
+        manager.adopt(self._process)
+        self._client = _BoundedClient(
+            nbformat.v4.new_notebook(),
+            km=manager,
+            allow_errors=True,
+            store_widget_state=False,
+            shutdown_kernel="immediate",
+            record_timing=False,
+            skip_cells_with_tag="",
+            timeout_func=lambda cell: self._timeout,
+            iopub_timeout=10,
+            on_cell_executed=self._note_reply,
+        )
+        self._timeout = self.limits.cell
+        self._serving = False
+        self.cell_of_execution = {}
+        self._loop.run_until_complete(self._client.async_start_new_kernel_client())
+
+    def _stop(self) -> None:
+        if self._client is not None and self._client.kc is not None:
+            self._client.kc.stop_channels()
+            self._client.kc = None
+        if self._watchdog is not None:
+            self._watchdog.__exit__()
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+        self.workspace.sweep()
+
+    # -- cells ---------------------------------------------------------------------------------------------------
+
+    def run_cells(self, progress: Callable[[int, int], None] = lambda done, total: None) -> list[CellOutcome]:
+        """Run the planned cells in order; whatever a cell does, the rest still runs.
+
+        A cell that fails leaves its definitions behind all the same: they are run on their own. A kernel that hangs or dies
+        is started afresh, and the cells before are run again, without the one to blame.
+        """
+        self._find_missing()
+        deadline = min(time.monotonic() + self.limits.cells, self._deadline)
+        cells = list(self.plan.cells)
+        results: dict[int, CellOutcome] = {}
+        sources = {cell.cell.number: cell.source for cell in cells}
+        position = 0
+        while position < len(cells):
+            planned = cells[position]
+            progress(position, len(cells))
+            known = results.get(planned.cell.number)
+            outcome = self._run_one(planned, sources[planned.cell.number], deadline)
+            if outcome.status in ("died", "timeout") and self._process_is_lost():
+                if self._restarts > MAX_RESTARTS:
+                    self.warnings.append("the kernel was lost even by definitions; the cells after were not run")
+                    results[planned.cell.number] = outcome
+                    break
+                was_rescue = sources[planned.cell.number] == planned.rescue
+                if self._restarts == MAX_RESTARTS:
+                    # Calls of one faulty part, all over the notebook, must not cost the parts after it.
+                    self.warnings.append("the kernel was lost too often; in the end only definitions were run")
+                    sources = {cell.cell.number: sources[cell.cell.number] and cell.rescue for cell in cells}
+                self._restarts += 1
+                self._stop()
+                self.workspace.clear()
+                self._start()
+                sources[planned.cell.number] = "" if was_rescue else planned.rescue
+                results[planned.cell.number] = replace(outcome, status=outcome.status)
+                position = 0
+                continue
+            if known is not None and (known.status in ("died", "timeout") or self._restarts > MAX_RESTARTS):
+                outcome = known
+            elif self._restarts > MAX_RESTARTS and outcome.status == "ok":
+                outcome = replace(outcome, status="rescued", reason=planned.reason or "only its definitions were run")
+            results[planned.cell.number] = outcome
+            position += 1
+        self._retry_definitions(cells, results, deadline)
+        progress(len(cells), len(cells))
+        self.outcomes = [
+            results.get(
+                cell.cell.number, CellOutcome(cell.cell.number, cell.decision, "skipped", "not reached", 0.0)
+            )
+            for cell in cells
+        ]
+        return self.outcomes
+
+    def _run_one(self, planned: PlannedCell, source: str, deadline: float) -> CellOutcome:
+        number = planned.cell.number
+        if planned.decision == "skip" or not source.strip():
+            return CellOutcome(number, planned.decision, "skipped", planned.reason, 0.0)
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return self._only_define(planned, deadline + DEFINING)
+        ran = self._execute(number, source, min(self.limits.cell, left))
+        outcome = CellOutcome(number, planned.decision, ran.status, planned.reason, ran.seconds, ran.error)
+        if ran.status in ("raised", "timeout") and planned.rescue.strip() and planned.rescue != source:
+            if ran.status == "timeout" and self._process_is_lost():
+                return outcome
+            saved = self._execute(number, planned.rescue, min(10.0, self.limits.cell))
+            if saved.status == "ok":
+                return replace(outcome, status="rescued" if ran.status == "raised" else "timeout")
+        return outcome
+
+    def _only_define(self, planned: PlannedCell, deadline: float) -> CellOutcome:
+        """Run a cell's definitions after the cells' time: what came before cost that time, and not its own parts."""
+        late = CellOutcome(
+            planned.cell.number, planned.decision, "skipped", "the time for all cells was used up", 0.0
+        )
+        left = min(deadline, self._deadline) - time.monotonic()
+        if left <= 0 or not planned.rescue.strip():
+            return late
+        ran = self._execute(planned.cell.number, planned.rescue, min(DEFINING / 3, self.limits.cell, left))
+        return replace(late, status="rescued", seconds=ran.seconds) if ran.status == "ok" else late
+
+    def _retry_definitions(
+        self, cells: list[PlannedCell], results: dict[int, CellOutcome], deadline: float
+    ) -> None:
+        """Definitions that needed a name from a later cell get a second try, now that all cells have run."""
+        for planned in cells:
+            outcome = results.get(planned.cell.number)
+            if outcome is None or outcome.status != "raised" or "NameError" not in (outcome.error or ""):
+                continue
+            if planned.rescue.strip() and time.monotonic() < deadline:
+                again = self._execute(planned.cell.number, planned.rescue, min(10.0, self.limits.cell))
+                if again.status == "ok":
+                    results[planned.cell.number] = replace(outcome, status="rescued")
+
+    def _execute(self, number: int, source: str, seconds: float) -> _Execution:
+        client = self._client
+        assert client is not None
+        self._timeout, self._reply = seconds, None
+        cell = nbformat.v4.new_code_cell(source)
+        client.nb.cells.append(cell)
+        started = time.monotonic()
+        # A kernel that floods its sockets keeps nbclient from looking at its clock.
+        last_resort = threading.Timer(seconds + GRACE, self._end_for_good)
+        last_resort.daemon = True
+        last_resort.start()
+        try:
+            self._loop.run_until_complete(client.async_execute_cell(cell, len(client.nb.cells) - 1))
+        except CellTimeoutError:
+            self._forget_tasks()
+            return _Execution("timeout", seconds, f"still running after {seconds:.0f} s, so it was stopped")
+        except DeadKernelError:
+            self._forget_tasks()
+            return _Execution("died", time.monotonic() - started, self.why_ended("while this cell ran"))
+        except Exception:  # whatever a kernel can provoke in nbclient by what it sends is the kernel's fault
+            self._forget_tasks()
+            self._end_for_good()
+            return _Execution(
+                "died", time.monotonic() - started, "the Python process broke Jupyter's protocol"
+            )
+        finally:
+            last_resort.cancel()
+        taken = time.monotonic() - started
+        content: Any = self._reply.get("content") if self._reply else None
+        if type(content) is not dict:
+            return _Execution("ok", taken)
+        count = content.get("execution_count")
+        if type(count) is int:
+            self.cell_of_execution[count] = number
+        if content.get("status") == "error":
+            return _Execution("raised", taken, _short_error(content), _text(content.get("ename"), 100))
+        return _Execution("ok", taken)
+
+    def _end_for_good(self) -> None:
+        """Kill the kernel from whatever thread."""
+        if self._process is not None:
+            self._process.signal(signal.SIGKILL)
+        with contextlib.suppress(GraderError):
+            isolation.sweep(self.workspace.mark)
+
+    def time_is_up(self) -> str | None:
+        """What time was used up, in words, or None."""
+        now = time.monotonic()
+        if now >= self._deadline:
+            return f"the time for the whole submission ({self.limits.total:.0f} s) was used up"
+        if now >= self._part_deadline:
+            return f"the time for this part ({self.limits.part:.0f} s) was used up"
+        return None
+
+    def begin_part(self) -> None:
+        """Count the time of a part's properties from now on, so that one part's hang leaves time for the others."""
+        self._part_deadline = min(self._deadline, time.monotonic() + self.limits.part)
+
+    def why_ended(self, when: str) -> str:
+        """Why the kernel gives no answer, in words: its time is up, or the watchdog stopped it, or it ended."""
+        if (spent := self.time_is_up()) is not None:
+            return f"{spent} {when}"
+        if self._watchdog is not None and self._watchdog.reason is not None:
+            return f"the Python process was stopped {when}: {self._watchdog.reason}"
+        return f"the Python process ended {when}"
+
+    def _forget_tasks(self) -> None:
+        """Cancel what nbclient leaves waiting after a failure, so that it does not fail later, where nobody asks."""
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+    def _note_reply(self, cell: Any, cell_index: int, execute_reply: dict[str, Any]) -> None:
+        self._reply = execute_reply
+
+    def _process_is_lost(self) -> bool:
+        """Whether the kernel is dead or does not come back when it is interrupted."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return True
+        if self._reply is not None:
+            return False
+        process.signal(signal.SIGINT)
+        return self._execute(0, "pass", 2.0).status != "ok"
+
+    def _find_missing(self) -> None:
+        """Ask which imported packages are absent; their imports then succeed and their use names them."""
+        names = sorted(set(self.plan.imports) - PROVIDED_MODULES)
+        if not names:
+            return
+        with self._served():
+            assert self._process is not None
+            answer = self._process.ask({"op": "modules", "names": names}, 30.0)
+        missing = answer.get("missing")
+        known = [name for name in names if isinstance(missing, list) and name in missing]
+        if known:
+            self.missing = known
+            self._execute(0, "", 5.0)
+            self.warnings.append("not installed here, so what uses it fails: " + ", ".join(known))
+            with self._served():
+                assert self._process is not None
+                self._process.ask({"op": "stand_for_absent", "names": known}, 10.0)
+
+    # -- properties ----------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _served(self) -> Iterator[None]:
+        self.serve()
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def serve(self) -> None:
+        """Hand the kernel's main thread to the agent."""
+        if self._serving:
+            return
+        assert self._client is not None
+        kc: Any = self._client.kc
+        try:
+            kc.shell_channel.send(kc.session.msg("serve_request", {}))
+        except Exception as error:
+            raise KernelError(f"the kernel process no longer listens ({type(error).__name__})") from None
+        self._serving = True
+
+    def _leave(self) -> None:
+        if self._serving and self._process is not None:
+            with contextlib.suppress(OSError):
+                self._process.tell({"op": "leave"})
+            self._serving = False
+
+    @contextlib.contextmanager
+    def property(self, world: dict[str, Any], seconds: float | None = None) -> Iterator[PropertyChannel]:
+        """A connection to a fresh child of the kernel, for one property; the child is gone afterwards."""
+        if (spent := self.time_is_up()) is not None:
+            raise KernelError(spent)
+        self.serve()
+        assert self._process is not None
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            # A round in one piece: else both sides take turns at its parts.
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        budget = seconds or self.limits.property
+        with theirs:
+            answer = self._process.ask({"op": "property"}, min(10.0, budget), [theirs.fileno()])
+        connection = Connection(ours, world, budget, last=self._part_deadline)
+        channel = PropertyChannel(connection, answer.get("pid"))
+        try:
+            yield channel
+        finally:
+            ours.close()
+            with contextlib.suppress(KernelError):
+                self.reap(channel)
+
+    def reap(self, channel: PropertyChannel, *, kill: bool = True) -> int | None:
+        """End a property's child; its exit status, or minus the signal that ended it."""
+        if channel.ended:
+            return channel.status
+        assert self._process is not None
+        channel.ended = True
+        seconds = min(10.0, self.limits.property)
+        status = self._process.ask({"op": "reap", "pid": channel.pid, "kill": kill}, seconds).get("status")
+        channel.status = status if type(status) is int else None
+        return channel.status
+
+
+@dataclass
+class PropertyChannel:
+    """A property's connection and the child behind it."""
+
+    connection: Connection
+    pid: Any
+    ended: bool = False
+    status: int | None = None
+
+
+def environment(directory: Path) -> dict[str, str]:
+    """The kernel's whole environment: nothing of the judge's, one thread, no GPU, all folders private."""
+    home, tmp = str(directory / "home"), str(directory / "tmp")
+    return {
+        "HOME": home,
+        "TMPDIR": tmp,
+        "PATH": os.defpath,
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "NLTK_DATA": str(assets.DATA / "nltk"),
+        "MPLBACKEND": "agg",
+        "MPLCONFIGDIR": tmp,
+        "IPYTHONDIR": tmp,
+        "JUPYTER_RUNTIME_DIR": tmp,
+        "JUPYTER_CONFIG_DIR": tmp,
+        "TORCH_HOME": tmp,
+        "XDG_CACHE_HOME": tmp,
+        "TERM": "dumb",
+    }
+
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def _state(content: dict[str, Any]) -> dict[str, Any]:
+    """Of a status message only what nbclient waits for."""
+    state = content.get("execution_state")
+    return {"execution_state": state if type(state) is str else ""}
+
+
+def _text(value: Any, limit: int) -> str:
+    return value[:limit] if type(value) is str else ""
+
+
+def _short_error(content: dict[str, Any]) -> str:
+    """Name, message and line of a cell's exception, in one line of bounded length."""
+    text = f"{_text(content.get('ename'), 100)}: {_text(content.get('evalue'), 300)}".strip(": ")
+    traceback = content.get("traceback")
+    shown = [_text(line, 20_000) for line in traceback[:50]] if type(traceback) is list else []
+    lines = re.findall(r"(?:Cell In\[\d+\], line |cell-\d+:)(\d{1,9})", _ANSI.sub("", "\n".join(shown)))
+    return f"line {lines[0]}: {text}" if lines else text
