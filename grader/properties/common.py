@@ -1,0 +1,298 @@
+"""What laws of several parts share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+import numpy as np
+
+from grader.kernel.remote import Remote, Student
+from grader.kernel.wire import Array
+from grader.properties import expect, oracles
+from grader.properties.draws import SequenceCase
+
+LARGEST_SCORE = 8e3
+LEAST_EFFECT = 1e-4
+"""What a change of ordinary size has to change at least, so that it counts as an influence."""
+SMALL = 0.02
+"""A change so small that only what has a gradient follows it."""
+
+
+def reweigh(module: Remote, rng: np.random.Generator) -> Generator[Any, Any, dict[str, Array]]:
+    """Give a module's own parameters new weights of ordinary size; a module that does not follow them fails its laws."""
+    found = yield module.parameters()
+    weights = oracles.random_weights(found if isinstance(found, dict) else {}, rng)
+    if weights:
+        module.load(weights)
+    return weights
+
+
+def generic_weights(weights: dict[str, Array], rng: np.random.Generator) -> dict[str, Array]:
+    """Other weights for the same names, of ordinary size and not rounded, so that none are alike by chance."""
+    return {name: rng.normal(size=value.shape).astype(np.float32) for name, value in weights.items()}
+
+
+def free(module: Remote, x: Any, case: SequenceCase) -> Remote:
+    """Call a module without a mask, in whatever way it can be called so: how it takes masks is the mask's laws' matter."""
+    shape = x.shape if isinstance(x, np.ndarray) else case.x.shape
+    ones = np.ones((shape[0], shape[1], shape[1]), np.float32)
+    return module.any_way((x, None), (x, ones), (x,))
+
+
+def fitting(value: Any, shape: Sequence[int]) -> Array | None:
+    """``value`` as a float64 tensor of a shape, axes of size 1 added or dropped; None if it is nothing of the kind.
+
+    Whether shapes are right to the letter is judged once, by the laws of shapes.
+    """
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        return None
+    if [size for size in value.shape if size != 1] != [size for size in shape if size != 1]:
+        return None
+    return value.reshape(tuple(shape)).astype(np.float64)
+
+
+def two_results(
+    reply: Any, first: Sequence[int], second: Sequence[int]
+) -> tuple[Array | None, Array | None]:
+    """Two returned values by their shapes, in either order; None for one that is missing or of another shape."""
+    values = list(reply) if isinstance(reply, tuple | list) else [reply]
+    ways = [values[:2], values[1::-1]] if len(values) > 1 else [[*values, None], [None, *values]]
+    found = [(fitting(one, first), fitting(other, second)) for one, other in ways]
+    return max(found, key=lambda pair: sum(value is not None for value in pair))
+
+
+def sound(alpha: Array | None) -> bool:
+    """Whether the rows of attention weights are distributions."""
+    if alpha is None or not np.all(np.isfinite(alpha)) or alpha.min(initial=0.0) < -1e-6:
+        return False
+    return bool(np.all(np.abs(alpha.sum(-1) - 1) <= 1e-4))
+
+
+def finite(value: Array, name: str) -> Array:
+    """``value``, if all its entries are finite."""
+    return expect.tensor(value, value.shape, name)
+
+
+def unchanged(value_after: Any, value: Array, name: str) -> None:
+    """An input of a call is bit for bit what it was."""
+    after = expect.tensor(value_after, value.shape, f"{name} after the call")
+    expect.holds(
+        bool(np.array_equal(after, value)),
+        f"{name} was changed by the call",
+        {f"{name} after the call": expect.show(after)},
+    )
+
+
+def same_in_both_modes(
+    module: Remote, inputs: tuple[Any, ...], read: Callable[[Any], Sequence[Array]]
+) -> Generator[Any, Any, None]:
+    """The module computes the same twice in training mode and once in evaluation mode."""
+    yield from same_in_modes(module, lambda: module(*inputs), read)
+
+
+def same_in_modes(
+    module: Remote, call: Callable[[], Remote], read: Callable[[Any], Sequence[Array | None]]
+) -> Generator[Any, Any, None]:
+    """A call gives the same twice in training mode and once in evaluation mode; what is None is not compared."""
+    module.mode(True)
+    early = yield call(), call()
+    module.mode(False)
+    late = yield call()
+    why = ("the same input gives another output the second time", "evaluation mode gives another output than training mode")
+    for reply, reason in zip((early[1], late), why, strict=True):
+        for value, again in zip(read(early[0]), read(reply), strict=True):
+            if value is not None and again is not None:
+                expect.close(again, value, "output", reason)
+
+
+def distributions(alpha: Array, name: str) -> None:
+    """Rows along the last axis are at least 0 and sum to 1."""
+    finite(alpha, name)
+    if alpha.min(initial=0.0) < -1e-6:
+        index = tuple(int(i) for i in np.unravel_index(int(np.argmin(alpha)), alpha.shape))
+        raise expect.Violation(
+            f"{name}{list(index)} is {alpha[index]:.4g}, below 0", {f"your {name}": expect.show(alpha)}
+        )
+    sums = alpha.sum(-1)
+    gap = np.abs(sums - 1)
+    if gap.max(initial=0.0) > 1e-4:
+        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(gap)), gap.shape))
+        raise expect.Violation(
+            f"the row {name}{list(index)} sums to {sums[index]:.4g}, but has to sum to 1",
+            {f"your {name}": expect.show(alpha)},
+        )
+
+
+def close_to_one(got: Array, candidates: Sequence[Array], name: str, why: str) -> None:
+    """``got`` equals one of several right answers; the failure is told against the nearest."""
+    nearest = min(candidates, key=lambda want: float(np.abs(got - want).max(initial=0.0)))
+    expect.close(got, nearest, name, why, scale=2.0)
+
+
+def matches(got: Array, want: Array, scale: float = 2.0) -> bool:
+    """Whether two tensors are equal up to rounding."""
+    try:
+        expect.close(got, want, "", "", scale=scale)
+    except expect.Violation:
+        return False
+    return True
+
+
+def other_temperature(alpha: Array, want: Array) -> bool:
+    """Whether a softmax has the scores of another one, all multiplied by a number that is not 1."""
+    with np.errstate(divide="ignore"):
+        got, right = (np.log(value) - np.log(value).mean(-1, keepdims=True) for value in (alpha, want))
+    if not (np.all(np.isfinite(got)) and np.all(np.isfinite(right))) or np.abs(right).max() < 0.1:
+        return False
+    ratio = float((got * right).sum() / (right * right).sum())
+    return abs(ratio - 1) > 1e-3 and bool(np.abs(got - ratio * right).max() < 1e-3 * np.abs(got).max())
+
+
+def blind(case: SequenceCase) -> tuple[Array, int]:
+    """A token, and the rows (B, T) of other tokens that may not attend to it; some, if the mask hides any."""
+    assert case.mask is not None
+    hidden = (case.mask == 0) & ~np.eye(case.tokens, dtype=bool)
+    counts = hidden.sum(axis=(0, 1))
+    token = int(np.argmax(counts + case.rng().random(case.tokens) * (counts > 0)))
+    return hidden[:, :, token], token
+
+
+def stretch(largest: float | None) -> float:
+    """By what to multiply the input so that scores, which are quadratic in it, come near `LARGEST_SCORE`."""
+    return 30.0 if largest is None else float(np.sqrt(LARGEST_SCORE / max(largest, 0.5)))
+
+
+def gradients_reach(
+    student: Student,
+    module: Remote,
+    case: SequenceCase,
+    run: Callable[[Any], Remote],
+    *,
+    to_input: bool = True,
+) -> Generator[Any, Any, None]:
+    """Every entry of a module's own weights, and the input, gets a finite gradient if the output follows a small change of it.
+
+    What the output does not depend on at all is left to the laws that say what it has to depend on.
+    """
+    rng = case.rng()
+    weights = generic_weights((yield from reweigh(module, rng)), rng)
+    expect.holds(bool(weights), "the module has no parameters that could learn")
+    module.load(weights)
+    values = rng.normal(size=case.x.shape).astype(np.float32)
+    x = student.tensor(values, requires_grad=True)
+    out = run(x.method("clone"))  # not a leaf: that x is changed is for another law to say
+    by_name, by_x, before = yield (
+        student.parameter_gradients(out, None, module),
+        student.gradients(out, None, [x]),
+        out,
+    )
+    found = by_name if isinstance(by_name, dict) else {}
+    silent, replies = [], []
+    for name, weight in weights.items():
+        gradient = found.get(name)
+        if isinstance(gradient, np.ndarray) and not np.all(np.isfinite(gradient)):
+            raise expect.Violation(f"the gradient of {name} is not finite")
+        without = _without_gradient(gradient, weight)
+        if np.any(without):
+            silent.append(name)
+            module.load({name: nudged(weight, rng, without)})
+            replies.append(run(values))
+            module.load({name: weight})
+    replies.append(run(nudged(values, rng)))
+    after = yield replies
+    for name, value in zip(silent, after, strict=False):
+        expect.holds(not _moved(before, value), f"{name} gets no gradient, so it never learns")
+    if to_input:
+        learns(by_x[0], before, after[-1], "no gradient reaches the input x")
+
+
+def nudged(value: Array, rng: np.random.Generator, where: Array | bool = True) -> Array:
+    """A value, a little larger where ``where`` holds."""
+    step = SMALL * (0.5 + rng.random(size=value.shape)) * np.where(rng.random(size=value.shape) < 0.5, -1, 1)
+    return (value + np.where(where, step, 0.0)).astype(np.float32)
+
+
+def learns(gradient: Any, before: Any, after: Any, why: str) -> None:
+    """What the output depends on, as a small change of it shows, has a finite gradient."""
+    if not isinstance(gradient, np.ndarray) or not np.any(np.abs(gradient) > 1e-12):
+        expect.holds(not _moved(before, after), why)
+    else:
+        expect.holds(bool(np.all(np.isfinite(gradient))), f"{why.partition(' gets ')[0]}: a gradient is not finite")
+
+
+def _without_gradient(gradient: Any, weight: Array) -> Array:
+    if not isinstance(gradient, np.ndarray) or gradient.shape != weight.shape:
+        return np.ones(weight.shape, dtype=bool)
+    silent: Array = np.abs(gradient) <= 1e-12
+    return silent
+
+
+def _moved(before: Any, after: Any) -> bool:
+    if not isinstance(before, np.ndarray) or not isinstance(after, np.ndarray) or before.shape != after.shape:
+        return False
+    size = max(1.0, float(np.abs(before).max(initial=0.0)))
+    return bool(np.abs(before.astype(np.float64) - after).max(initial=0.0) > 2e-5 * size)
+
+
+def wide(weights: dict[str, Array]) -> dict[str, Array]:
+    """Weights in float64."""
+    return {name: weight.astype(np.float64) for name, weight in weights.items()}
+
+
+def calls(reply: Any) -> list[dict[str, Any]]:
+    """The list of stand-ins' calls, checked: at least one."""
+    good = isinstance(reply, list) and all(
+        isinstance(call, dict) and {"index", "x", "mask"} <= set(call) for call in reply
+    )
+    expect.holds(
+        good and bool(reply), "none of the modules that this part is built from takes part in the call"
+    )
+    return list(reply)
+
+
+def called(reply: Any) -> list[int]:
+    """Indices of the stand-ins that were called, in the order in which they were built."""
+    return sorted({int(call["index"]) for call in calls(reply)})
+
+
+def full_mask(mask: Any, case: Any) -> Array | None:
+    """A mask as a stand-in got it, as float 0/1 of shape (B, T, T); None stays None."""
+    if not isinstance(mask, np.ndarray):
+        return None
+    wanted = (case.batch, case.tokens, case.tokens)
+    array = mask.astype(np.float64)
+    if array.ndim == 4 and array.shape[1] == 1:
+        array = array[:, 0]
+    try:
+        return np.broadcast_to(array, wanted)
+    except ValueError:
+        raise expect.Violation(
+            f"a mask of shape {tuple(mask.shape)} is passed on, which does not fit (B, T, T) = {wanted}"
+        ) from None
+
+
+def mixing_of(call: dict[str, Any], case: SequenceCase) -> Array:
+    """The token mixing that a stand-in used in a call, by the mask that it was given."""
+    mask = full_mask(call["mask"], case)
+    if mask is None:
+        return oracles.mixing(None, case.batch, case.tokens)
+    permitted = (mask > 0).astype(np.float64)
+    mixing: Array = permitted / np.maximum(permitted.sum(-1, keepdims=True), 1.0)
+    return mixing
+
+
+def masks_arrive(made: Sequence[dict[str, Any]], case: SequenceCase, who: str) -> None:
+    """Each call got the case's mask; None and a mask of ones mean the same."""
+    ones = np.ones((case.batch, case.tokens, case.tokens))
+    want = ones if case.mask is None else case.mask.astype(np.float64)
+    for call in made:
+        got = full_mask(call["mask"], case)
+        if got is None and not np.array_equal(want, ones):
+            raise expect.Violation(f"{who} gets no mask, but attn_mask was given")
+        got = ones if got is None else got
+        if not np.array_equal(got, want):
+            raise expect.Violation(
+                f"{who} gets another mask than attn_mask",
+                {f"the mask that {who} gets": expect.show(got), "the mask that it has to get": expect.show(want)},
+            )

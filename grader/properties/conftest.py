@@ -1,0 +1,68 @@
+"""Lets pytest run properties as ordinary hypothesis tests against one notebook:
+
+pytest grader/properties/attention_head.py --submission homework.ipynb
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grader import assets
+from grader.kernel.session import Session
+from grader.properties.engine import Engine, provided_methods
+from grader.properties.law import Law
+from grader.submission.planning import make_plan
+from grader.submission.reading import read_submission
+from grader.submission.template import load_template
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--submission``."""
+    parser.addoption("--submission", metavar="FILE", help="the notebook to hold properties against")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Every module of properties is a module of tests, whatever its name."""
+    ours = (
+        file_path.suffix == ".py"
+        and file_path.parent == Path(__file__).parent
+        and file_path.name != "conftest.py"
+    )
+    # A file that is named on the command line is collected by pytest itself.
+    if ours and not parent.session.isinitpath(file_path):
+        return pytest.Module.from_parent(parent, path=file_path)
+    return None
+
+
+class PytestStudent:
+    """What the ``student`` fixture gives: holds one law at a time, in a child that the laws of its part share."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def hold(self, law: Law, case: Any) -> None:
+        """Run one case; fail the test with the counterexample, or skip it where the law does not apply."""
+        if not self._engine.applies(law):
+            pytest.skip(
+                f"{law.part.name} is judged {'whole' if self._engine.is_fused(law.part) else 'with stand-ins'}"
+            )
+        failure = self._engine.hold_once(law, case)
+        if failure is not None:
+            shown = "\n".join(f"{label} = {text}" for label, text in failure.shown)
+            pytest.fail(f"{failure.message}\n{shown}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def student(request: pytest.FixtureRequest) -> Iterator[PytestStudent]:
+    """The submission's classes, in a confined kernel of their own."""
+    name = request.config.getoption("--submission")
+    if name is None:
+        pytest.skip("needs --submission FILE")
+    template = load_template(assets.TEMPLATE)
+    with Session(make_plan(read_submission(Path(name)), template)) as session:
+        session.run_cells()
+        yield PytestStudent(Engine(session, b"pytest", provided_methods(template)))

@@ -1,0 +1,380 @@
+"""All strategies: what a trial of each part is made of. Inputs are what the homework's own code can produce.
+
+Sizes and a seed are drawn; arrays come from numpy by that seed, with one decimal, so that a shrunk case can be read.
+B batch, T tokens, H heads, L layers, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from grader import assets
+from grader.kernel.wire import Array
+from grader.properties.expect import show
+
+MASKS = ("none", "full", "causal", "previous", "padding", "random")
+seeds = st.integers(0, 2**16 - 1)
+START, PAD, UNK = 0, 1, 2
+
+
+def numbers(rng: np.random.Generator, *shape: int) -> Array:
+    """Ordinary floats of about unit size, one decimal, none of them 0."""
+    values = np.round(rng.normal(size=shape), 1)
+    return np.where(values == 0, 0.1, values).astype(np.float32)
+
+
+def make_mask(kind: str, batch: int, tokens: int, rng: np.random.Generator) -> Array | None:
+    """Float 0/1 mask (B, T, T) with at least one 1 in each row, or None; 1 where token i may attend to token j."""
+    if kind == "none":
+        return None
+    places = np.arange(tokens)
+    row, column = places[:, None], places[None, :]
+    if kind == "causal":
+        mask = np.broadcast_to(column <= row, (batch, tokens, tokens))
+    elif kind == "previous":
+        mask = np.broadcast_to((column == row) | (column == row - 1), (batch, tokens, tokens))
+    elif kind == "padding":
+        lengths = rng.integers(1, tokens + 1, size=batch)
+        mask = np.broadcast_to(column[None] < lengths[:, None, None], (batch, tokens, tokens))
+    elif kind == "random":
+        chosen = rng.random((batch, tokens, tokens)) < 0.5
+        always = rng.integers(0, tokens, size=(batch, tokens))
+        mask = chosen | (np.arange(tokens)[None, None, :] == always[:, :, None])
+    else:
+        mask = np.ones((batch, tokens, tokens), dtype=bool)
+    return np.ascontiguousarray(mask).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class SequenceCase:
+    """Tokens x (B, T, dim) and a mask, with the sizes of the module that they go through."""
+
+    sizes: dict[str, int]
+    batch: int
+    tokens: int
+    mask_kind: str
+    seed: int
+    x: Array = field(repr=False)
+    mask: Array | None = field(repr=False)
+
+    def __getattr__(self, name: str) -> int:
+        try:
+            return int(self.__dict__["sizes"][name])
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def rng(self) -> np.random.Generator:
+        """Randomness of this case beyond its inputs: weights, cotangents, changes."""
+        return np.random.default_rng([self.seed, 1])
+
+    def shown(self) -> dict[str, str]:
+        """The inputs, for a person."""
+        return {
+            ", ".join(self.sizes): ", ".join(str(size) for size in self.sizes.values()),
+            "x": show(self.x),
+            "attn_mask": show(self.mask),
+        }
+
+
+def sequences(
+    *,
+    masks: tuple[str, ...] = MASKS,
+    least_tokens: int = 1,
+    most_tokens: int = 5,
+    least_batch: int = 1,
+    **sizes: tuple[int, int],
+) -> st.SearchStrategy[SequenceCase]:
+    """Cases with each named size in its (least, most) range."""
+
+    @st.composite
+    def draw_case(draw: st.DrawFn) -> SequenceCase:
+        chosen = {name: draw(st.integers(*bounds)) for name, bounds in sizes.items()}
+        batch = draw(st.integers(least_batch, 3))
+        tokens = draw(st.integers(least_tokens, most_tokens))
+        kind = draw(st.sampled_from(masks))
+        seed = draw(seeds)
+        rng = np.random.default_rng(seed)
+        x = numbers(rng, batch, tokens, chosen["dim"])
+        return SequenceCase(chosen, batch, tokens, kind, seed, x, make_mask(kind, batch, tokens, rng))
+
+    return draw_case()
+
+
+def heads(**how: Any) -> st.SearchStrategy[SequenceCase]:
+    """Cases for AttentionHead(dim, n_hidden)."""
+    return sequences(dim=(1, 6), n_hidden=(1, 6), **how)
+
+
+def multi_heads(**how: Any) -> st.SearchStrategy[SequenceCase]:
+    """Cases for MultiHeadedAttention(dim, n_hidden, num_heads); n_hidden need not divide by num_heads."""
+    return sequences(dim=(1, 6), n_hidden=(1, 5), num_heads=(1, 4), **how)
+
+
+def transformers(*, least_layers: int = 1, **how: Any) -> st.SearchStrategy[SequenceCase]:
+    """Cases for Transformer(dim, attn_dim, mlp_dim, num_heads, num_layers)."""
+    return sequences(
+        dim=(2, 6), attn_dim=(1, 5), mlp_dim=(1, 7), num_heads=(1, 3), num_layers=(least_layers, 3), **how
+    )
+
+
+@dataclass(frozen=True)
+class ImageCase:
+    """Images x (B, nin, img_size, img_size) and the sizes of a patch embedding."""
+
+    patch_size: int
+    side: int
+    nin: int
+    nout: int
+    batch: int
+    seed: int
+    x: Array = field(repr=False)
+
+    @property
+    def img_size(self) -> int:
+        """Pixels along an edge."""
+        return self.patch_size * self.side
+
+    def rng(self) -> np.random.Generator:
+        """Randomness of this case beyond its inputs."""
+        return np.random.default_rng([self.seed, 1])
+
+    def shown(self) -> dict[str, str]:
+        """The inputs, for a person."""
+        return {
+            "img_size, patch_size, nin, nout": f"{self.img_size}, {self.patch_size}, {self.nin}, {self.nout}",
+            "x": show(self.x),
+        }
+
+
+def _image_case(patch: int, side: int, nin: int, nout: int, batch: int, seed: int) -> ImageCase:
+    x = numbers(np.random.default_rng(seed), batch, nin, patch * side, patch * side)
+    return ImageCase(patch, side, nin, nout, batch, seed, x)
+
+
+@st.composite
+def images(draw: st.DrawFn) -> ImageCase:
+    """Cases for PatchEmbed(img_size, patch_size, nin, nout)."""
+    patch, side = draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    nin, nout, batch = draw(st.integers(1, 4)), draw(st.integers(1, 7)), draw(st.integers(1, 3))
+    return _image_case(patch, side, nin, nout, batch, draw(seeds))
+
+
+@st.composite
+def other_images(draw: st.DrawFn) -> ImageCase:
+    """Cases with no size as in the homework."""
+    patch, side = draw(st.sampled_from((1, 2, 5, 6, 7))), draw(st.integers(2, 4))
+    nin, nout = draw(st.sampled_from((1, 2, 4))), draw(st.integers(1, 7))
+    return _image_case(patch, side, nin, nout, 1, draw(seeds))
+
+
+def homework_images(batch: int = 2) -> st.SearchStrategy[ImageCase]:
+    """Cases of the homework's own sizes: sizes that are written into an answer are the matter of other laws."""
+    return seeds.map(lambda seed: _image_case(4, 8, 3, 128, batch, seed))
+
+
+@dataclass(frozen=True)
+class GPTCase:
+    """Token ids (B, T) and the sizes of a DialogueGPT."""
+
+    sizes: dict[str, int]
+    batch: int
+    tokens: int
+    seed: int
+    input_ids: Array = field(repr=False)
+
+    def __getattr__(self, name: str) -> int:
+        try:
+            return int(self.__dict__["sizes"][name])
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def rng(self) -> np.random.Generator:
+        """Randomness of this case beyond its inputs."""
+        return np.random.default_rng([self.seed, 1])
+
+    def shown(self) -> dict[str, str]:
+        """The inputs, for a person."""
+        return {
+            ", ".join(self.sizes): ", ".join(str(size) for size in self.sizes.values()),
+            "input_ids": show(self.input_ids),
+        }
+
+
+@st.composite
+def dialogues(
+    draw: st.DrawFn,
+    *,
+    least_tokens: int = 2,
+    least_batch: int = 2,
+    most_batch: int = 3,
+    full: bool = False,
+    spare: int = 1,
+) -> GPTCase:
+    """Cases for DialogueGPT(vocab_size, max_N, dim, attn_dim, mlp_dim, num_heads, num_layers).
+
+    Sequences are as the tokenizer makes them: the start token, then no other special one. They leave ``spare`` positions
+    unused, unless they are ``full``.
+    """
+    spare = 0 if full else spare
+    tokens = draw(st.integers(least_tokens, 5))
+    sizes = {
+        "vocab_size": draw(st.integers(7, 12)),
+        "max_N": tokens + spare + (0 if full else draw(st.integers(0, 3))),
+        "dim": draw(st.integers(3, 6)),
+        "attn_dim": draw(st.integers(1, 4)),
+        "mlp_dim": draw(st.integers(1, 5)),
+        "num_heads": draw(st.integers(1, 3)),
+        "num_layers": draw(st.integers(1, 2)),
+    }
+    batch, seed = draw(st.integers(least_batch, max(least_batch, most_batch))), draw(seeds)
+    ids = np.random.default_rng(seed).integers(UNK, sizes["vocab_size"], size=(batch, tokens))
+    ids[:, 0] = START
+    return GPTCase(sizes, batch, tokens, seed, ids.astype(np.int64))
+
+
+def next_words(ids: Array, vocab_size: int, step: int = 1) -> Array:
+    """Other token ids, none of them the start or the pad id."""
+    return UNK + (ids - UNK + step) % (vocab_size - UNK)
+
+
+@dataclass(frozen=True)
+class LossCase:
+    """Logits (B, T, V), token ids (B, T) and the mask of real tokens (B, T), right-padded with the pad id 1."""
+
+    vocab_size: int
+    batch: int
+    tokens: int
+    seed: int
+    logits: Array = field(repr=False)
+    input_ids: Array = field(repr=False)
+    inp_mask: Array = field(repr=False)
+
+    def rng(self) -> np.random.Generator:
+        """Randomness of this case beyond its inputs."""
+        return np.random.default_rng([self.seed, 1])
+
+    def shown(self) -> dict[str, str]:
+        """The inputs, for a person."""
+        return {
+            "logits": show(self.logits),
+            "input_ids": show(self.input_ids),
+            "inp_mask": show(self.inp_mask),
+        }
+
+
+@st.composite
+def losses(
+    draw: st.DrawFn, *, least_batch: int = 1, least_real: int = 1, least_tokens: int = 2, padded: bool = False
+) -> LossCase:
+    """Cases for DialogueLoss: rows of at least ``least_real`` tokens, one of them full and, if ``padded``, one that is not."""
+    vocab, batch = draw(st.integers(4, 8)), draw(st.integers(2 if padded else least_batch, 3))
+    tokens = draw(st.integers(max(least_tokens, least_real + padded), max(6, least_real + 2)))
+    full = draw(st.integers(0, batch - 1))
+    lengths = [tokens if row == full else draw(st.integers(least_real, tokens)) for row in range(batch)]
+    if padded:
+        lengths[(full + 1) % batch] = draw(st.integers(least_real, tokens - 1))
+    seed = draw(seeds)
+    rng = np.random.default_rng(seed)
+    real = np.arange(tokens)[None, :] < np.array(lengths)[:, None]
+    ids = rng.integers(UNK, vocab, size=(batch, tokens))
+    ids[:, 0] = START
+    ids = np.where(real, ids, PAD).astype(np.int64)
+    logits = numbers(rng, batch, tokens, vocab)
+    return LossCase(vocab, batch, tokens, seed, logits, ids, real.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class TextCase:
+    """A text to make a tokenizer from, and a text to encode."""
+
+    raw_text: str
+    text: str
+
+    def shown(self) -> dict[str, str]:
+        """The inputs, for a person."""
+        return {"raw_text": show(self.raw_text), "s": show(self.text)}
+
+
+def _shakespeare() -> list[str]:
+    text = (assets.DATA / "shakespeare.txt").read_text(encoding="utf-8")
+    lines = [line for line in text[:60_000].splitlines() if 10 < len(line) < 80 and not line.endswith(":")]
+    return lines[:400]
+
+
+_WORDS = (
+    "the",
+    "King",
+    "king",
+    "to",
+    "be",
+    "or",
+    "not",
+    "don't",
+    "O",
+    "Romeo",
+    "it",
+    "is",
+    "I",
+    "'tis",
+    "love",
+    "A",
+)
+_MARKS = (".", ",", "!", "?", ";", ":", "--", "'", '"', "(", ")", "...", "$", "%", "&")
+lines = st.sampled_from(_shakespeare())
+phrases = st.lists(st.sampled_from(_WORDS + _MARKS), min_size=1, max_size=8).map(" ".join)
+glued = st.lists(st.sampled_from(_WORDS + _MARKS), min_size=1, max_size=8).map("".join)
+letters = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12)
+
+
+def _dialogues() -> list[str]:
+    text = (assets.DATA / "shakespeare.txt").read_text(encoding="utf-8")
+    return [
+        speech
+        for speech in text[:60_000].split("\n\n")
+        if speech.count(". ") + speech.count(".\n") > 0 and len(speech) < 300
+    ]
+
+
+speeches = st.sampled_from(_dialogues())
+texts = st.one_of(phrases, lines, glued, speeches, letters)
+
+
+@st.composite
+def known_texts(draw: st.DrawFn) -> TextCase:
+    """The text to encode is part of the text that the vocabulary comes from."""
+    before, text, after = draw(st.one_of(phrases, lines)), draw(texts), draw(phrases)
+    return TextCase("\n\n".join([before, text, after, text]), text)
+
+
+@st.composite
+def any_texts(draw: st.DrawFn) -> TextCase:
+    """The text to encode may hold words that the vocabulary lacks."""
+    return TextCase(draw(st.one_of(phrases, lines)), draw(texts))
+
+
+@dataclass(frozen=True)
+class WordsCase:
+    """Plain words, each once, of which the vocabulary holds only some: every way to split them is the same."""
+
+    known: tuple[str, ...]
+    words: tuple[str, ...]
+
+    def shown(self) -> dict[str, str]:
+        """The inputs, for a person."""
+        return {"raw_text": show(" ".join(self.known)), "s": show(" ".join(self.words))}
+
+
+_PLAIN = ("the", "king", "to", "be", "or", "not", "love", "is", "sweet", "sorrow")
+_STRANGE = ("zounds", "xylem", "forsooth", "quux", "hamlet")
+
+
+@st.composite
+def words(draw: st.DrawFn) -> WordsCase:
+    """The text to encode surely holds words that the vocabulary lacks."""
+    known = draw(st.lists(st.sampled_from(_PLAIN), min_size=1, max_size=5, unique=True))
+    strange = draw(st.lists(st.sampled_from(_STRANGE), min_size=1, max_size=3, unique=True))
+    return WordsCase(tuple(known), tuple(draw(st.permutations(known + strange))))

@@ -1,0 +1,412 @@
+"""Holds laws against one submission: trials drawn once for a seed, a frame a round, hypothesis only to shrink a failure."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import hashlib
+import itertools
+import random
+import signal
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import hypothesis
+import numpy as np
+from hypothesis import HealthCheck, Phase, find
+from hypothesis.errors import NoSuchExample, Unsatisfiable
+
+from grader.errors import KernelError
+from grader.kernel.remote import Connection, NoReply, Recording, Student, StudentError, recording_of
+from grader.kernel.session import Limits, PropertyChannel
+from grader.properties.expect import Violation
+from grader.properties.law import Law, Part, Program
+from grader.scoring import Verdict
+from grader.submission.template import Template
+
+SHRINK_CALLS = 120
+PROVIDED_METHODS = (("DialogueGPT", "generate"),)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a law does not hold, for one case."""
+
+    kind: str
+    message: str
+    shown: tuple[tuple[str, str], ...] = ()
+
+
+class Kernel(Protocol):
+    """What the engine asks of a kernel whose cells have run; `Session` is one."""
+
+    @property
+    def limits(self) -> Limits:
+        """How long a property may take."""
+
+    @property
+    def cell_of_execution(self) -> dict[int, int]:
+        """Numbers of the notebook's cells by those of their executions."""
+
+    def property(self, world: dict[str, Any]) -> contextlib.AbstractContextManager[PropertyChannel]:
+        """A connection to a fresh child."""
+
+    def begin_part(self) -> None:
+        """Count the time of a part from now on."""
+
+    def time_is_up(self) -> str | None:
+        """Whose time is used up, if any is."""
+
+    def reap(self, channel: PropertyChannel, *, kill: bool = True) -> int | None:
+        """End a child; how it ended."""
+
+    def why_ended(self, when: str) -> str:
+        """Why the kernel is gone."""
+
+
+class _Stopped(Exception):
+    """A round ended early, at the first error of another trial."""
+
+
+class Engine:
+    """Judges the parts of one submission.
+
+    Args:
+        session: the kernel, its cells run.
+        seed: the assignment's seed; the same seed gives the same cases for every submission.
+        provided: source texts and methods of the template that take the place of the student's, by part name.
+    """
+
+    def __init__(
+        self, session: Kernel, seed: bytes, provided: dict[str, list[tuple[str, str, str]]] | None = None
+    ) -> None:
+        self.session, self.seed = session, seed
+        self.provided = provided or {}
+        self.notes: dict[str, str] = {}
+        self._fused: dict[str, bool] = {}
+
+    def judge(
+        self, laws: Iterable[Law], progress: Callable[[Law], None] = lambda law: None
+    ) -> dict[str, Verdict]:
+        """A verdict for each law, by its name.
+
+        The laws of a part share a child of the kernel, in an order of their own, whatever order they are asked for in. A law
+        that fails there is judged again in a child of its own, and that verdict counts.
+        """
+        verdicts: dict[str, Verdict] = {}
+        by_part = sorted(laws, key=lambda law: (law.part.item, law.name))
+        for part, group in itertools.groupby(by_part, key=lambda law: law.part):
+            self.session.begin_part()
+            # What is infinite or no number in an answer is for a law to say, not for numpy's warnings.
+            with np.errstate(all="ignore"), _SharedChild(self.session, self._world(part)) as child:
+                for law in group:
+                    if self.applies(law):
+                        progress(law)
+                        verdicts[law.name] = self._verdict(law, child)
+                    else:
+                        verdicts[law.name] = Verdict(law.name, "inapplicable")
+        return verdicts
+
+    def applies(self, law: Law) -> bool:
+        """Whether a law is about the way in which the student built its part."""
+        return law.world in ("any", "whole" if self.is_fused(law.part) else "stand-ins")
+
+    def hold_once(self, law: Law, case: Any) -> Failure | None:
+        """Hold a law for one case, in a child of its own; raises `NoReply` when the child falls silent."""
+        with self.session.property(self._world(law.part)) as channel:
+            return self._run_one(law, channel.connection, 0, case, trial_seed(law, self.seed))
+
+    def is_fused(self, part: Part) -> bool:
+        """Whether the student's class builds none of its stand-ins, so that it has to be judged whole."""
+        if not part.stand_ins:
+            return False
+        if part.name not in self._fused:
+            self._fused[part.name] = self._probe(part)
+            if self._fused[part.name]:
+                self.notes[part.item] = f"{part.name} builds no {part.stand_ins[0]}, so it is judged whole"
+        return self._fused[part.name]
+
+    def _probe(self, part: Part) -> bool:
+        student = Student(0)
+        getattr(student, part.name)(*part.probe)
+        try:
+            with self.session.property(self._world(part, probing=True)) as channel:
+                (answer,) = channel.connection.run(
+                    [(0, recording_of(student), student.standins())], stop=True
+                )
+        except (NoReply, KernelError):
+            return False
+        return isinstance(answer, list) and not answer
+
+    def _world(self, part: Part, *, probing: bool = False) -> dict[str, Any]:
+        bare = not probing and self.is_fused(part)
+        return {
+            "stand_ins": [] if bare else list(part.stand_ins),
+            "lenient": part.lenient,
+            "provided": [],
+            "methods": [list(method) for method in self.provided.get(part.name, [])],
+        }
+
+    def _verdict(self, law: Law, child: _SharedChild) -> Verdict:
+        try:
+            failure = None if child.passes(self, law) else self._hold(law)
+        except KernelError:
+            failure = Failure("kernel", self.session.why_ended("before this could be judged"))
+        except Exception as error:  # a defect of ours: said, never scored
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            text = f"the grader failed here ({type(error).__name__}: {error}, {where.name}:{where.lineno})"
+            return Verdict(law.name, "error", text[:500], title=law.title)
+        if failure is None:
+            return Verdict(law.name, "passed", title=law.title)
+        counterexample = "\n".join(f"{label} = {text}" for label, text in failure.shown)
+        return Verdict(law.name, "failed", failure.message, counterexample or None, title=law.title)
+
+    def _hold(self, law: Law) -> Failure | None:
+        """Judge a law in a child of its own, and shrink what fails."""
+        cases = cases_for(law, self.seed)
+        world = self._world(law.part)
+        seed = trial_seed(law, self.seed)
+        with self.session.property(world) as channel:
+            try:
+                found = self.first_failure(law, channel.connection)
+            except NoReply as error:
+                return self._blame(law, world, cases, seed, self._silence(channel, error))
+        if found is None:
+            return None
+        number, failure = found
+        return self._shrunk(law, world, seed, failure) or self._repeated(
+            law, world, cases[number], seed, failure
+        )
+
+    def first_failure(self, law: Law, connection: Connection) -> tuple[int, Failure] | None:
+        """Run all cases in lockstep, a frame a round; the first case that fails, in their order."""
+        cases, seed = cases_for(law, self.seed), trial_seed(law, self.seed)
+        connection.begin()
+        failures: dict[int, Failure] = {}
+        running: list[tuple[int, Any, Recording, Any]] = []
+        for number, case in enumerate(cases):
+            student = Student(seed + number)
+            program = law.program(student, case)
+            running.append((number, program, recording_of(student), next(program)))
+        # No program knows anything of the submission before its first answer.
+        same: tuple[str, bytes] | None = (law.name, self.seed)
+        while running:
+            rows = [(number, recording, wanted) for number, _, recording, wanted in running]
+            answers = connection.run(rows, stop=not law.catches, same=same)
+            same = None
+            still = []
+            for (number, program, recording, _), answer in zip(running, answers):  # noqa: B905
+                try:
+                    still.append((number, program, recording, _tell(program, answer)))
+                except StopIteration:
+                    continue
+                except (Violation, StudentError) as error:
+                    failures[number] = self._failure(error, cases[number])
+                    break
+            running = [row for row in still if not failures or row[0] < min(failures)]
+        return min(failures.items()) if failures else None
+
+    def _run_one(self, law: Law, connection: Connection, number: int, case: Any, seed: int) -> Failure | None:
+        student = Student(seed)
+        program = law.program(student, case)
+        try:
+            wanted = next(program)
+            while True:
+                (answer,) = connection.run([(number, recording_of(student), wanted)], stop=True)
+                wanted = _tell(program, answer)
+        except StopIteration:
+            return None
+        except (Violation, StudentError) as error:
+            return self._failure(error, case)
+
+    def _shrunk(self, law: Law, world: dict[str, Any], seed: int, failure: Failure) -> Failure | None:
+        """The smallest case with the same kind of failure, found by hypothesis in a fresh child; None if it does not recur."""
+        smallest: list[Failure] = []
+        calls = 0
+
+        def fails(case: Any) -> bool:
+            nonlocal calls
+            calls += 1
+            if calls > SHRINK_CALLS:
+                return False
+            found = self._run_one(law, channel.connection, calls, case, seed)
+            if found is None or found.kind != failure.kind:
+                return False
+            smallest.append(found)
+            return True
+
+        with self.session.property(world) as channel:
+            try:
+                find(
+                    law.strategy,
+                    fails,
+                    settings=_settings(law.examples, Phase.generate, Phase.shrink),
+                    random=_random(law, self.seed),
+                )
+            except (NoSuchExample, Unsatisfiable, NoReply):
+                pass
+            except Exception as error:
+                if type(error).__name__ not in ("Flaky", "FlakyFailure", "FlakyReplay"):
+                    raise
+        return min(
+            reversed(smallest), key=lambda found: sum(len(text) for _, text in found.shown), default=None
+        )
+
+    def _repeated(self, law: Law, world: dict[str, Any], case: Any, seed: int, failure: Failure) -> Failure:
+        """The failure as it was found, if it recurs on its own; else it is called nondeterministic."""
+        with self.session.property(world) as channel:
+            try:
+                again = self._run_one(law, channel.connection, 0, case, seed)
+            except NoReply:
+                again = failure
+        if again is not None:
+            return again
+        note = (
+            "nondeterministic: this failed once and did not fail again for the same input and random seed. "
+        )
+        return Failure("nondeterministic", note + failure.message, failure.shown)
+
+    def _blame(
+        self, law: Law, world: dict[str, Any], cases: Sequence[Any], seed: int, silence: Failure
+    ) -> Failure:
+        """The first case at which the child falls silent, run on its own, so that its inputs can be shown."""
+        if silence.kind == "timeout":
+            return silence
+        with self.session.property(world) as channel:
+            for number, case in enumerate(cases):
+                try:
+                    self._run_one(law, channel.connection, number, case, seed + number)
+                except NoReply as error:
+                    again = self._silence(channel, error)
+                    return Failure(again.kind, again.message, tuple(case.shown().items()))
+        return silence
+
+    def _silence(self, channel: Any, error: NoReply) -> Failure:
+        if str(error) == "timeout":
+            if (spent := self.session.time_is_up()) is not None:
+                return Failure("timeout", f"{spent} while this was judged")
+            return Failure(
+                "timeout", f"no answer within {self.session.limits.property:.0f} s, so it was stopped"
+            )
+        status = self.session.reap(channel, kill=False)
+        if status is not None and status < 0:
+            name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
+            return Failure("died", f"the Python process died of {name} while this was judged")
+        if status == 0:
+            return Failure("died", "the Python process ended (exit) while this was judged")
+        return Failure("died", f"the Python process gave no usable answer while this was judged ({error})")
+
+    def _failure(self, error: Violation | StudentError, case: Any) -> Failure:
+        inputs = case.shown()
+        if isinstance(error, Violation):
+            return Failure("violation", error.message, tuple({**inputs, **error.shown}.items()))
+        if error.type_name == "NotDefined":
+            return Failure("undefined", error.message)
+        if error.type_name == "Unfit":
+            return Failure("violation", error.message, tuple(inputs.items()))
+        message = f"your code raised {error}"
+        shown = dict(inputs)
+        for place in error.places[-3:]:
+            number = self.session.cell_of_execution.get(place.cell, place.cell)
+            shown[f"code cell {number}, line {place.line}, in {place.function}"] = place.text
+        return Failure(f"raised {error.type_name}", message, tuple(shown.items()))
+
+
+class _SharedChild:
+    """A child of the kernel that laws of one part share as long as they pass; a new one is forked after a failure."""
+
+    def __init__(self, session: Kernel, world: dict[str, Any]) -> None:
+        self.session, self.world = session, world
+        self._stack = contextlib.ExitStack()
+        self._channel: PropertyChannel | None = None
+
+    def __enter__(self) -> _SharedChild:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def passes(self, engine: Engine, law: Law) -> bool:
+        """Whether the law holds here; if not, this child is given up."""
+        try:
+            if self._channel is None:
+                self._channel = self._stack.enter_context(self.session.property(self.world))
+            passed = engine.first_failure(law, self._channel.connection) is None
+        except NoReply:
+            passed = False
+        if not passed:
+            self._channel = None
+            self._stack.close()
+        return passed
+
+
+@functools.lru_cache(maxsize=8)
+def provided_methods(template: Template) -> dict[str, list[tuple[str, str, str]]]:
+    """Methods that the template provides within a class that students write, which take the place of theirs.
+
+    Gives (class, method, source) by the class's name.
+    """
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for cell in template.cells:
+        for owner, method in PROVIDED_METHODS:
+            if f"class {owner}" not in cell.source:
+                continue
+            for node in ast.walk(ast.parse(cell.source)):
+                if isinstance(node, ast.ClassDef) and node.name == owner:
+                    sources = [
+                        ast.unparse(part)
+                        for part in node.body
+                        if isinstance(part, ast.FunctionDef) and part.name == method
+                    ]
+                    found[owner] = [(owner, method, source) for source in sources]
+    return found
+
+
+def _tell(program: Program, answer: Any) -> Any:
+    """Give a program its answer, or raise in it what the student's code raised; what it wants to know next.
+
+    An answer that a law stumbles over is a wrong one, whoever made it: were it the grader's error, whose points wait for a
+    person, a submission could have every failure of its own wait.
+    """
+    try:
+        return program.throw(answer) if isinstance(answer, StudentError) else program.send(answer)
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+        text = f"{type(error).__name__}: {error}"[:300]
+        raise Violation(f"what came back has a form that cannot be judged ({text})") from error
+
+
+def trial_seed(law: Law, seed: bytes) -> int:
+    """The seed of the kernel's random state in a law's trials."""
+    return int.from_bytes(hashlib.sha256(seed + b"/trial/" + law.name.encode()).digest()[:4], "big")
+
+
+@functools.lru_cache(maxsize=512)
+def cases_for(law: Law, seed: bytes) -> tuple[Any, ...]:
+    """A law's cases for an assignment seed, drawn once a process."""
+    cases: list[Any] = []
+
+    def record(case: Any) -> bool:
+        cases.append(case)
+        return False
+
+    settings = _settings(law.examples, Phase.generate)
+    with contextlib.suppress(NoSuchExample):
+        find(law.strategy, record, settings=settings, random=_random(law, seed))
+    return tuple(cases)
+
+
+def _random(law: Law, seed: bytes) -> random.Random:
+    return random.Random(hashlib.sha256(seed + b"/case/" + law.name.encode()).digest())
+
+
+def _settings(examples: int, *phases: Phase) -> hypothesis.settings:
+    return hypothesis.settings(
+        max_examples=examples,
+        phases=phases,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )

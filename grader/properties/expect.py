@@ -1,0 +1,131 @@
+"""Checks that laws are made of. Each failure says what came out, what had to come out, and the worst entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from grader.kernel.wire import Array, Other
+
+MASKED = 1e-6
+_RELATIVE = {"float32": 2e-5, "float64": 1e-9, "float16": 5e-3}
+_SHOWN_ENTRIES = 48
+
+
+class Violation(Exception):
+    """A law does not hold. ``shown`` has the values to print with it, by label."""
+
+    def __init__(self, message: str, shown: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.message, self.shown = message, dict(shown or {})
+
+
+def show(value: Any) -> str:
+    """A value for a person: small tensors whole, four significant digits; large ones by shape and corner."""
+    if isinstance(value, np.ndarray):
+        if value.size > _SHOWN_ENTRIES:
+            corner = value[tuple(slice(0, 2) for _ in value.shape)]
+            return f"shape {tuple(value.shape)}, begins {show(corner)}"
+        if value.dtype.kind == "f":
+            whole = (
+                bool(value.size)
+                and bool(np.all(np.isfinite(value)))
+                and bool(np.all(value == np.round(value)))
+            )
+            form = (lambda v: f"{v:.0f}") if whole and np.abs(value).max() < 1e6 else (lambda v: f"{v:.4g}")
+            return np.array2string(value, separator=", ", formatter={"float_kind": form}, max_line_width=100)
+        return np.array2string(value, separator=", ", max_line_width=100)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Other):
+        return f"an object of type {value.type}"
+    text = repr(value)
+    return text if len(text) <= 300 else text[:297] + "..."
+
+
+def tensor(value: Any, shape: Sequence[int], name: str, *, kind: str = "f") -> Array:
+    """``value`` as float64 (or int64 with ``kind="i"``), after checks of type, dtype, shape and finiteness."""
+    array = shaped(value, shape, name, kind=kind)
+    if kind == "i":
+        return array.astype(np.int64)
+    if not np.all(np.isfinite(array)):
+        index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise Violation(f"{name}{list(index)} is {array[index]}", {name: show(array)})
+    return array.astype(np.float64)
+
+
+def shaped(value: Any, shape: Sequence[int], name: str, *, kind: str = "f") -> Array:
+    """``value``, after checks of type, dtype and shape; its numbers may be anything."""
+    if value is None:
+        raise Violation(f"{name} is None, but a tensor of shape {tuple(shape)} is asked for")
+    if not isinstance(value, np.ndarray):
+        raise Violation(f"{name} is {_kind_of(value)}, but a plain tensor of shape {tuple(shape)} is asked for")
+    if tuple(value.shape) != tuple(shape):
+        raise Violation(f"{name} has shape {tuple(value.shape)}, but {tuple(shape)} is asked for")
+    if value.dtype.kind != kind:
+        wanted = "floating point numbers" if kind == "f" else "whole numbers"
+        raise Violation(f"{name} holds {value.dtype.name}, but {wanted} are asked for")
+    return value
+
+
+def parts(value: Any, count: int, name: str) -> tuple[Any, ...]:
+    """``value`` as a tuple of ``count`` returned values."""
+    if not isinstance(value, tuple | list) or len(value) != count:
+        what = f"{len(value)} values" if isinstance(value, tuple | list) else _kind_of(value)
+        raise Violation(f"{name} returned {what}, but {count} values are asked for")
+    return tuple(value)
+
+
+def close(
+    got: Array, want: Array, name: str, why: str, *, dtype: str = "float32", scale: float | None = None
+) -> None:
+    """``got`` equals ``want`` up to rounding; ``scale`` is the size of what was summed, if larger than the result."""
+    size = max(1.0, float(np.abs(want).max(initial=0.0)), scale or 0.0)
+    gap = np.abs(got - want)
+    if np.all(gap <= _RELATIVE[dtype] * size):
+        return
+    index = tuple(int(i) for i in np.unravel_index(int(np.argmax(gap)), gap.shape))
+    entry = f"{name}{list(index)}" if index else name
+    raise Violation(
+        f"{why}: {entry} is {show(float(got[index]))}, but has to be {show(float(want[index]))}",
+        {f"your {name}": show(got), f"expected {name}": show(want)},
+    )
+
+
+def differs(got: Array, other: Array, name: str, why: str, *, least: float = 1e-4) -> None:
+    """``got`` is not the same as ``other``: what was changed between them has to matter."""
+    if float(np.abs(got - other).max(initial=0.0)) < least:
+        raise Violation(why, {f"your {name}, both times": show(got)})
+
+
+def zero(got: Array, where: Array, name: str, why: str, *, most: float = MASKED) -> None:
+    """``got`` is 0 (at most ``most``) wherever ``where`` holds."""
+    wrong = np.where(where, np.abs(got), 0.0)
+    if wrong.max(initial=0.0) <= most:
+        return
+    index = tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
+    raise Violation(
+        f"{why}: {name}{list(index)} is {show(float(got[index]))}, but has to be 0",
+        {f"your {name}": show(got)},
+    )
+
+
+def same(got: Any, want: Any, name: str, why: str = "") -> None:
+    """``got`` equals ``want`` exactly and has its type."""
+    if type(got) is not type(want) or got != want:
+        prefix = f"{why}: " if why else ""
+        raise Violation(f"{prefix}{name} is {show(got)}, but has to be {show(want)}")
+
+
+def holds(condition: bool, message: str, shown: Mapping[str, str] | None = None) -> None:
+    """``condition`` is true."""
+    if not condition:
+        raise Violation(message, shown)
+
+
+def _kind_of(value: Any) -> str:
+    if isinstance(value, Other):
+        return f"an object of type {value.type}"
+    return "None" if value is None else f"a {type(value).__name__}"

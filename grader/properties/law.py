@@ -1,0 +1,96 @@
+"""What a property is: *draw* a case, record a program of *calls*, hold a law over the replies.
+
+    @law(draws.head_cases())
+    def test_masked_tokens_get_no_weight(student, case):
+        \"\"\"alpha[b, i, j] is 0 wherever mask[b, i, j] is 0.\"\"\"
+        _, alpha = yield student.AttentionHead(case.dim, case.n_hidden)(case.x, case.mask)[0:2]
+
+The function is a generator: it records calls through ``student``, yields what it wants to know, gets the values, and
+raises `Violation` when the law does not hold. Under pytest the same function is an ordinary hypothesis test with a
+``student`` fixture; `engine` runs it for many cases at once when grading.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import SearchStrategy
+
+from grader.kernel.remote import Student
+
+Program = Generator[Any, Any, None]
+
+
+class Case(Protocol):
+    """One drawn trial: knows how to show itself to a person."""
+
+    def shown(self) -> dict[str, str]:
+        """Labels and values of the inputs."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A judged part of the homework and what it builds on.
+
+    ``probe`` are constructor arguments with which to find out whether the student's class builds its stand-ins.
+    """
+
+    item: str
+    name: str
+    stand_ins: tuple[str, ...] = ()
+    probe: tuple[int, ...] = ()
+    lenient: bool = True
+
+
+@dataclass(frozen=True)
+class Law:
+    """A property, its part, and the world in which it applies ("any", "stand-ins" or "whole").
+
+    A law that ``catches`` may catch a `StudentError` where it yields, to leave an exception to another law.
+    """
+
+    name: str
+    title: str
+    part: Part
+    world: str
+    examples: int
+    strategy: SearchStrategy[Any]
+    program: Callable[[Student, Any], Program]
+    catches: bool = False
+
+
+def law(
+    part: Part, strategy: SearchStrategy[Any], *, world: str = "any", examples: int = 12, catches: bool = False
+) -> Callable[[Callable[[Any, Any], Program]], Callable[[Any], None]]:
+    """Declare a property of ``part`` over cases of ``strategy``; its docstring is the title that people read."""
+
+    def declare(program: Callable[[Any, Any], Program]) -> Callable[[Any], None]:
+        module = program.__module__.rpartition(".")[2]
+        title = " ".join((inspect.getdoc(program) or "").split())
+        if not title:
+            raise TypeError(f"{module}.{program.__name__} needs a docstring: it is what students read")
+        declared = Law(f"{module}.{program.__name__}", title, part, world, examples, strategy, program, catches)
+
+        @settings(
+            max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        )
+        @given(case=strategy)
+        def run(student: Any, case: Any) -> None:
+            student.hold(declared, case)
+
+        run.__name__ = run.__qualname__ = program.__name__
+        run.__doc__ = program.__doc__
+        run.__module__ = program.__module__
+        run.law = declared  # type: ignore[attr-defined]
+        return run
+
+    return declare
+
+
+def laws_of(module: Any) -> list[Law]:
+    """All properties of a module, in the order of their definition."""
+    return [value.law for value in vars(module).values() if isinstance(getattr(value, "law", None), Law)]
