@@ -1,0 +1,354 @@
+"""The ``grader`` command: parses arguments, shows progress, prints what the modules behind it found."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from grader import __version__
+from grader.errors import GraderError
+from grader.gradescope.commands import app as gradescope_app
+
+UNFINISHED = "grading has not finished: it still runs, or the grader was killed"
+
+app = typer.Typer(
+    help="Grades homework notebooks on attention, Transformers, a Vision Transformer and a GPT.\n\n"
+    "Start with:  grader grade --example",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+template_app = typer.Typer(
+    help="Make the students' notebook from the reference, or check it.", no_args_is_help=True
+)
+app.add_typer(template_app, name="template")
+app.add_typer(gradescope_app, name="gradescope")
+
+
+def main() -> None:
+    """Run the command line; errors that the grader foresees are one line and exit status 2."""
+    try:
+        app()
+    except GraderError as error:
+        print(f"grader: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"grader {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        Optional[bool],  # noqa: UP045  (typer reads this at run time on Python 3.10)
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit."),
+    ] = None,
+) -> None:
+    """Grades homework notebooks on attention, Transformers, a Vision Transformer and a GPT."""
+
+
+@app.command()
+def grade(
+    submission: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(help="The notebook (.ipynb) to grade, or a folder or archive that holds it."),
+    ] = None,
+    example: Annotated[
+        bool, typer.Option("--example", help="Grade the example that ships with the grader.")
+    ] = False,
+    json_file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--json", metavar="FILE", help="Write the result to FILE as JSON."),
+    ] = None,
+    seed_file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--seed-file", metavar="FILE", help="Secret seed of the assignment; same seed, same trials."
+        ),
+    ] = None,
+    rubric: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--rubric", metavar="FILE", help="Another rubric than the one that ships with the grader."
+        ),
+    ] = None,
+    cell_seconds: Annotated[float, typer.Option(help="Time limit for each cell, in seconds.", min=1)] = 60.0,
+    timeout: Annotated[
+        float, typer.Option(help="Time limit for the whole submission, in seconds.", min=10)
+    ] = 900.0,
+    require_isolation: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="LEVEL", help="Refuse to run with less isolation than full, strong or basic."),
+    ] = None,
+) -> None:
+    """Grade one notebook.
+
+    Exit status 0: graded, whatever the score. 2: wrong usage or a bad rubric. 3: nothing to grade.
+    """
+    from grader import assets  # noqa: PLC0415  (each command loads what it needs: `grader --help` is instant)
+    from grader.grade import failure, load_assignment  # noqa: PLC0415
+    from grader.grade import grade as grade_one  # noqa: PLC0415
+    from grader.kernel.session import Limits  # noqa: PLC0415
+    from grader.report.progress import shown  # noqa: PLC0415
+    from grader.report.terminal import print_result  # noqa: PLC0415
+
+    if example == (submission is not None):
+        raise typer.BadParameter("name one notebook, or give --example")
+    if json_file is not None and not json_file.parent.is_dir():
+        raise typer.BadParameter(f"--json {json_file}: the folder does not exist")
+    path = submission or assets.EXAMPLES / "honest_mistakes.ipynb"
+    _require(require_isolation)
+    if json_file is not None and json_file.is_file() and not json_file.is_symlink():
+        # Whoever finds a result knows that it is of this run.
+        json_file.unlink(missing_ok=True)
+    assignment = load_assignment(rubric, seed_file, Limits(cell=cell_seconds, total=timeout))
+    if json_file is not None:
+        failure(path.name, assignment, UNFINISHED).write(json_file)
+    with shown(path.name) as progress:
+        result = grade_one(path, assignment, progress)
+    if json_file is not None:
+        result.write(json_file)
+    print_result(result)
+    if result.error is not None:
+        raise typer.Exit(3)
+
+
+@app.command()
+def check(
+    submission: Annotated[Path, typer.Argument(help="Your notebook (.ipynb).")],
+) -> None:
+    """Check your own notebook before you hand it in.
+
+    Judges the criteria that the rubric marks public, and shows for each that fails the smallest counterexample. The grade
+    rests on more criteria than these.
+    """
+    from grader.check import check as check_one  # noqa: PLC0415
+    from grader.grade import load_assignment  # noqa: PLC0415
+    from grader.report.progress import shown  # noqa: PLC0415
+    from grader.report.terminal import print_result  # noqa: PLC0415
+
+    assignment = load_assignment()
+    with shown(submission.name) as progress:
+        result = check_one(submission, assignment, progress)
+    print_result(result)
+    print("These are the public criteria; the grade rests on more of them.")
+    if result.error is not None:
+        raise typer.Exit(3)
+
+
+def _require(level: str | None) -> None:
+    if level is None:
+        return
+    from grader.kernel import isolation  # noqa: PLC0415
+
+    if level not in isolation.LEVELS:
+        raise typer.BadParameter(f"--require-isolation takes one of {', '.join(isolation.LEVELS)}")
+    if not isolation.meets(level):
+        raise GraderError(
+            f"this host gives less isolation than {level!r}; `grader doctor` says what is missing"
+        )
+
+
+@app.command()
+def batch(
+    submissions: Annotated[
+        list[Path],
+        typer.Argument(help="Folders, notebooks or archives, also as Gradescope and Canvas export them."),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where results go, and go on from.")],
+    jobs: Annotated[int, typer.Option(help="Workers at a time; 0: one a core.", min=0)] = 0,
+    only: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(metavar="ITEM", help="Judge this item only (may be given several times)."),
+    ] = None,
+    rerun: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="failed", help="Judge again what the grader could not judge."),
+    ] = None,
+    limit: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Judge at most so many submissions now.", min=1),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(help="Time limit for each submission, in seconds.", min=10)
+    ] = 900.0,
+    seed_file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--seed-file", metavar="FILE", help="Secret seed of the assignment; same seed, same trials."
+        ),
+    ] = None,
+    rubric: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--rubric", metavar="FILE", help="Another rubric than the one that ships with the grader."
+        ),
+    ] = None,
+    require_isolation: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="LEVEL", help="Refuse to run with less isolation than full, strong or basic."),
+    ] = None,
+) -> None:
+    """Grade a class into a folder: results, feedback, grades.csv and summary.md.
+
+    Started again, it goes on where it was and grades nothing twice. Exit status 0: done. 1: the grader could not judge
+    some. 2: wrong usage, or a folder that cannot be written.
+    """
+    from grader import assets  # noqa: PLC0415
+    from grader.batch.progress import shown  # noqa: PLC0415
+    from grader.batch.run import Options, run_batch  # noqa: PLC0415
+    from grader.batch.terminal import print_batch  # noqa: PLC0415
+    from grader.grade import load_assignment  # noqa: PLC0415
+    from grader.kernel.session import Limits  # noqa: PLC0415
+
+    if rerun not in (None, "failed"):
+        raise typer.BadParameter("--rerun takes: failed")
+    _require(require_isolation)
+    assignment = load_assignment(rubric, seed_file, Limits(total=timeout))
+    options = Options(jobs=jobs, only=tuple(only or ()), rerun_failed=rerun is not None, limit=limit)
+    try:
+        with shown() as progress:
+            outcome = run_batch(
+                submissions, out, assignment, (rubric or assets.RUBRIC).read_bytes(), options, progress
+            )
+    except KeyboardInterrupt:
+        print(f"grader: stopped; the same command goes on, and {out} holds what was done", file=sys.stderr)
+        raise typer.Exit(130) from None
+    print_batch(outcome, out)
+    if outcome.lost:
+        raise typer.Exit(1)
+
+
+@app.command()
+def rescore(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a batch.")],
+    rubric: Annotated[Path, typer.Option("--rubric", metavar="FILE", help="The rubric to score by.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
+) -> None:
+    """Score a batch by a changed rubric without running anything; says who changes before it writes."""
+    from grader.batch.rescore import prepare  # noqa: PLC0415
+    from grader.batch.store import Store  # noqa: PLC0415
+    from grader.batch.terminal import print_changes  # noqa: PLC0415
+
+    with Store(folder, create=False) as store:
+        rescoring = prepare(store, rubric)
+        print_changes(rescoring.changes, rescoring.total_before, rescoring.total_after)
+        if yes or (sys.stdin.isatty() and typer.confirm("Write this?")):
+            rescoring.write()
+            print(f"scored anew: {folder}")
+        else:
+            print("nothing was written; --yes writes")
+
+
+@app.command()
+def doctor() -> None:
+    """Say which layers of isolation this host gives, and whether everything that grading needs is in order.
+
+    Exit status 1: something is missing without which nothing can be graded.
+    """
+    from grader.doctor import essentials_missing, examine, start_a_kernel  # noqa: PLC0415
+    from grader.report.terminal import print_findings  # noqa: PLC0415
+
+    findings = [*examine(), start_a_kernel()]
+    print_findings(findings)
+    if missing := essentials_missing(findings):
+        print(f"\nNothing can be graded here: {', '.join(finding.name for finding in missing)}")
+        raise typer.Exit(1)
+
+
+@app.command()
+def audit(
+    part: Annotated[Optional[str], typer.Option(help="Only the entries of one part, such as 2a.")] = None,  # noqa: UP045
+    only: Annotated[Optional[str], typer.Option(metavar="ID", help="Only the entry with this id.")] = None,  # noqa: UP045
+    jobs: Annotated[
+        int | None, typer.Option(help="Entries at a time; by default one a core.", min=1)
+    ] = None,
+    fast: Annotated[
+        bool,
+        typer.Option(
+            "--fast", help="Without notebooks, kernels and isolation: only for a corpus of your own."
+        ),
+    ] = False,
+    seeds: Annotated[int, typer.Option(help="By how many seeds to judge each entry.", min=1)] = 1,
+    json_file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--json", metavar="FILE", help="Write all verdicts to FILE as JSON."),
+    ] = None,
+) -> None:
+    """Hold the rubric against a corpus of wrong and right answers; exit status 1 when any verdict is wrong.
+
+    The corpus is a file for each part in grader/audit/corpus.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from grader.audit import corpus, matrix, run  # noqa: PLC0415
+    from grader.report.progress import shown  # noqa: PLC0415
+    from grader.results import write_atomically  # noqa: PLC0415
+    from grader.rubric import load_rubric  # noqa: PLC0415
+
+    criteria = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
+    cases = [
+        case
+        for case in corpus.load_all(criteria)
+        if (part is None or case.part == part) and (only is None or case.entry.id == only)
+    ]
+    if not cases:
+        raise typer.BadParameter("the corpus has no such entry")
+    with shown("audit") as progress:
+        total, finished = len(cases) * seeds, 0
+
+        def count(verdict: run.Verdict) -> None:
+            nonlocal finished
+            finished += 1
+            progress(verdict.name, finished, total)
+
+        judged = run.judge_all(cases, fast=fast, jobs=jobs, seed_count=seeds, done=count)
+    covered = criteria if only is None else []
+    found = matrix.examine(judged, [name for name in covered if part is None or name.startswith(part + ".")])
+    console = Console()
+    matrix.print_matrix(judged, criteria, console)
+    matrix.print_findings(found, judged, console)
+    if json_file is not None:
+        write_atomically(json_file, matrix.to_json(judged, found))
+    if found.wrong:
+        raise typer.Exit(1)
+
+
+@template_app.command("build")
+def template_build(
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FOLDER", help="Where to write; by default where the template lies."),
+    ] = None,
+    master: Annotated[
+        bool, typer.Option("--master", help="Write the master notebook, with solutions, as well.")
+    ] = False,
+) -> None:
+    """Make the students' notebook from the reference."""
+    from grader import assets, template  # noqa: PLC0415
+
+    written = template.build(out)
+    if master:
+        written.append(template.write_master(out or assets.TEMPLATE.parent))
+    for path in written:
+        print(f"wrote {path}")
+
+
+@template_app.command("check")
+def template_check() -> None:
+    """Say whether the students' notebook is what the reference makes; exit status 1 when it is not."""
+    from grader import template  # noqa: PLC0415
+
+    differences = template.check()
+    for line in differences:
+        print(line)
+    if differences:
+        raise typer.Exit(1)
+    print("the template is up to date")

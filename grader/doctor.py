@@ -1,0 +1,256 @@
+"""Looks at a host and says what grading will have there and what it will lack, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from grader import assets
+from grader.errors import GraderError
+from grader.kernel import isolation
+from grader.report.safe_text import one_line
+from grader.tokenizer_data import tokenizer_data_hash
+
+_GIB = 1 << 30
+_ENOUGH_MEMORY = 4 * _GIB
+_ENOUGH_DISK = 2 * _GIB
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about the host."""
+
+    name: str
+    ok: bool | None
+    """True: as it should be. False: grading fails or is weaker. None: absent, and nothing depends on it."""
+    detail: str
+    remedy: str = ""
+    """What a person can do; empty where there is nothing to do."""
+
+
+_ESSENTIAL = frozenset(
+    {
+        *("Python", "torch", "numpy", "nltk", "ipykernel", "nbclient", "jupyter_client", "hypothesis"),
+        *("nltk data", "rubric", "reference", "template", "kernel"),
+    }
+)
+
+
+def essentials_missing(findings: Sequence[Finding]) -> list[Finding]:
+    """What of these keeps the grader from grading at all."""
+    return [finding for finding in findings if finding.name in _ESSENTIAL and finding.ok is False]
+
+
+def start_a_kernel() -> Finding:
+    """Start one kernel as for a submission, run a cell in it, and say which layers were active."""
+    started = time.perf_counter()
+    try:
+        from grader.kernel.session import Session  # noqa: PLC0415 - slow, and what it needs may be missing
+        from grader.submission.planning import Plan, PlannedCell  # noqa: PLC0415
+        from grader.submission.reading import CodeCell  # noqa: PLC0415
+
+        source = "import torch; assert float(torch.ones(2, 2).sum()) == 4"
+        cell = PlannedCell(CodeCell(0, 1, "doctor", source), source, "run", "", (), "")
+        with Session(Plan((cell,), (), False, ())) as session:
+            (outcome,) = session.run_cells()
+        layers = ", ".join(session.layers)
+    except Exception as error:  # whatever keeps a kernel from starting is the finding
+        detail = one_line(f"does not start: {type(error).__name__}: {error}")
+        return Finding("kernel", False, detail, "mend what is missing above; else please report this")
+    if outcome.status != "ok":
+        return Finding("kernel", False, f"a cell with torch fails: {outcome.error}", "reinstall torch")
+    seconds = time.perf_counter() - started
+    return Finding("kernel", True, f"started and ran a cell with torch in {seconds:.1f} s, under: {layers}")
+
+
+def examine() -> list[Finding]:
+    """All findings, the worst possible surprises first; starts no kernel and changes nothing."""
+    return [_python(), *_isolation(), *_packages(), _gpu(), *_data(), _memory(), _disk()]
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    good = (3, 10) <= sys.version_info[:2] < (3, 14)
+    detail = f"{version}, {sys.executable}"
+    return Finding("Python", good, detail, "" if good else "use Python 3.10 to 3.13")
+
+
+# -- layers ------------------------------------------------------------------------------------------------
+
+
+def _isolation() -> list[Finding]:
+    host = isolation.probe()
+    level = host.level
+    findings = [
+        Finding(
+            "isolation",
+            level in ("full", "strong"),
+            f"level {level}",
+            "" if level in ("full", "strong") else "grade in a container on Linux 5.13 or later, as root",
+        )
+    ]
+    if not host.linux:
+        return findings
+    return [*findings, _landlock(host), _seccomp(host), _user(host)]
+
+
+def _landlock(host: isolation.Host) -> Finding:
+    if not host.landlock:
+        return Finding(
+            "Landlock",
+            False,
+            "missing: a submission can read every file that its user may read, the grader's code among them",
+            "boot Linux 5.13 or later with lsm=landlock,... and let the container's seccomp profile pass it",
+        )
+    missing = [
+        what
+        for abi, what in (
+            (3, "cutting off files that may not be read"),
+            (4, "TCP, which seccomp forbids as well"),
+            (6, "signals to other processes of the same user, and abstract sockets"),
+        )
+        if host.landlock < abi
+    ]
+    detail = f"ABI {host.landlock}" + (f"; does not cover {'; '.join(missing)}" if missing else "")
+    good = host.landlock >= 6 or host.identity != "shared"
+    return Finding("Landlock", good, detail, "" if good else "use Linux 6.12 or later, or grade as root")
+
+
+def _seccomp(host: isolation.Host) -> Finding:
+    if host.seccomp:
+        return Finding("seccomp", True, "filters can be loaded")
+    return Finding(
+        "seccomp",
+        False,
+        "missing: a submission can open network connections",
+        "use a kernel with CONFIG_SECCOMP_FILTER, or cut the network of the machine",
+    )
+
+
+def _user(host: isolation.Host) -> Finding:
+    name = "user of its own"
+    if host.identity == "own":
+        first, last = isolation.FIRST_UID, isolation.KEEPER_UID - 1
+        return Finding(name, True, f"kernels run as one of the users {first} to {last}")
+    if host.identity == "reading":
+        return Finding(
+            name,
+            True,
+            f"with the right to read, which Landlock narrows: {host.why_shared}",
+            "install Python and the environment outside a private home to do without that right",
+        )
+    detail = f"missing: {host.why_shared}; kernels run as the grader's user"
+    if host.root:
+        return Finding(name, None, detail, "install Python and the environment where others can read them")
+    return Finding(name, None, detail, "grade as root, best in a container")
+
+
+# -- what has to be installed ------------------------------------------------------------------------------
+
+
+def _packages() -> list[Finding]:
+    findings = []
+    for module, distribution in (
+        ("torch", "torch"),
+        ("torchvision", "torchvision"),
+        ("numpy", "numpy"),
+        ("nltk", "nltk"),
+        ("ipykernel.kernelapp", "ipykernel"),
+        ("nbclient", "nbclient"),
+        ("jupyter_client", "jupyter_client"),
+        ("hypothesis", "hypothesis"),
+    ):
+        findings.append(_import(distribution, module))
+    return findings
+
+
+def _import(distribution: str, module: str) -> Finding:
+    # Whatever a broken installation raises is the finding: a missing library is an OSError, a wrong pair of
+    # torch and torchvision a RuntimeError.
+    try:
+        if distribution == "torchvision":
+            from grader.torchvision_compat import import_torchvision  # noqa: PLC0415 - imports torch
+
+            import_torchvision()
+        else:
+            importlib.import_module(module)
+        return Finding(distribution, True, importlib.metadata.version(distribution))
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [""]
+        detail = f"{type(error).__name__}: {reason[0]}"
+        return Finding(distribution, False, detail, f"pip install --force-reinstall {distribution}")
+
+
+def _gpu() -> Finding:
+    try:
+        import torch  # noqa: PLC0415 - slow, and its absence is a finding of its own
+
+        if torch.cuda.is_available():
+            return Finding("GPU", True, torch.cuda.get_device_name(0))
+    except Exception as error:
+        return Finding("GPU", None, f"unknown: {type(error).__name__}")
+    return Finding("GPU", None, "none; training runs on the CPU, properties do so everywhere")
+
+
+def _data() -> list[Finding]:
+    try:
+        punkt = Finding("nltk data", True, f"Punkt, SHA-256 {tokenizer_data_hash()[:12]}")
+    except GraderError as error:
+        punkt = Finding("nltk data", False, str(error), "reinstall the grader")
+    findings = [punkt]
+    for name, path in (
+        ("rubric", assets.RUBRIC),
+        ("reference", assets.REFERENCE),
+        ("template", assets.TEMPLATE),
+    ):
+        there = path.exists()
+        findings.append(Finding(name, there, str(path), "" if there else "reinstall the grader"))
+    return findings
+
+
+# -- room --------------------------------------------------------------------------------------------------
+
+
+def _memory() -> Finding:
+    free = _free_memory()
+    if free is None:
+        return Finding("memory", None, "unknown")
+    remedy = "" if free >= _ENOUGH_MEMORY else "close programs, or grade fewer submissions at a time"
+    return Finding("memory", free >= _ENOUGH_MEMORY, f"{free / _GIB:.1f} GiB free", remedy)
+
+
+def _free_memory() -> int | None:
+    """Bytes that can still be used: what the machine has, or what the container's limit leaves."""
+    try:
+        text = Path("/proc/meminfo").read_text()
+        free = (
+            next(int(line.split()[1]) for line in text.splitlines() if line.startswith("MemAvailable")) * 1024
+        )
+    except (OSError, StopIteration, ValueError):
+        return None
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        try:
+            free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
+        except (OSError, ValueError):
+            continue
+    return free
+
+
+def _disk() -> Finding:
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    if not os.access(folder, os.W_OK):
+        return Finding("disk", False, f"{folder} cannot be written to", "set TMPDIR")
+    good = free >= _ENOUGH_DISK
+    return Finding("disk", good, f"{free / _GIB:.1f} GiB free in {folder}", "" if good else "set TMPDIR")

@@ -1,0 +1,326 @@
+"""The way of one submission: read, plan, run, judge, score."""
+
+from __future__ import annotations
+
+import functools
+import platform
+import time
+import traceback
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from grader import __version__, assets
+from grader.errors import GraderError, KernelError, NothingToGrade, UsageError
+from grader.evidence import collect
+from grader.kernel import isolation
+from grader.kernel.process import WarmLink
+from grader.kernel.session import CellOutcome, Limits, Session
+from grader.properties.engine import Engine, provided_methods
+from grader.properties.registry import LAWS
+from grader.results import Cell, Flag, Isolation, Result, Versions, totals
+from grader.rubric import AutomaticItem, Rubric, load_rubric
+from grader.scoring import Verdict, nothing_judged, score
+from grader.submission.planning import Plan, make_plan
+from grader.submission.reading import Submission, read_submission
+from grader.submission.template import Template, altered_provided, load_template
+from grader.tokenizer_data import tokenizer_data_hash
+
+PUBLIC_SEED = b"hw3 public seed"
+Progress = Callable[[str, int, int], None]
+Partial = Callable[[Result], None]
+"""Takes a result of which some items are not judged yet."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What all submissions of a class are graded by."""
+
+    rubric: Rubric
+    template: Template
+    seed: bytes = PUBLIC_SEED
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def seed_kind(self) -> Literal["public", "secret"]:
+        """Whether the trials can be foreseen by who has the grader."""
+        return "public" if self.seed == PUBLIC_SEED else "secret"
+
+
+def load_assignment(
+    rubric: Path | None = None, seed_file: Path | None = None, limits: Limits | None = None
+) -> Assignment:
+    """The assignment of a rubric file and a seed file; raises `RubricError` or `UsageError`."""
+    loaded = load_rubric(rubric or assets.RUBRIC, known_properties=LAWS)
+    seed = PUBLIC_SEED if seed_file is None else read_seed(seed_file)
+    return Assignment(loaded, load_template(assets.TEMPLATE), seed, limits or Limits())
+
+
+def read_seed(path: Path) -> bytes:
+    """The secret in a seed file; raises `UsageError`."""
+    try:
+        seed = path.read_bytes().strip()
+    except OSError as error:
+        raise UsageError(f"cannot read the seed file {path}: {error.strerror or error}") from None
+    if len(seed) < 16:
+        raise UsageError(
+            f"{path}: a secret seed needs at least 16 bytes; make one with: openssl rand -hex 32 > {path}"
+        )
+    return seed
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A result and what it was made from, which is enough to score it again by another rubric."""
+
+    result: Result
+    verdicts: Mapping[str, Verdict] | None = None
+    """By property; None where nothing could be judged."""
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By item."""
+    grader_failed: bool = False
+    """Nothing could be judged by no fault of the submission's."""
+
+
+def grade(
+    path: Path,
+    assignment: Assignment,
+    progress: Progress = lambda stage, done, total: None,
+    warm: WarmLink | None = None,
+) -> Result:
+    """Grade one submission. Whatever is wrong with it ends in a result, not in an exception.
+
+    With ``warm`` the kernel is forked from that process, which saves seconds and changes no verdict.
+    """
+    return judge(path, assignment, progress, warm).result
+
+
+def judge(
+    path: Path,
+    assignment: Assignment,
+    progress: Progress = lambda stage, done, total: None,
+    warm: WarmLink | None = None,
+    only: Collection[str] | None = None,
+    partial: Partial | None = None,
+) -> Judged:
+    """`grade`, with the verdicts; ``only`` these properties are judged, and the others count as not judged.
+
+    ``partial`` gets the result so far when the cells have run, and again after each item.
+    """
+    clock = _Clock()
+    try:
+        with clock.stage("read"):
+            submission = read_submission(path)
+            plan = make_plan(submission, assignment.template)
+    except NothingToGrade as error:
+        return Judged(_result(path.name, assignment, clock, error=str(error)))
+    except Exception as error:
+        return Judged(_result(path.name, assignment, clock, error=_defect(error)), grader_failed=True)
+    try:
+        return _run_and_judge(submission, plan, assignment, clock, progress, warm, only, partial)
+    except KernelError as error:
+        message = f"the grader could not run a kernel: {error}"
+        return Judged(_result(path.name, assignment, clock, error=message), grader_failed=True)
+    except Exception as error:
+        return Judged(_result(path.name, assignment, clock, error=_defect(error)), grader_failed=True)
+
+
+def _defect(error: Exception) -> str:
+    """A failure of the grader's own, in one line that helps who looks into it."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"the grader failed ({type(error).__name__}: {error}, {where.name}:{where.lineno})"[:500]
+
+
+def failure(name: str, assignment: Assignment, reason: str) -> Result:
+    """The result of a submission that could not be judged at all; everything in it waits."""
+    return _result(name, assignment, _Clock(), error=reason)
+
+
+def _run_and_judge(
+    submission: Submission,
+    plan: Plan,
+    assignment: Assignment,
+    clock: _Clock,
+    progress: Progress,
+    warm: WarmLink | None,
+    only: Collection[str] | None,
+    partial: Partial | None,
+) -> Judged:
+    verdicts: dict[str, Verdict] = {}
+    with ExitStack() as stack:
+        with clock.stage("kernel"):
+            session = Session(plan, assignment.limits, warm)
+            stack.enter_context(_ended_in_any_case(session))
+        with clock.stage("cells"):
+            session.run_cells(lambda done, total: progress("running cells", done, total))
+        engine = Engine(session, assignment.seed, provided_methods(assignment.template))
+        wanted = [LAWS[name] for name in assignment.rubric.properties if only is None or name in only]
+        items = sorted({law.part.item for law in wanted})
+        done = 0
+
+        def count(law: object) -> None:
+            nonlocal done
+            done += 1
+            progress("judging properties", done, len(wanted))
+
+        def so_far(*, finished: bool) -> Judged:
+            notes = {item: [note] for item, note in engine.notes.items()}
+            result = _result(
+                submission.name,
+                assignment,
+                clock,
+                submission=submission,
+                plan=plan,
+                session=session,
+                verdicts=verdicts,
+                notes=notes,
+                layers=session.layers,
+                finished=finished,
+            )
+            return Judged(result, verdicts, notes)
+
+        for item in items:
+            if partial is not None:
+                partial(so_far(finished=False).result)
+            with clock.stage("properties"):
+                verdicts |= engine.judge((law for law in wanted if law.part.item == item), count)
+    return so_far(finished=True)
+
+
+@contextmanager
+def _ended_in_any_case(session: Session) -> Iterator[None]:
+    """A session; that something of it cannot be ended costs no verdict, but is said."""
+    session.__enter__()
+    try:
+        yield
+    finally:
+        try:
+            session.__exit__()
+        except (GraderError, OSError) as error:
+            session.warnings.append(f"something of this submission may be left on this machine: {error}")
+
+
+def _result(
+    name: str,
+    assignment: Assignment,
+    clock: _Clock,
+    *,
+    error: str | None = None,
+    submission: Submission | None = None,
+    plan: Plan | None = None,
+    session: Session | None = None,
+    verdicts: dict[str, Verdict] | None = None,
+    notes: dict[str, list[str]] | None = None,
+    layers: list[str] | None = None,
+    finished: bool = True,
+) -> Result:
+    rubric = assignment.rubric
+    warnings = list(submission.warnings) if submission else []
+    if assignment.seed_kind == "public":
+        warnings.append(
+            "graded with the public seed: the trials can be foreseen; use --seed-file for a class"
+        )
+    if verdicts is None or submission is None:
+        items = nothing_judged(rubric)
+    else:
+        items = score(rubric, verdicts, evidence=collect(submission, rubric), notes=notes)
+        if not finished:
+            items = tuple(
+                item if complete else waiting
+                for item, waiting, complete in zip(
+                    items, nothing_judged(rubric), _judged_wholly(rubric, verdicts), strict=True
+                )
+            )
+    return Result(
+        submission=name,
+        error=error,
+        warnings=tuple(warnings + (session.warnings if session else [])),
+        items=items,
+        flags=tuple(_flags(submission, plan, assignment.template)) if submission and plan else (),
+        cells=tuple(_cell(outcome) for outcome in session.outcomes) if session else (),
+        isolation=tuple(Isolation(**row) for row in isolation.describe(layers or [])) if session else (),
+        seed=assignment.seed_kind,
+        versions=versions(rubric),
+        tokenizer_data=tokenizer_data_hash(),
+        seconds=clock.seconds,
+        **totals(items)._asdict(),
+    )
+
+
+def _judged_wholly(rubric: Rubric, verdicts: Mapping[str, Verdict]) -> list[bool]:
+    """For each item, whether nothing of it is still to be judged."""
+    return [
+        not isinstance(item, AutomaticItem)
+        or all(name in verdicts for criterion in item.criteria for name in criterion.properties)
+        for item in rubric.items
+    ]
+
+
+def _cell(outcome: CellOutcome) -> Cell:
+    return Cell(
+        number=outcome.number,
+        decision=outcome.decision,
+        status=outcome.status,
+        reason=outcome.reason,
+        seconds=outcome.seconds,
+        error=outcome.error,
+    )
+
+
+def _flags(submission: Submission, plan: Plan, template: Template) -> list[Flag]:
+    """What a person should look at: it costs no points by itself."""
+    flags = [
+        Flag(
+            kind="provided code altered",
+            message=f"{found.name} differs from the template's, which is used",
+            cell=found.number,
+        )
+        for found in altered_provided(submission, template)
+    ]
+    flags.extend(
+        Flag(kind="not from scratch?", message=f"uses {found.name}", cell=found.number, line=found.line)
+        for found in plan.from_scratch_flags
+    )
+    return flags
+
+
+def versions(rubric: Rubric) -> Versions:
+    """What judges here, and by which rubric."""
+    return Versions(
+        grader=__version__,
+        rubric=f"{rubric.version} {rubric.digest[:12]}",
+        python=platform.python_version(),
+        torch=_version_of("torch"),
+        hypothesis=_version_of("hypothesis"),
+        nltk=_version_of("nltk"),
+    )
+
+
+@functools.cache
+def _version_of(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+class _Clock:
+    """Wall seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count what happens within as ``name``."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 3)
+
+
+__all__ = ["Assignment", "GraderError", "Judged", "failure", "grade", "judge", "load_assignment", "versions"]

@@ -1,0 +1,1 @@
+"""The result for people. Importing the package is cheap: each format is a module of its own."""
