@@ -1,0 +1,240 @@
+"""The corpus: wrong and right answers to one class each, as YAML files that an instructor can add to.
+
+A file is ``corpus/<part>.yaml``::
+
+    part: 2a
+    class: AttentionHead        # the class of the reference that each entry replaces
+    entries:
+      - id: scale-by-dim        # unique within the file
+        kind: mutant            # or variant: a right answer in another style
+        title: Scores are divided by sqrt(dim).
+        edits:                  # texts of the reference's class, each of which occurs once
+          - {replace: sqrt(self.n_hidden), with: sqrt(x.shape[-1])}
+        loses: [2a.softmax]     # the criteria that must fail; all others must hold
+
+In place of ``edits`` an entry may have ``code``, the source that stands in the place of the class. ``before`` and
+``after`` are further cells around its cell. A variant loses nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import nbformat
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from grader import template
+from grader.errors import UsageError
+
+FOLDER = Path(__file__).resolve().parent / "corpus"
+MAX_BYTES = 1 << 20
+
+
+class Edit(BaseModel):
+    """A replacement in the source of the reference's class."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    replace: Annotated[str, Field(min_length=1)]
+    by: Annotated[str, Field(alias="with")]
+
+
+class Entry(BaseModel):
+    """One answer, and what it must lose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    kind: Literal["mutant", "variant"]
+    title: Annotated[str, Field(min_length=1)]
+    edits: tuple[Edit, ...] = ()
+    code: str | None = None
+    before: str | None = None
+    after: str | None = None
+    loses: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Entry:
+        if self.edits and self.code is not None:
+            raise ValueError("has both edits and code")
+        if not self.edits and self.code is None and self.before is None and self.after is None:
+            raise ValueError("changes nothing: give edits or code")
+        if (self.kind == "mutant") != bool(self.loses):
+            raise ValueError("a mutant says what it loses, and a variant loses nothing")
+        return self
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    part: Annotated[str, Field(pattern=r"^[1-9][a-z]$")]
+    class_name: Annotated[str, Field(alias="class")]
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """An entry with the cells of its submission."""
+
+    part: str
+    entry: Entry
+    cells: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Unique in the whole corpus: ``2a/scale-by-dim``."""
+        return f"{self.part}/{self.entry.id}"
+
+    def notebook(self) -> str:
+        """The submission as a notebook file's text."""
+        cells = [nbformat.v4.new_code_cell(source) for source in self.cells]
+        for number, cell in enumerate(cells):
+            cell["id"] = f"cell-{number}"
+        text: str = nbformat.writes(nbformat.v4.new_notebook(cells=cells))
+        return text
+
+
+def load(path: Path, criteria: Collection[str]) -> list[Case]:
+    """The cases of one file; raises `UsageError` that names file and line. ``criteria`` are those of the rubric."""
+    try:
+        return _load(path, criteria)
+    except _Fault as fault:
+        raise UsageError(f"{path.name}:{fault.line}: {fault.reason}") from None
+
+
+def load_all(criteria: Collection[str], folder: Path = FOLDER) -> list[Case]:
+    """The cases of every file of a folder, in the order of the parts."""
+    paths = sorted(folder.glob("*.yaml"))
+    if not paths:
+        raise UsageError(f"{folder}: no corpus (*.yaml) there")
+    return [case for path in paths for case in load(path, criteria)]
+
+
+class _Fault(Exception):
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(reason)
+        self.line, self.reason = line, " ".join(reason.split())
+
+
+def _load(path: Path, criteria: Collection[str]) -> list[Case]:
+    lines: dict[tuple[str | int, ...], int] = {}
+    plain = _plain(_composed(path), (), lines)
+    try:
+        file = _File.model_validate(plain)
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_context=False)[0]
+        where = tuple(detail["loc"])
+        while where and where not in lines:
+            where = where[:-1]
+        label = ".".join(str(step) for step in detail["loc"])
+        raise _Fault(lines.get(where, 1), f"{label}: {detail['msg'].removeprefix('Value error, ')}") from None
+    if path.stem != file.part:
+        raise _Fault(lines["part",], f"part {file.part} belongs into {file.part}.yaml")
+    seen: dict[str, int] = {}
+    cases = []
+    for place, entry in enumerate(file.entries):
+        line = lines["entries", place, "id"]
+        if entry.id in seen:
+            raise _Fault(line, f"entry {entry.id} stands in line {seen[entry.id]} already")
+        seen[entry.id] = line
+        for n, name in enumerate(entry.loses):
+            if name not in criteria:
+                raise _Fault(lines["entries", place, "loses", n], f"the rubric has no criterion {name}")
+        try:
+            cells = tuple(_cells(file.class_name, entry))
+        except _Fault as fault:
+            raise _Fault(line, f"{entry.id}: {fault.reason}") from None
+        cases.append(Case(file.part, entry, cells))
+    return cases
+
+
+def _composed(path: Path) -> yaml.Node:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _Fault(1, f"cannot be read: {error.strerror or error}") from None
+    if len(data) > MAX_BYTES:
+        raise _Fault(1, f"larger than {MAX_BYTES >> 10} KiB")
+    try:
+        node = yaml.compose(data.decode("utf-8"), yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise _Fault(mark.line + 1 if mark else 1, f"not YAML: {error.problem or error.context}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _Fault(1, f"not YAML: {error}") from None
+    if node is None:
+        raise _Fault(1, "empty")
+    return node
+
+
+def _plain(node: yaml.Node, where: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int]) -> Any:
+    """Nodes as plain data, with the line of every value; all scalars are text, as nothing else is asked for."""
+    lines[where] = node.start_mark.line + 1
+    if isinstance(node, yaml.SequenceNode):
+        return tuple(_plain(child, (*where, n), lines) for n, child in enumerate(node.value))
+    if isinstance(node, yaml.MappingNode):
+        found: dict[str, Any] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _Fault(key.start_mark.line + 1, "a key must be plain text")
+            if key.value in found:
+                raise _Fault(key.start_mark.line + 1, f"{key.value!r} stands twice here")
+            found[key.value] = _plain(value, (*where, key.value), lines)
+        return found
+    return node.value
+
+
+# Submissions.
+
+
+@functools.cache
+def _reference() -> tuple[str, ...]:
+    """The cells of a plain right submission: imports, and every class that the notebook provides or asks for."""
+    sources = []
+    notebook = template.build_master()
+    for outline, cell in zip(template.read_outline(), notebook["cells"], strict=True):
+        if not outline.is_code or outline.master_only:
+            continue
+        makes_class = any(isinstance(node, ast.ClassDef) for node in ast.parse(cell["source"]).body)
+        if outline.role == "setup" or (outline.role in ("solution", "provided") and makes_class):
+            sources.append(str(cell["source"]))
+    return tuple(sources)
+
+
+def _cells(class_name: str, entry: Entry) -> Iterable[str]:
+    found = False
+    for cell in _reference():
+        source = _class_source(cell, class_name)
+        if source is None:
+            yield cell
+            continue
+        found = True
+        if entry.before is not None:
+            yield entry.before
+        yield cell.replace(source, entry.code if entry.code is not None else _edited(source, entry.edits))
+        if entry.after is not None:
+            yield entry.after
+    if not found:
+        raise _Fault(1, f"the reference has no class {class_name}")
+
+
+def _class_source(cell: str, name: str) -> str | None:
+    for node in ast.parse(cell).body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return "\n".join(cell.splitlines()[node.lineno - 1 : node.end_lineno])
+    return None
+
+
+def _edited(source: str, edits: Iterable[Edit]) -> str:
+    for edit in edits:
+        count = source.count(edit.replace)
+        if count != 1:
+            raise _Fault(1, f"{edit.replace!r} occurs {count} times in the class, but has to occur once")
+        source = source.replace(edit.replace, edit.by)
+    return source

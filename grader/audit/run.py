@@ -1,0 +1,120 @@
+"""Judges the corpus: every entry by every automatic criterion, in parallel."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from grader.audit.corpus import Case
+from grader.grade import PUBLIC_SEED, Assignment, grade, load_assignment
+from grader.properties.engine import Engine, provided_methods
+from grader.properties.registry import LAWS
+from grader.results import ItemResult
+from grader.scoring import score
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a case lost, with the grader's word for each criterion, and what went wrong beside it."""
+
+    name: str
+    lost: tuple[tuple[str, str], ...]
+    errors: tuple[str, ...]
+    notes: tuple[str, ...]
+    seconds: float
+
+    @property
+    def criteria(self) -> frozenset[str]:
+        """The criteria that failed."""
+        return frozenset(criterion for criterion, _ in self.lost)
+
+
+@cache
+def _assignment(seed: bytes) -> Assignment:
+    shipped = load_assignment()
+    return Assignment(shipped.rubric, shipped.template, seed, shipped.limits)
+
+
+def judge_fast(case: Case, seed: bytes = PUBLIC_SEED) -> Verdict:
+    """Judge a case in a fork of this process, without any isolation."""
+    from grader.audit.fast import FastKernel  # noqa: PLC0415  (imports torch)
+
+    started = time.perf_counter()
+    assignment = _assignment(seed)
+    with FastKernel(case.cells) as kernel:
+        engine = Engine(kernel, seed, provided_methods(assignment.template))
+        verdicts = engine.judge([LAWS[name] for name in assignment.rubric.properties])
+    items = score(assignment.rubric, verdicts)
+    return _verdict(case, items, kernel.errors, engine.notes.values(), time.perf_counter() - started)
+
+
+def judge_real(case: Case, seed: bytes = PUBLIC_SEED) -> Verdict:
+    """Judge a case as a submission: a notebook file, through a confined kernel."""
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="audit-") as folder:
+        path = Path(folder) / "submission.ipynb"
+        path.write_text(case.notebook(), encoding="utf-8")
+        result = grade(path, _assignment(seed))
+    broken = [f"cell {cell.number}: {cell.error}" for cell in result.cells if cell.error]
+    if result.error is not None:
+        broken.append(result.error)
+    notes = [note for item in result.items if item.kind == "automatic" for note in item.notes]
+    return _verdict(case, result.items, broken, notes, time.perf_counter() - started)
+
+
+def _verdict(
+    case: Case, items: Sequence[ItemResult], broken: Iterable[str], notes: Iterable[str], seconds: float
+) -> Verdict:
+    """The verdict of judged items; a cell of the corpus that raises is an error, as it hides what was to be judged."""
+    lost, errors = [], list(broken)
+    for item in items:
+        for criterion in item.criteria:
+            if criterion.status == "failed":
+                lost.append((criterion.id, f"{criterion.law} {criterion.message}"))
+            elif criterion.status == "error":
+                errors.append(f"{criterion.id}: {criterion.message}")
+        if item.kind == "automatic" and not item.criteria:
+            errors.append(f"{item.id} was not judged")
+    return Verdict(case.name, tuple(lost), tuple(errors), tuple(notes), round(seconds, 2))
+
+
+def _judge(case: Case, fast: bool, seed: bytes) -> Verdict:
+    return judge_fast(case, seed) if fast else judge_real(case, seed)
+
+
+def seeds(count: int) -> list[bytes]:
+    """The public seed and ``count - 1`` others: a verdict may not hang on one seed."""
+    return [PUBLIC_SEED, *(b"audit seed %d" % number for number in range(1, count))]
+
+
+def judge_all(
+    cases: Sequence[Case],
+    *,
+    fast: bool,
+    jobs: int | None = None,
+    seed_count: int = 1,
+    done: Callable[[Verdict], None] = lambda verdict: None,
+    executor: Executor | None = None,
+) -> list[tuple[Case, Verdict]]:
+    """Judge all cases by each of ``seed_count`` seeds; in their order, whatever ends first."""
+    own = None
+    if executor is None:
+        # Workers start from nothing: a fork of a process with threads (progress bars) may hang.
+        executor = own = ProcessPoolExecutor(jobs or os.cpu_count(), multiprocessing.get_context("spawn"))
+    try:
+        tasks = [
+            (executor.submit(_judge, case, fast, seed), case) for seed in seeds(seed_count) for case in cases
+        ]
+        for future in as_completed([future for future, _ in tasks]):
+            done(future.result())
+        return [(case, future.result()) for future, case in tasks]
+    finally:
+        if own is not None:
+            own.shutdown(cancel_futures=True)
