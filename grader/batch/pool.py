@@ -1,0 +1,212 @@
+"""Runs a function over many items in processes that may die, beside one warm parent of kernels that may die too.
+
+    with workers(jobs=2) as pool:
+        for item, outcome in pool.run(function, items):
+            ...
+
+``function(item, address)`` runs in a worker; with ``warm.client_of(address)`` it forks kernels from the warm parent. It raises
+`WarmParentLost` when that died meanwhile, and is then called again. Written against `concurrent.futures.Executor` alone: give
+``executor``, a function that makes one, to use a cluster's. One that loses a worker raises `BrokenExecutor` and is made anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from grader.batch.warm import WarmHost
+
+TRIES = 3
+TICK_SECONDS = 0.25
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+
+class WarmParentLost(Exception):
+    """The warm parent died while a function used it, so that what it found cannot be trusted."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """An item that no worker survived or finished, and why, in one line."""
+
+    reason: str
+
+
+@dataclass
+class _Try(Generic[Item]):
+    item: Item
+    number: int = 0
+    warm: bool = True
+
+
+class Workers:
+    """Some workers and their warm parent. Made by `workers`; use as a context manager."""
+
+    def __init__(
+        self, jobs: int, executor: Callable[[], Executor] | None, in_child: Callable[[], None]
+    ) -> None:
+        self.jobs = jobs
+        self.host = WarmHost()
+        self._make = executor or self._local
+        self._own = executor is None
+        self._in_child = in_child
+        self._executor: Executor | None = None
+
+    def __enter__(self) -> Workers:
+        """Start the warm parent; workers start with the first item."""
+        self.host.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """End the workers and the warm parent, at once if an exception passes."""
+        if exception[0] is not None:
+            self.kill()
+        self._drop_executor()
+        self.host.__exit__()
+
+    def kill(self) -> None:
+        """End workers of this machine in the midst of their work."""
+        if self._own:
+            for child in multiprocessing.active_children():
+                child.kill()
+
+    def run(
+        self,
+        function: Callable[[Item, str | None], Value],
+        items: Sequence[Item],
+        tick: Callable[[list[Item]], None] = lambda running: None,
+    ) -> Iterator[tuple[Item, Value | Lost]]:
+        """Items with what the function gave for them, in the order of their end; ``tick`` is told often what runs now.
+
+        A worker that dies costs the others nothing: what was under way is run again, one by one, as one of them may be what
+        kills workers; what does so three times is `Lost`.
+        """
+        waiting = deque(_Try(item) for item in items)
+        suspects: deque[_Try[Item]] = deque()
+        running: dict[Future[Value], _Try[Item]] = {}
+        while waiting or suspects or running:
+            if not suspects or not running:
+                queue, room = (suspects, 1) if suspects else (waiting, self.jobs + 1)
+                # One more than there are workers: the next starts without waiting for us.
+                while queue and len(running) < room:
+                    attempt = queue.popleft()
+                    running[self._submit(function, attempt)] = attempt
+            done, _ = wait(running, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
+            broken = False
+            for future in done:
+                attempt = running.pop(future)
+                error = future.exception()
+                if error is None:
+                    yield attempt.item, future.result()
+                elif isinstance(error, WarmParentLost):
+                    attempt.number += 1
+                    attempt.warm = attempt.number < TRIES
+                    waiting.appendleft(attempt)
+                elif isinstance(error, BrokenExecutor):
+                    broken = True
+                    attempt.number += 1
+                    if attempt.number >= TRIES:
+                        yield attempt.item, Lost("the process that graded it died each time it was tried")
+                    else:
+                        suspects.append(attempt)
+                else:
+                    yield attempt.item, Lost(f"the grader failed ({type(error).__name__}: {error})"[:500])
+            if broken:
+                for attempt in running.values():
+                    attempt.number += 1
+                    suspects.append(attempt)
+                running.clear()
+                self._drop_executor()
+            tick([attempt.item for attempt in running.values()][: self.jobs])
+
+    def _submit(self, function: Callable[[Item, str | None], Value], attempt: _Try[Item]) -> Future[Value]:
+        self.host.ensure()
+        address = self.host.address if attempt.warm else None
+        for _ in range(TRIES):
+            if self._executor is None:
+                self._executor = self._make()
+            with contextlib.suppress(BrokenExecutor):
+                return self._executor.submit(function, attempt.item, address)
+            self._drop_executor()
+        failed: Future[Value] = Future()
+        failed.set_exception(BrokenExecutor("no worker can be started"))
+        return failed
+
+    def _drop_executor(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor = None
+
+    def _local(self) -> Executor:
+        # Forked workers share the grader's memory and the drawn cases; with other threads about, that is not safe.
+        fork = sys.platform == "linux" and threading.active_count() == 1
+        method = "fork" if fork else None
+        if fork:
+            gc.collect()
+            gc.freeze()
+        return ProcessPoolExecutor(
+            self.jobs,
+            multiprocessing.get_context(method),
+            _begin_worker,
+            (os.getpid(), self.host.folder, self._release if fork else None),
+        )
+
+    def _release(self) -> None:
+        self.host.release_in_child()
+        self._in_child()
+
+
+def workers(
+    jobs: int,
+    executor: Callable[[], Executor] | None = None,
+    in_child: Callable[[], None] = lambda: None,
+) -> Workers:
+    """Workers for `Workers.run`; ``in_child`` is called in each one that is forked, to let go of what is the parent's."""
+    return Workers(jobs, executor, in_child)
+
+
+def _begin_worker(parent: int, folder: Path, release: Callable[[], None] | None) -> None:
+    """Make a process a worker: it dies with its parent, leaves Ctrl-C to it, and makes its folders in ``folder``."""
+    if release is not None:
+        release()
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+            if os.getppid() != parent:
+                os._exit(1)
+    # A function instead of SIG_IGN, which programs that are started from here would inherit.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    tempfile.tempdir = str(folder)
+
+
+@contextlib.contextmanager
+def alarm(seconds: float, error: type[BaseException]) -> Iterator[None]:
+    """Raise ``error`` after so many seconds, where signals can be used: in a main thread, not on Windows."""
+    usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if not usable:
+        yield
+        return
+
+    def ring(number: int, frame: Any) -> None:
+        raise error
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,318 @@
+"""Reports on a class: grades.csv, summary.md, and a student's feedback.
+
+All text goes through `safe_text`: a name, a message or an exception may be a formula, markup or a terminal's command.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from grader.batch.overrides import Override
+from grader.batch.store import Manifest, Member
+from grader.report.safe_text import for_csv, for_markdown, markdown_code
+from grader.report.terminal import points
+from grader.results import CriterionResult, Result
+from grader.rubric import Rubric
+
+MOST_CRITERIA = 15
+_BAR = 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """One member of the class, with what the grader and a person gave for each item."""
+
+    member: Member
+    result: Result | None
+    overrides: Mapping[str, Override] = field(default_factory=dict)
+    same_as: str = ""
+
+    def points(self, item: str) -> float | None:
+        """Points of an item, a person's before the grader's; None while it waits."""
+        if item in self.overrides:
+            return self.overrides[item].points
+        found = (
+            next((entry for entry in self.result.items if entry.id == item), None) if self.result else None
+        )
+        return found.points if found is not None else None
+
+    def totals(self, rubric: Rubric) -> tuple[float, float, float]:
+        """Points earned, points that could be earned in what is judged, and points that wait."""
+        earned = judged = pending = 0.0
+        items = {item.id: item for item in self.result.items} if self.result else {}
+        for item in rubric.items:
+            waits = 0.0
+            if item.id not in self.overrides:
+                waits = items[item.id].pending if item.id in items else item.points
+            pending += waits
+            judged += item.points - waits
+            earned += self.points(item.id) or 0.0
+        return earned, judged, pending
+
+    @property
+    def status(self) -> str:
+        """What became of the submission, in a few words."""
+        if self.result is None:
+            return "not graded yet"
+        if self.result.error is not None:
+            return "not gradable"
+        if any(item.status == "error" for item in self.result.items):
+            return "partly judged"
+        return "graded"
+
+
+def rows_of(
+    manifest: Manifest, rubric: Rubric, results: Mapping[str, Result], overrides: Sequence[Override]
+) -> list[Row]:
+    """The class in the order of its keys; who handed in the same content as one before is told so."""
+    first: dict[str, str] = {}
+    rows = []
+    for member in manifest.members:
+        same_as = first.setdefault(member.digest, member.key) if member.digest else member.key
+        own = {override.item: override for override in overrides if override.key == member.key}
+        rows.append(
+            Row(member, results.get(member.key), own, same_as="" if same_as == member.key else same_as)
+        )
+    return rows
+
+
+def grades_csv(rows: Sequence[Row], rubric: Rubric) -> str:
+    """A line a submission: who, what became of it, totals, points by item (empty while they wait), remarks."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        [
+            *("key", "id", "name", "email", "file", "late", "status", "score", "judged", "pending"),
+            *(item.id for item in rubric.items),
+            *("overrides", "same_as", "remarks"),
+        ]
+    )
+    for row in rows:
+        member = row.member
+        set_by_hand = "; ".join(
+            f"{o.item} = {points(o.points)} by {o.who}: {o.why}" for o in row.overrides.values()
+        )
+        writer.writerow(
+            [
+                *map(for_csv, (member.key, member.id, member.name, member.email, member.file)),
+                "yes" if member.late else "",
+                row.status,
+                *map(points, row.totals(rubric)),
+                *("" if (earned := row.points(item.id)) is None else points(earned) for item in rubric.items),
+                for_csv(set_by_hand),
+                for_csv(row.same_as),
+                for_csv("; ".join(_remarks(row))),
+            ]
+        )
+    return text.getvalue()
+
+
+def _remarks(row: Row) -> Iterator[str]:
+    yield from row.member.notes
+    if row.result is not None:
+        if row.result.error:
+            yield row.result.error
+        yield from (f"{flag.kind}: {flag.message}" for flag in row.result.flags)
+
+
+# -- feedback ----------------------------------------------------------------------------------------------------
+
+
+def feedback(row: Row, rubric: Rubric) -> str:
+    """What one student reads: points by item, and for each lost criterion the law and the smallest counterexample."""
+    return "\n".join(_feedback(row, rubric)) + "\n"
+
+
+def _feedback(row: Row, rubric: Rubric) -> Iterator[str]:
+    result = row.result
+    assert result is not None
+    earned, judged, pending = row.totals(rubric)
+    yield f"# {for_markdown(rubric.title)}: {for_markdown(row.member.name)}"
+    yield ""
+    if result.error is not None:
+        yield f"**Your notebook could not be graded:** {for_markdown(result.error)}"
+        yield ""
+    waits = f"; {points(pending)} still to be judged" if pending else ""
+    yield f"**{points(earned)} of {points(judged)} points**{waits}."
+    yield ""
+    yield "| item | | points |"
+    yield "|---|---|---:|"
+    for item in rubric.items:
+        given = row.points(item.id)
+        shown = "–" if given is None else points(given)
+        yield f"| {item.id} | {for_markdown(item.title)} | {shown} / {points(item.points)} |"
+    for override in row.overrides.values():
+        yield ""
+        yield (
+            f"{override.item}: {points(override.points)} points were set by {for_markdown(override.who)}: "
+            f"{for_markdown(override.why)}"
+        )
+    for found in result.items:
+        for criteria in _alike([c for c in found.criteria if c.status == "failed"]):
+            names = ", ".join(criterion.id for criterion in criteria)
+            worth = points(sum(criterion.max_points for criterion in criteria))
+            yield ""
+            yield f"## {for_markdown(names)} (−{worth})"
+            yield ""
+            yield for_markdown(criteria[0].law or criteria[0].title)
+            yield ""
+            yield for_markdown(criteria[0].message)
+            if criteria[0].counterexample:
+                yield ""
+                yield "Smallest counterexample:"
+                yield ""
+                yield markdown_code(criteria[0].counterexample)
+    notes = [f"{item.id}: {note}" for item in result.items for note in item.notes]
+    broken = [cell for cell in result.cells if cell.status not in ("ok", "skipped")]
+    if notes or broken:
+        yield ""
+        yield "## Remarks"
+        yield ""
+        yield from (f"- {for_markdown(note)}" for note in notes)
+        yield from (
+            f"- code cell {cell.number}: {for_markdown(cell.error or cell.reason or cell.status)}"
+            for cell in broken
+        )
+
+
+def _alike(criteria: Sequence[CriterionResult]) -> list[list[CriterionResult]]:
+    groups: dict[tuple[str, str | None, str | None], list[CriterionResult]] = {}
+    for criterion in criteria:
+        finding = (criterion.message, criterion.law, criterion.counterexample)
+        groups.setdefault(finding, []).append(criterion)
+    return list(groups.values())
+
+
+# -- summary -----------------------------------------------------------------------------------------------------
+
+
+def summary(rows: Sequence[Row], rubric: Rubric) -> str:
+    """The class at a glance: how it went by item, what failed most often, and what a person should look at."""
+    return "\n".join(_summary(rows, rubric)) + "\n"
+
+
+def _summary(rows: Sequence[Row], rubric: Rubric) -> Iterator[str]:
+    graded = [row for row in rows if row.result is not None and row.result.error is None]
+    yield f"# {for_markdown(rubric.title)}: {len(rows)} submissions"
+    yield ""
+    states = Counter(row.status for row in rows)
+    yield ", ".join(f"{count} {state}" for state, count in states.most_common()) + "."
+    totals = [row.totals(rubric) for row in graded]
+    if totals:
+        scores = sorted(earned for earned, _, _ in totals)
+        yield (
+            f"Scores: mean {points(statistics.fmean(scores))}, median {points(statistics.median(scores))}, "
+            f"from {points(scores[0])} to {points(scores[-1])}. "
+            f"{points(max(pending for _, _, pending in totals))} points at most still wait."
+        )
+    yield from _by_item(graded, rubric)
+    yield from _failures(graded)
+    yield from _attention(rows)
+
+
+def _by_item(rows: Sequence[Row], rubric: Rubric) -> Iterator[str]:
+    yield ""
+    yield "## Items"
+    yield ""
+    yield "| item | | of | mean | full | none | waiting | distribution, from 0 to full |"
+    yield "|---|---|---:|---:|---:|---:|---:|---|"
+    for item in rubric.items:
+        given = [value for row in rows if (value := row.points(item.id)) is not None]
+        cells = ["", "", ""]
+        if given:
+            full = sum(value >= item.points for value in given)
+            none = sum(value == 0 for value in given)
+            cells = [points(round(statistics.fmean(given), 2)), str(full), str(none)]
+        yield (
+            f"| {item.id} | {for_markdown(item.title)} | {points(item.points)} | {' | '.join(cells)} "
+            f"| {len(rows) - len(given)} | {_histogram(given, item.points)} |"
+        )
+
+
+def _histogram(values: Sequence[float], most: float) -> str:
+    """Five bins in block characters."""
+    if not values or not most:
+        return ""
+    bins = [0] * 5
+    for value in values:
+        bins[min(int(5 * value / most), 4)] += 1
+    return "".join(" ▁▂▃▄▅▆▇█"[-(-8 * count // max(bins))] if count else "·" for count in bins)
+
+
+def _failures(rows: Sequence[Row]) -> Iterator[str]:
+    counts: Counter[str] = Counter()
+    titles: dict[str, str] = {}
+    for row in rows:
+        for item in row.result.items if row.result else ():
+            for criterion in item.criteria:
+                if criterion.status == "failed":
+                    counts[criterion.id] += 1
+                    titles[criterion.id] = criterion.title
+    if not counts:
+        return
+    yield ""
+    yield "## What failed most often"
+    yield ""
+    yield "| criterion | | submissions | |"
+    yield "|---|---|---:|---|"
+    for name, count in counts.most_common(MOST_CRITERIA):
+        share = count / len(rows)
+        bar = "█" * max(1, round(_BAR * share))
+        yield f"| {for_markdown(name)} | {for_markdown(titles[name])} | {count} ({share:.0%}) | {bar} |"
+
+
+def _attention(rows: Sequence[Row]) -> Iterator[str]:
+    """Warnings that hold for the class, and submissions that a person should look at."""
+    warnings: Counter[str] = Counter()
+    for row in rows:
+        if row.result is None:
+            continue
+        warnings.update(warning for warning in row.result.warnings if warning not in row.member.notes)
+        warnings.update(
+            f"without the isolation layer {layer.layer}: {layer.note}"
+            for layer in row.result.isolation
+            if not layer.active
+        )
+    if warnings:
+        yield ""
+        yield "## Warnings"
+        yield ""
+        for text, count in warnings.most_common(MOST_CRITERIA):
+            yield f"- {for_markdown(text)} ({count} of {len(rows)})"
+    for title, lines in (
+        ("Not graded", [(row, row.result.error) for row in rows if row.result and row.result.error]),
+        (
+            "Partly judged, by the grader's fault",
+            [(row, "see its result") for row in rows if row.status == "partly judged"],
+        ),
+        ("The same content", [(row, f"same as {row.same_as}") for row in rows if row.same_as]),
+        (
+            "For a person to look at",
+            [
+                (row, f"{flag.kind}: {flag.message}")
+                for row in rows
+                for flag in (row.result.flags if row.result else ())
+            ],
+        ),
+        (
+            "Set by a person",
+            [
+                (row, f"{o.item} = {points(o.points)} by {o.who}: {o.why}")
+                for row in rows
+                for o in row.overrides.values()
+            ],
+        ),
+    ):
+        if lines:
+            yield ""
+            yield f"## {title}"
+            yield ""
+            yield from (f"- {for_markdown(row.member.key)}: {for_markdown(str(text))}" for row, text in lines)
+
+
+__all__ = ["Row", "feedback", "grades_csv", "rows_of", "summary"]

@@ -1,0 +1,89 @@
+"""Another rubric, or other overrides, for verdicts that are stored: nothing is run again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from grader.batch import reports
+from grader.batch.overrides import load_overrides
+from grader.batch.run import load_records, report, results_of
+from grader.batch.store import Manifest, Record, Store
+from grader.errors import UsageError
+from grader.rubric import Rubric, load_rubric
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a new rubric changes one submission: score before and after, and points by item where they differ."""
+
+    key: str
+    name: str
+    before: float
+    after: float
+    items: tuple[tuple[str, float | None, float | None], ...]
+
+
+@dataclass(frozen=True)
+class Rescoring:
+    """What a new rubric would change, until `write` is called."""
+
+    store: Store
+    manifest: Manifest
+    rubric: Rubric
+    text: bytes
+    records: Mapping[str, Record]
+    changes: tuple[Change, ...]
+    total_before: float
+    total_after: float
+
+    def write(self) -> None:
+        """Write results, feedback, grades and summary anew; raises `GraderError`."""
+        self.store.put("rubric.yaml", self.text.decode("utf-8", "replace"))
+        report(self.store, self.manifest, self.rubric, dict(self.records))
+
+
+def prepare(store: Store, path: Path) -> Rescoring:
+    """Compare stored verdicts under the batch's rubric and another; writes nothing.
+
+    Raises `UsageError` when the new rubric asks for properties that were never judged.
+    """
+    manifest = store.manifest()
+    old = load_rubric(store.folder / "rubric.yaml")
+    new = load_rubric(path)
+    records = load_records(store, manifest)
+    known = set(old.properties)
+    absent = [name for name in new.properties if name not in known]
+    if absent:
+        raise UsageError(
+            f"{path.name}: {absent[0]} was not judged in this batch; run `grader batch` with this rubric instead"
+        )
+    changes = _changes(_rows(store, manifest, old, records), _rows(store, manifest, new, records), old, new)
+    return Rescoring(store, manifest, new, path.read_bytes(), records, changes, old.total, new.total)
+
+
+def _rows(store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]) -> list[reports.Row]:
+    overrides = load_overrides(store.folder, manifest.members, rubric)
+    return reports.rows_of(manifest, rubric, results_of(manifest, rubric, records), overrides)
+
+
+def _changes(
+    before: Sequence[reports.Row], after: Sequence[reports.Row], old: Rubric, new: Rubric
+) -> tuple[Change, ...]:
+    ids = list(dict.fromkeys([*(item.id for item in old.items), *(item.id for item in new.items)]))
+    changes = []
+    for one, other in zip(before, after, strict=True):
+        pairs = [(item, one.points(item), other.points(item)) for item in ids]
+        differing = tuple((item, was, now) for item, was, now in pairs if was != now)
+        if differing:
+            changes.append(
+                Change(
+                    one.member.key,
+                    one.member.name,
+                    one.totals(old)[0],
+                    other.totals(new)[0],
+                    differing,
+                )
+            )
+    return tuple(changes)

@@ -1,0 +1,333 @@
+"""A batch: which contents have to be judged, the judging of them, and the reports on the class."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pickle
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from grader.batch import reports
+from grader.batch.overrides import load_overrides
+from grader.batch.pool import Lost, WarmParentLost, alarm, workers
+from grader.batch.store import Manifest, Member, Record, Store, context_of, scored, unreadable
+from grader.batch.submissions import Entry, digest_of, find_submissions
+from grader.batch.warm import client_of
+from grader.errors import GraderError, UsageError
+from grader.grade import Assignment, Judged, failure, judge, versions
+from grader.kernel import isolation
+from grader.kernel.isolation import Mark, Uids
+from grader.properties.engine import cases_for, provided_methods
+from grader.properties.registry import LAWS
+from grader.report.safe_text import one_line
+from grader.results import Result
+from grader.rubric import Rubric
+
+GRACE_SECONDS = 60.0
+"""What a submission may take beyond its limits, until the grader takes itself for the one that hangs."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person may ask of a batch.
+
+    Args:
+        jobs: workers at the same time; 0 means one a core.
+        only: items to judge, all if empty.
+        rerun_failed: judge again what the grader could not judge.
+        limit: at most so many submissions are judged in this run.
+    """
+
+    jobs: int = 0
+    only: tuple[str, ...] = ()
+    rerun_failed: bool = False
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One content to judge: where it lies, and what it is judged by (a pickled `Assignment`)."""
+
+    path: Path
+    digest: str
+    assignment: bytes
+    only: tuple[str, ...] | None
+    seconds: float
+    label: str
+
+
+@dataclass
+class Progress:
+    """How far a batch is; ``total``, ``done`` and ``failed`` count contents that are judged in this run."""
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    known: int = 0
+    running: list[str] = field(default_factory=list)
+    last: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a batch did: ``judged`` contents now, ``known`` ones before, ``left`` for another run."""
+
+    members: tuple[Member, ...]
+    results: dict[str, Result]
+    judged: int
+    known: int
+    left: int
+    lost: tuple[str, ...]
+    restarts: int
+
+
+class _TooLong(BaseException):
+    """The grader hangs."""
+
+
+def run_batch(
+    sources: Sequence[Path],
+    folder: Path,
+    assignment: Assignment,
+    rubric_text: bytes,
+    options: Options | None = None,
+    show: Callable[[Progress], None] = lambda progress: None,
+    executor: Callable[[], Executor] | None = None,
+) -> Outcome:
+    """Grade the submissions in ``sources`` into ``folder``, going on from what is there.
+
+    ``executor`` makes the executor to grade with, by default local processes. Raises `GraderError` when a source or the
+    folder fails; what was judged until then is kept.
+    """
+    options = options or Options()
+    wanted = _wanted(assignment.rubric, options.only)
+    with Store(folder) as store:
+        _clear_after_a_kill(store)
+        entries = find_submissions(sources, folder / "extracted")
+        context = context_of(assignment)
+        manifest = Manifest(
+            context=context, seed=assignment.seed_kind, members=tuple(Member.of(entry) for entry in entries)
+        )
+        load_overrides(folder, manifest.members, assignment.rubric)
+        store.write_manifest(manifest)
+        store.put("rubric.yaml", rubric_text.decode("utf-8", "replace"))
+        records, queue = _known_and_queue(store, entries, context, wanted, options)
+        left = queue[options.limit :] if options.limit is not None else []
+        queue = queue[: options.limit] if options.limit is not None else queue
+        run = _Run(store, assignment, context, wanted if options.only else None, records, show)
+        run.progress.known = len(records)
+        try:
+            if queue:
+                run.judge(queue, options, executor)
+        finally:
+            # Also after Ctrl-C: the reports say what is known by then.
+            results = report(store, manifest, assignment.rubric, run.records)
+        return Outcome(
+            manifest.members,
+            results,
+            run.progress.done,
+            run.progress.known,
+            len(left),
+            tuple(run.lost),
+            run.restarts,
+        )
+
+
+def report(store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]) -> dict[str, Result]:
+    """Write results, feedback, grades and summary for the class; the results by key of those that are graded."""
+    overrides = load_overrides(store.folder, manifest.members, rubric)
+    results = results_of(manifest, rubric, records)
+    rows = reports.rows_of(manifest, rubric, results, overrides)
+    for row in rows:
+        if row.result is not None:
+            store.put(f"results/{row.member.key}.json", row.result.to_json())
+            store.put(f"feedback/{row.member.key}.md", reports.feedback(row, rubric))
+    store.put("grades.csv", reports.grades_csv(rows, rubric))
+    store.put("summary.md", reports.summary(rows, rubric))
+    store.drop_others({row.member.key for row in rows if row.result is not None})
+    return results
+
+
+def results_of(manifest: Manifest, rubric: Rubric, records: dict[str, Record]) -> dict[str, Result]:
+    """The result of each member by key, as far as its content is judged."""
+    results: dict[str, Result] = {}
+    for member in manifest.members:
+        if member.problem is not None:
+            results[member.key] = unreadable(member, rubric, manifest.seed, versions(rubric))
+        elif member.digest in records:
+            results[member.key] = scored(records[member.digest], rubric, member)
+    return results
+
+
+def load_records(store: Store, manifest: Manifest) -> dict[str, Record]:
+    """What is known of the class, by content."""
+    digests = {member.digest for member in manifest.members if member.digest}
+    found = {digest: store.load(digest, manifest.context) for digest in sorted(digests)}
+    return {digest: record for digest, record in found.items() if record is not None}
+
+
+def _wanted(rubric: Rubric, only: Sequence[str]) -> tuple[str, ...]:
+    """The properties to judge; raises `UsageError` for an item that has none."""
+    automatic = {item.id: item for item in rubric.automatic}
+    unknown = [item for item in only if item not in automatic]
+    if unknown:
+        raise UsageError(f"--only {unknown[0]}: the items judged automatically are {', '.join(automatic)}")
+    chosen = [automatic[item] for item in dict.fromkeys(only)] or list(rubric.automatic)
+    return tuple(name for item in chosen for criterion in item.criteria for name in criterion.properties)
+
+
+def _known_and_queue(
+    store: Store, entries: Sequence[Entry], context: str, wanted: tuple[str, ...], options: Options
+) -> tuple[dict[str, Record], list[Entry]]:
+    """What is known by content, and a submission of each content that has still to be judged."""
+    records: dict[str, Record] = {}
+    queue: dict[str, Entry] = {}
+    for entry in entries:
+        if not entry.digest or entry.digest in records or entry.digest in queue:
+            continue
+        record = store.load(entry.digest, context)
+        if record is None or record.missing(wanted) or (options.rerun_failed and record.failed):
+            queue[entry.digest] = entry
+        if record is not None:
+            records[entry.digest] = record
+    return records, list(queue.values())
+
+
+class _Run:
+    """The judging of a queue."""
+
+    def __init__(
+        self,
+        store: Store,
+        assignment: Assignment,
+        context: str,
+        only: tuple[str, ...] | None,
+        records: dict[str, Record],
+        show: Callable[[Progress], None],
+    ) -> None:
+        self.store, self.assignment, self.context = store, assignment, context
+        self.only, self.records, self.show = only, records, show
+        self.progress = Progress()
+        self.lost: list[str] = []
+        self.restarts = 0
+
+    def judge(
+        self, queue: Sequence[Entry], options: Options, executor: Callable[[], Executor] | None
+    ) -> None:
+        self.progress.total = len(queue)
+        self.progress.known = len(self.records)
+        self.show(self.progress)
+        jobs = max(1, min(options.jobs or os.cpu_count() or 1, len(queue)))
+        pickled = pickle.dumps(self.assignment)
+        seconds = self.assignment.limits.total + GRACE_SECONDS
+        work = [self._job(entry, pickled, seconds, options) for entry in queue]
+        # Before the warm parent and the workers start, so that forked workers have it all.
+        drawing = threading.Thread(target=prepare, args=(self.assignment, self.only))
+        drawing.start()
+        with workers(jobs, executor, self.store.release_in_child) as pool:
+            self.store.put(".work", str(pool.host.folder))
+            drawing.join()
+            for job, found in pool.run(grade_job, work, self._tick):
+                self._keep(job, found, again=options.rerun_failed)
+            self.restarts = pool.host.restarts
+        self.progress.running = []
+        self.show(self.progress)
+
+    def _job(self, entry: Entry, pickled: bytes, seconds: float, options: Options) -> Job:
+        known = self.records.get(entry.digest)
+        only = self.only
+        if known is not None and known.verdicts is not None and not (options.rerun_failed and known.failed):
+            only = tuple(known.missing(self.only or self.assignment.rubric.properties))
+        return Job(entry.path, entry.digest, pickled, only, seconds, entry.name)
+
+    def _tick(self, running: list[Job]) -> None:
+        self.progress.running = [job.label for job in running]
+        self.show(self.progress)
+
+    def _keep(self, job: Job, found: Judged | Lost, *, again: bool) -> None:
+        self.progress.done += 1
+        self.progress.last = job.label
+        lost = isinstance(found, Lost)
+        if isinstance(found, Lost):
+            found = Judged(failure(job.path.name, self.assignment, found.reason))
+        lost = lost or (found.verdicts is None and found.grader_failed)
+        record = self.store.keep(job.digest, self.context, found, lost=lost, again=again)
+        if record.failed or record.result.error:
+            self.progress.failed += 1
+        if record.failed:
+            self.lost.append(
+                one_line(f"{job.label}: {record.result.error or 'not all of it could be judged'}")
+            )
+        self.records[job.digest] = record
+        self.show(self.progress)
+
+
+def prepare(assignment: Assignment, only: Sequence[str] | None = None) -> None:
+    """Draw the cases of the properties and read the template, which forked workers then share."""
+    provided_methods(assignment.template)
+    for name in assignment.rubric.properties if only is None else only:
+        cases_for(LAWS[name], assignment.seed)
+
+
+@functools.lru_cache(maxsize=2)
+def _assignment(pickled: bytes) -> Assignment:
+    loaded: Assignment = pickle.loads(pickled)  # made by this program's other process
+    return loaded
+
+
+def grade_job(job: Job, address: str | None) -> Judged:
+    """Judge one submission in a worker; raises `WarmParentLost` if the warm parent died, whatever was found by then."""
+    assignment = _assignment(job.assignment)
+    if digest_of(job.path)[0] != job.digest:
+        return Judged(
+            failure(job.path.name, assignment, "changed while the batch ran; run it again"),
+            grader_failed=True,
+        )
+    link = client_of(address)
+    if link is None and address is not None:
+        raise WarmParentLost
+    try:
+        with alarm(job.seconds, _TooLong):
+            judged = judge(job.path, assignment, warm=link, only=job.only)
+    except _TooLong:
+        reason = f"the grader did not end within {job.seconds:.0f} s"
+        judged = Judged(failure(job.path.name, assignment, reason), grader_failed=True)
+    except GraderError as error:
+        judged = Judged(failure(job.path.name, assignment, str(error)), grader_failed=True)
+    if link is not None and not link.is_alive():
+        raise WarmParentLost
+    return judged
+
+
+def _clear_after_a_kill(store: Store) -> None:
+    """Delete the working folder of a run that was killed, and end what may be left of its kernels."""
+    note = store.folder / ".work"
+    if note.is_file():
+        folder = Path(note.read_text(encoding="utf-8", errors="replace"))
+        if folder.name.startswith("hw3b-"):
+            end_orphans()
+            shutil.rmtree(folder, ignore_errors=True)
+        note.unlink()
+
+
+def end_orphans() -> None:
+    """End processes of kernel users that no grader on this machine holds."""
+    if os.name != "posix" or os.geteuid() != 0 or isolation.probe().identity == "shared":
+        return
+    import fcntl  # noqa: PLC0415 - absent on Windows
+
+    folder = Uids().folder
+    for path in folder.glob("*") if folder.is_dir() else ():
+        if not path.name.isdigit():
+            continue
+        with path.open("r+b") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            isolation.sweep(Mark(int(path.name), 0))

@@ -1,0 +1,309 @@
+"""A batch's folder: what was judged, by content and never twice, and what is made of it.
+
+    DIR/judged/CONTENT-CONTEXT.json   verdicts of one content; CONTEXT stands for grader, template, seed and time limits
+    DIR/batch.json                    the class: who handed in which content, and the context
+    DIR/rubric.yaml                   the rubric by which it was scored last
+    DIR/overrides.yaml                a person's decisions; never written by the grader
+    DIR/results/KEY.json              \\
+    DIR/feedback/KEY.md                } made of the above, each time anew
+    DIR/grades.csv, DIR/summary.md    /
+
+The first three are what a batch goes on from. Every file is put in its place whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from grader import __version__, assets
+from grader.batch.submissions import Entry
+from grader.errors import GraderError, UsageError
+from grader.grade import Assignment, Judged
+from grader.report.safe_text import one_line
+from grader.results import ItemResult, Result, totals, write_atomically
+from grader.rubric import AutomaticItem, Rubric
+from grader.scoring import Verdict, nothing_judged, score
+
+LOCK_SECONDS = 3.0
+_JUDGING = ("grade.py", "kernel", "properties", "submission", "data")
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StoredVerdict(_Stored):
+    """A `Verdict`, as it is written down."""
+
+    property: str
+    status: Literal["passed", "failed", "error", "inapplicable"]
+    message: str = ""
+    counterexample: str | None = None
+    title: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Record(_Stored):
+    """All that is known of one content in one context: verdicts by property, and a result for everything else.
+
+    ``verdicts`` is null where there was nothing to judge, or no kernel to judge with.
+    """
+
+    format: Literal[1] = 1
+    content: str
+    context: str
+    verdicts: dict[str, StoredVerdict] | None
+    notes: dict[str, tuple[str, ...]] = {}
+    lost: bool = False
+    """The grader itself failed, by no fault of the submission's: `--rerun failed` tries again."""
+    result: Result
+
+    @property
+    def failed(self) -> bool:
+        """Whether the grader could not judge all of it."""
+        broken = any(verdict.status == "error" for verdict in (self.verdicts or {}).values())
+        return self.lost or broken
+
+    def missing(self, properties: Collection[str]) -> list[str]:
+        """Which of these properties have no verdict yet; none where nothing can be judged."""
+        return [] if self.verdicts is None else [name for name in properties if name not in self.verdicts]
+
+
+class Member(_Stored):
+    """An `Entry`, as the class list holds it."""
+
+    key: str
+    name: str
+    id: str
+    file: str
+    digest: str
+    late: bool = False
+    email: str = ""
+    problem: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, entry: Entry) -> Member:
+        """What is kept of a submission that was found."""
+        facts = {**vars(entry)}
+        facts["file"] = one_line(facts.pop("path").name)
+        return cls(**facts)
+
+
+class Manifest(_Stored):
+    """The class and the context in which it was graded."""
+
+    format: Literal[1] = 1
+    context: str
+    seed: Literal["public", "secret"]
+    members: tuple[Member, ...]
+
+
+def context_of(assignment: Assignment) -> str:
+    """What verdicts depend on beside the content and the properties: grader, template, seed and limits; 16 hex digits."""
+    digest = hashlib.sha256(f"{__version__}\n{assignment.limits!r}\n".encode())
+    digest.update(hashlib.sha256(b"hw3 context/" + assignment.seed).digest())
+    digest.update(hashlib.sha256(repr(assignment.template).encode()).digest())
+    root = Path(assets.__file__).resolve().parent
+    for name in _JUDGING:
+        place = root / name
+        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(
+                    f"{path.relative_to(root)}\n".encode() + hashlib.sha256(path.read_bytes()).digest()
+                )
+    return digest.hexdigest()[:16]
+
+
+class Store:
+    """A batch's folder, locked for this process. Use as a context manager; every failure is a `GraderError` of one line."""
+
+    def __init__(self, folder: Path, *, create: bool = True) -> None:
+        self.folder = folder
+        self._create = create
+        self._lock = -1
+
+    def __enter__(self) -> Store:
+        """Make the folder and lock it; raises `UsageError` where another batch works in it."""
+        if not self._create and not (self.folder / "batch.json").is_file():
+            raise UsageError(f"{one_line(str(self.folder))}: holds no batch; make one with `grader batch`")
+        try:
+            for name in ("judged", "results", "feedback"):
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._take_lock()
+            self._drop_leftovers()
+        except OSError as error:
+            self.__exit__()
+            raise GraderError(
+                f"cannot write to {one_line(str(self.folder))}: {error.strerror or error}"
+            ) from None
+        except GraderError:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Unlock."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def release_in_child(self) -> None:
+        """Close a forked child's copy of the lock, which would outlive this process otherwise."""
+        self.__exit__()
+
+    def _take_lock(self) -> None:
+        try:
+            import fcntl  # noqa: PLC0415 - absent on Windows
+        except ImportError:
+            return
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise UsageError(
+                        f"{one_line(str(self.folder))}: another batch works here; wait for it or end it"
+                    ) from None
+                time.sleep(0.05)
+
+    def _drop_leftovers(self) -> None:
+        """Delete temporary files of a run that was killed while it wrote one."""
+        for name in (".", "judged", "results", "feedback"):
+            for path in (self.folder / name).glob(".*.*"):
+                if path.is_file():
+                    path.unlink()
+
+    # -- what was judged -----------------------------------------------------------------------------------------
+
+    def _path(self, content: str, context: str) -> Path:
+        return self.folder / "judged" / f"{content}-{context}.json"
+
+    def load(self, content: str, context: str) -> Record | None:
+        """What is known of a content; None if nothing is, or if the file is damaged."""
+        try:
+            record = Record.model_validate_json(self._path(content, context).read_bytes())
+        except (OSError, ValidationError, ValueError):
+            return None
+        return record if (record.content, record.context) == (content, context) else None
+
+    def keep(
+        self, content: str, context: str, judged: Judged, *, lost: bool = False, again: bool = False
+    ) -> Record:
+        """Write down what was judged now, beside what was known before, which ``again`` forgets."""
+        before = None if again else self.load(content, context)
+        verdicts = None
+        notes = {item: tuple(lines) for item, lines in judged.notes.items()}
+        if judged.verdicts is not None:
+            verdicts = {
+                name: StoredVerdict(**vars(verdict)) for name, verdict in sorted(judged.verdicts.items())
+            }
+            if before is not None and before.verdicts is not None:
+                verdicts = {**before.verdicts, **verdicts}
+                notes = {**before.notes, **notes}
+        record = Record(
+            content=content, context=context, verdicts=verdicts, notes=notes, lost=lost, result=judged.result
+        )
+        write_atomically(self._path(content, context), record.model_dump_json() + "\n")
+        return record
+
+    # -- the class -----------------------------------------------------------------------------------------------
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write the class list."""
+        self.put(
+            "batch.json", json.dumps(manifest.model_dump(mode="json"), ensure_ascii=False, indent=1) + "\n"
+        )
+
+    def manifest(self) -> Manifest:
+        """The class list; raises `UsageError` where there is none."""
+        try:
+            return Manifest.model_validate_json((self.folder / "batch.json").read_bytes())
+        except (OSError, ValidationError, ValueError) as error:
+            raise UsageError(
+                f"{one_line(str(self.folder / 'batch.json'))}: cannot be read ({type(error).__name__}); "
+                "run `grader batch` again"
+            ) from None
+
+    def put(self, name: str, text: str) -> None:
+        """Put a file in its place unless it stands there already; raises `GraderError`."""
+        path = self.folder / name
+        with contextlib.suppress(OSError):
+            if path.read_bytes() == text.encode("utf-8", "backslashreplace"):
+                return
+        write_atomically(path, text)
+
+    def drop_others(self, keys: Collection[str]) -> None:
+        """Delete the reports of submissions that are in the class no more; what was judged is kept."""
+        for folder, suffix in (("results", ".json"), ("feedback", ".md")):
+            for path in (self.folder / folder).glob(f"*{suffix}"):
+                if path.stem not in keys:
+                    with contextlib.suppress(OSError):
+                        path.unlink()
+
+
+def scored(record: Record, rubric: Rubric, member: Member) -> Result:
+    """The result of a record by a rubric, under a member's name. Items with properties not judged yet wait."""
+    items: list[ItemResult] = []
+    evidence = {item.id: item.evidence for item in record.result.items}
+    verdicts = {name: Verdict(**vars(verdict)) for name, verdict in (record.verdicts or {}).items()}
+    for item in rubric.items:
+        only = rubric.model_copy(update={"items": (item,)})
+        names = only.properties if isinstance(item, AutomaticItem) else ()
+        if record.verdicts is None or any(name not in verdicts for name in names):
+            items += nothing_judged(only)
+        else:
+            items += score(only, verdicts, evidence=evidence, notes=record.notes)
+    versions = record.result.versions.model_copy(update={"rubric": f"{rubric.version} {rubric.digest[:12]}"})
+    known = record.result
+    return Result(
+        submission=member.file,
+        error=known.error,
+        warnings=(*known.warnings, *member.notes),
+        items=tuple(items),
+        penalties=known.penalties,
+        flags=known.flags,
+        cells=known.cells,
+        isolation=known.isolation,
+        seed=known.seed,
+        versions=versions,
+        tokenizer_data=known.tokenizer_data,
+        seconds=known.seconds,
+        **totals(items)._asdict(),
+    )
+
+
+def unreadable(member: Member, rubric: Rubric, seed: Literal["public", "secret"], versions: Any) -> Result:
+    """The result of a submission that could not even be opened."""
+    items = nothing_judged(rubric)
+    return Result(
+        submission=member.file,
+        error=member.problem,
+        items=items,
+        seed=seed,
+        versions=versions,
+        **totals(items)._asdict(),
+    )
+
+
+def with_digest(entry: Entry, digest: str, problem: str | None) -> Entry:
+    """An entry whose file was read once more."""
+    return replace(entry, digest=digest, problem=problem)
+
+
+def members(entries: Iterator[Entry] | list[Entry]) -> tuple[Member, ...]:
+    """The class list of the submissions that were found."""
+    return tuple(Member.of(entry) for entry in entries)

@@ -1,0 +1,85 @@
+"""What `grader batch` and `grader rescore` print when they are done."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from grader.batch.rescore import Change
+from grader.batch.run import Outcome
+from grader.report.safe_text import one_line
+from grader.report.terminal import points
+
+MOST_CHANGES = 40
+MOST_PROBLEMS = 10
+
+
+def print_batch(outcome: Outcome, folder: Path, console: Console | None = None) -> None:
+    """Print what a batch did and where the reports lie."""
+    console = console or Console()
+    lines = [
+        f"{outcome.judged} judged now, {outcome.known} known from before, {len(outcome.members)} submissions"
+    ]
+    if outcome.left:
+        lines.append(f"{outcome.left} left; the same command goes on with them")
+    scores = [result.score for result in outcome.results.values() if result.error is None]
+    if scores:
+        most = max(result.max_score for result in outcome.results.values())
+        mean, median = points(round(statistics.fmean(scores), 2)), points(statistics.median(scores))
+        lines.append(f"scores: mean {mean}, median {median} of {points(most)} judged automatically")
+    problems = [
+        f"{member.key}: {result.error}"
+        for member in outcome.members
+        if (result := outcome.results.get(member.key)) is not None and result.error is not None
+    ]
+    problems += [line for line in outcome.lost if not any(line.endswith(known) for known in problems)]
+    lines += problems[:MOST_PROBLEMS]
+    if len(problems) > MOST_PROBLEMS:
+        lines.append(f"and {len(problems) - MOST_PROBLEMS} more, see summary.md")
+    if outcome.restarts > 0:
+        lines.append(f"the warm parent of the kernels died {outcome.restarts} times and was started again")
+    lines.append(f"reports: {folder / 'grades.csv'}, {folder / 'summary.md'}")
+    for line in lines:
+        console.print(Text(one_line(line)), soft_wrap=True)
+
+
+def print_changes(
+    changes: Sequence[Change], before: float, after: float, console: Console | None = None
+) -> None:
+    """Print whose score changes, and by how much."""
+    console = console or Console()
+    if before != after:
+        console.print(f"the rubric's total: {points(before)} -> {points(after)}")
+    if not changes:
+        console.print("no submission's points change")
+        return
+    table = Table("submission", "before", "after", "change", "items", box=None, pad_edge=False)
+    largest = sorted(changes, key=lambda change: (-abs(change.after - change.before), change.key))
+    for change in largest[:MOST_CHANGES]:
+        items = ", ".join(f"{item} {_given(was)} -> {_given(now)}" for item, was, now in change.items)
+        difference = change.after - change.before
+        sign = "+" if difference >= 0 else "-"
+        table.add_row(
+            Text(one_line(change.key)),
+            points(change.before),
+            points(change.after),
+            sign + points(abs(difference)),
+            Text(items),
+        )
+    console.print(table)
+    if len(changes) > MOST_CHANGES:
+        console.print(f"and {len(changes) - MOST_CHANGES} more")
+    differences = [change.after - change.before for change in changes]
+    console.print(
+        f"{len(changes)} submissions change: {sum(d > 0 for d in differences)} gain, "
+        f"{sum(d < 0 for d in differences)} lose"
+    )
+
+
+def _given(value: float | None) -> str:
+    return "-" if value is None else points(value)
