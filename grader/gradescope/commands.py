@@ -1,0 +1,110 @@
+"""The commands ``grader gradescope build`` and ``grader gradescope try``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(
+    help="Build the zip that Gradescope runs, and try it on this machine.", no_args_is_help=True
+)
+
+_CPU_INDEX = "--index-url https://download.pytorch.org/whl/cpu"
+
+
+@app.command()
+def build(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The zip to write.")] = Path(
+        "autograder.zip"
+    ),
+    seed_file: Annotated[
+        Optional[Path],  # noqa: UP045  (typer reads this at run time on Python 3.10)
+        typer.Option(
+            "--seed-file", metavar="FILE", help="Secret seed of the assignment; it travels in the zip."
+        ),
+    ] = None,
+    public_seed: Annotated[
+        bool, typer.Option("--public-seed", help="Without a secret seed: students can foresee the trials.")
+    ] = False,
+    rubric: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--rubric", metavar="FILE", help="Another rubric than the one that ships with the grader."
+        ),
+    ] = None,
+    minutes: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            help="The platform's time limit for this assignment; by default the rubric's.", min=2, max=40
+        ),
+    ] = None,
+    wheel: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--wheel", metavar="FILE", help="The grader's wheel, where its sources are not at hand."
+        ),
+    ] = None,
+    pip_args: Annotated[str, typer.Option(help="Arguments for pip in setup.sh, such as a mirror.")] = "",
+    torch_args: Annotated[str, typer.Option(help="Arguments for pip when it installs torch.")] = _CPU_INDEX,
+    skip_check: Annotated[
+        bool, typer.Option("--skip-check", help="For development only: do not try the zip before writing it.")
+    ] = False,
+) -> None:
+    """Build autograder.zip, and refuse unless the master notebook scores full and the untouched template zero with it.
+
+    Build it with the Python of Gradescope's image (3.10 on Ubuntu 22.04): setup.sh installs the same versions there.
+    """
+    from grader.gradescope.build import Options, digest  # noqa: PLC0415
+    from grader.gradescope.build import build as build_zip  # noqa: PLC0415
+
+    options = Options(seed_file, public_seed, rubric, minutes, wheel, pip_args, torch_args, skip_check)
+    built = build_zip(out, options, lambda line: typer.echo(line, err=True))
+    for name, size in built.contents:
+        typer.echo(f"{size:>10}  {name}")
+    typer.echo(f"{built.size:>10}  {built.path}, SHA-256 {digest(built.path)[:16]}")
+    if public_seed:
+        typer.echo("warning: built with the public seed, so students can foresee the trials")
+    if not built.checked:
+        typer.echo(
+            "warning: NOT CHECKED (--skip-check): nobody knows whether this zip grades; do not upload it"
+        )
+
+
+@app.command("try")
+def try_zip(
+    submission: Annotated[
+        Path, typer.Argument(help="A notebook, or a folder that stands for what was handed in.")
+    ],
+    archive: Annotated[Path, typer.Option("--zip", metavar="FILE", help="The zip to try.")] = Path(
+        "autograder.zip"
+    ),
+    metadata: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--metadata", metavar="FILE", help="A submission_metadata.json, for due dates."),
+    ] = None,
+    json_file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--json", metavar="FILE", help="Write results.json to FILE as well."),
+    ] = None,
+    instructor: Annotated[
+        bool, typer.Option("--instructor", help="Show hidden tests and the log as well.")
+    ] = False,
+) -> None:
+    """Run a built zip on this machine as Gradescope would, and show what the student sees."""
+    from grader.errors import UsageError  # noqa: PLC0415
+    from grader.gradescope.trial import kept  # noqa: PLC0415
+    from grader.gradescope.view import print_view  # noqa: PLC0415
+
+    for path in (submission, archive, *([metadata] if metadata else [])):
+        if not path.exists():
+            raise UsageError(f"{path} does not exist")
+    with kept(archive, lambda line: typer.echo(line, err=True)) as trial:
+        results = trial.run(submission, metadata)
+        if json_file is not None:
+            json_file.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        print_view(results, instructor=instructor)
+        if instructor:
+            typer.echo(f"\nThe log, which only instructors see:\n{trial.log}")

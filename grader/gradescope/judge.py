@@ -1,0 +1,184 @@
+"""The process that grades the submission in the platform's container; `run` starts it and watches over it."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from grader.errors import GraderError
+from grader.grade import judge, load_assignment
+from grader.gradescope.find import NoNotebook, find_notebook
+from grader.gradescope.metadata import lateness, read_metadata
+from grader.gradescope.place import (
+    COMFORTABLE_MEMORY,
+    MIB,
+    Place,
+    free_memory,
+    times_out_of_memory,
+)
+from grader.gradescope.results import message_only, to_gradescope, write_results
+from grader.kernel import isolation
+from grader.kernel.session import Limits
+from grader.results import Result
+from grader.rubric import Rubric
+
+OUR_OWN_MEMORY = 250 * MIB
+"""What this process and the one above it need, with room to spare."""
+LEAST_MEMORY = 450 * MIB
+"""With less, torch itself does not load."""
+
+
+def main() -> int:
+    """Grade; exit status 0 when the final result stands. What goes to standard output, instructors see."""
+    _die_with(os.getppid())
+    started = time.monotonic()
+    place = Place.here()
+    seconds_left = float(sys.argv[1]) if len(sys.argv) > 1 else place.minutes * 60 * 0.85
+    free = free_memory()
+    seed = place.source / "seed.txt" if place.secret_seed else None
+    assignment = load_assignment(place.source / "rubric.yaml", seed, limits_for(seconds_left, free))
+    rubric = assignment.rubric
+    metadata = read_metadata(place.metadata)
+    late = lateness(metadata, rubric.gradescope.lateness)
+    _print_host(free, late.note)
+    if (reason := _unsafe(place)) is not None:
+        print(f"refused: {reason}")
+        _write(
+            place,
+            message_only(
+                f"This container cannot keep the grader safe, so nothing was graded: {reason}.", rubric
+            ),
+        )
+        return 0
+    try:
+        found = find_notebook(place.submission)
+    except NoNotebook as error:
+        print(f"nothing to grade: {error}")
+        _write(place, message_only(str(error), rubric, time.monotonic() - started))
+        return 0
+
+    notes: list[str] = list(found.notes)
+    killed_before = times_out_of_memory()
+
+    def tell(result: Result, *, provisional: bool) -> None:
+        _write(
+            place,
+            to_gradescope(
+                result,
+                rubric,
+                late=late,
+                metadata=metadata,
+                seconds=time.monotonic() - started,
+                provisional=provisional,
+                notes=notes,
+            ),
+        )
+
+    def partial(result: Result) -> None:
+        print(
+            f"{time.monotonic() - started:6.1f} s  {result.score:g} of {result.max_score:g} points so far",
+            flush=True,
+        )
+        tell(result, provisional=True)
+
+    # A link or a fancy name in the folder is no matter: the file is opened once, as a regular one.
+    result = judge(found.path, assignment, partial=partial).result
+    if times_out_of_memory() > killed_before:
+        notes += _out_of_memory(free)
+    tell(result, provisional=False)
+    _print_result(result, rubric)
+    return 0
+
+
+def limits_for(seconds: float, free: int | None) -> Limits:
+    """How a run's time is shared out: each item has time of its own, however long those before it take."""
+    usual = Limits()
+    start = min(usual.start, seconds / 6)
+    cells = min(usual.cells, 0.4 * seconds)
+    part = min(usual.part, max((seconds - start - cells) / 8, 1.0))
+    limits = replace(
+        usual,
+        start=start,
+        cells=cells,
+        cell=min(usual.cell, cells / 2),
+        part=part,
+        property=min(usual.property, part / 2),
+        total=seconds,
+    )
+    if free is None:
+        return limits
+    # Less than the machine has: who takes too much gets an error that names the line, and ends nobody else.
+    memory = max(free - OUR_OWN_MEMORY, LEAST_MEMORY)
+    return replace(limits, memory=min(memory, isolation.Budget().memory))
+
+
+def _unsafe(place: Place) -> str | None:
+    """Why a submission could read the seed or write its own results here, or None."""
+    host = isolation.probe()
+    if host.landlock:
+        return None
+    if host.identity == "shared":
+        return f"submissions would run as the grader's user ({host.why_shared}), and Landlock is missing"
+    if (path := place.open_to_others()) is not None:
+        return f"{path} is open to other users and cannot be closed, and Landlock is missing"
+    return None
+
+
+def _out_of_memory(free: int | None) -> list[str]:
+    size = "" if free is None else f" ({free / MIB:.0f} MB were free at the start)"
+    return [
+        f"The container ran out of memory{size}, and the system ended a process of this submission. "
+        "A finding below that says so may be owed to that; ask your instructor for a container with more memory."
+    ]
+
+
+def _write(place: Place, results: dict[str, Any]) -> None:
+    write_results(place.results, results)
+
+
+def _print_host(free: int | None, late: str) -> None:
+    host = isolation.probe()
+    memory = "unknown" if free is None else f"{free / MIB:.0f} MB"
+    print(f"isolation: {host.level}; memory to spare: {memory}; CPUs: {os.cpu_count()}")
+    if free is not None and free < COMFORTABLE_MEMORY:
+        print(
+            "warning: little memory; give the assignment's container 3 GB in Gradescope's autograder settings"
+        )
+    if late:
+        print(f"this submission was {late}")
+
+
+def _print_result(result: Result, rubric: Rubric) -> None:
+    lines: Sequence[str] = [
+        f"{criterion.id}: {criterion.status}  {criterion.points:g} of {criterion.max_points:g}"
+        for item in result.items
+        for criterion in item.criteria
+    ]
+    print("\n".join(lines))
+    for flag in result.flags:
+        print(f"for a person to look at: {flag.kind}: {flag.message}")
+    print(f"rubric {rubric.version}, {result.seconds}")
+
+
+def _die_with(parent: int) -> None:
+    """End when the process above ends, whose work nobody would finish."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, ctypes.c_ulong(signal.SIGKILL))
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        try:
+            sys.exit(main())
+        except GraderError as error:
+            print(f"the grader cannot grade here: {error}")
+            sys.exit(2)

@@ -1,0 +1,42 @@
+"""Shows results.json as a student sees it on the platform, or as an instructor does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from grader.report.safe_text import clean, one_line
+
+
+def print_view(results: dict[str, Any], console: Console | None = None, *, instructor: bool = False) -> None:
+    """Print the tests that this reader sees; a student before due date and publication."""
+    console = console or Console()
+    overall = results.get("visibility", "visible")
+    tests = [(test, test.get("visibility", overall)) for test in results.get("tests", [])]
+    waiting = sorted({seen for _, seen in tests if seen.startswith("after_")})
+    console.print(Text("What the instructor sees" if instructor else "What the student sees", "bold cyan"))
+    if results.get("output"):
+        console.print(Text(clean(results["output"])))
+    if waiting and not instructor:
+        when = " and ".join(name.replace("_", " ") for name in waiting)
+        console.print(Text(f"Total: not shown, as some tests are shown only {when}", "bold"))
+    else:
+        total = results.get("score", sum(test.get("score", 0) for test, _ in tests))
+        of = sum(test.get("max_score", 0) for test, _ in tests)
+        console.print(Text(f"Total: {total:g} / {of:g}", "bold"))
+    console.print()
+    for test, seen in tests:
+        if seen != "visible" and not instructor:
+            continue
+        passed = test.get("status", "passed") == "passed"
+        head = Text("+ " if passed else "x ", "green" if passed else "red")
+        head.append(f"{test.get('number', '')}) {one_line(test.get('name', ''))}")
+        head.append(f" ({test.get('score', 0):g}/{test.get('max_score', 0):g})", "bold")
+        if seen != "visible":
+            head.append(f"  [{seen}]", "yellow")
+        console.print(head)
+        if not passed or instructor:
+            for line in clean(test.get("output", "")).splitlines():
+                console.print(Text("    " + line, "bright_black"))
