@@ -1,0 +1,330 @@
+"""What grading costs here: a single notebook by stage, a class by number and jobs, memory, beside other graders.
+
+All in one run, as only ratios of one run mean something on a machine that others use too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from benchmarks import others
+from grader import template
+
+ROOT = Path(__file__).resolve().parent.parent
+CELLS = (
+    "setup",
+    "attention-head",
+    "multi-headed-attention",
+    "attention-residual",
+    "transformer",
+    "patch-embed",
+    "vision-transformer",
+    "my-tokenizer",
+    "dialogue-dataset",
+    "dialogue-gpt",
+    "dialogue-loss",
+)
+_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+
+
+def make_class(folder: Path, count: int) -> list[Path]:
+    """Right submissions that differ by a comment."""
+    folder.mkdir(parents=True)
+    cells = {cell["id"]: cell["source"] for cell in template.build_master()["cells"]}
+    paths = []
+    for number in range(count):
+        sources = [*(cells[name] for name in CELLS), f"# submission {number}"]
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(source) for source in sources],
+            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        )
+        path = folder / f"student{number:04}.ipynb"
+        nbformat.write(notebook, path)
+        paths.append(path)
+    return paths
+
+
+def timed(action: Callable[[], Any]) -> float:
+    """Wall seconds."""
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def grader(*arguments: object) -> list[str]:
+    """A command line of this grader."""
+    return [sys.executable, "-m", "grader", *map(str, arguments)]
+
+
+def run(command: list[str]) -> None:
+    """Run a command of this grader; its output is of no interest unless it fails."""
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{ran.stdout[-2000:]}\n{ran.stderr[-2000:]}")
+
+
+# -- a batch, watched from outside -------------------------------------------------------------------------------
+
+
+@dataclass
+class Watched:
+    """CPU seconds and private memory (MB) of a batch's processes, the largest that was seen of each."""
+
+    judge: dict[int, float] = field(default_factory=dict)
+    parents: dict[int, float] = field(default_factory=dict)
+    memory: dict[int, float] = field(default_factory=dict)
+    main: int = 0
+
+    @property
+    def cpu(self) -> tuple[float, float]:
+        """The judge's (main process and workers) and the kernels' seconds."""
+        return sum(self.judge.values()), sum(self.parents.values())
+
+    def worker_memory(self) -> float:
+        """The most that a worker holds for itself."""
+        return max((mb for pid, mb in self.memory.items() if pid != self.main), default=0.0)
+
+    def look(self) -> None:
+        """Take one sample."""
+        for pid in [self.main, *_children(self.main)]:
+            with contextlib.suppress(OSError, IndexError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                own, reaped = (
+                    (int(fields[11]) + int(fields[12])) / _TICKS,
+                    (int(fields[13]) + int(fields[14])) / _TICKS,
+                )
+                if b"launch.py" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    # What the parent itself used was for starting, once.
+                    self.parents[pid] = reaped
+                else:
+                    self.judge[pid] = own
+                    self.memory[pid] = max(self.memory.get(pid, 0.0), _private(pid))
+
+
+def _children(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        tasks = Path(f"/proc/{pid}/task").iterdir()
+        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    return []
+
+
+def _private(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+
+
+@contextlib.contextmanager
+def watching(process: subprocess.Popen[str]) -> Iterator[Watched]:
+    """Look at a batch's processes ten times a second while it runs."""
+    watched, ended = Watched(main=process.pid), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.1):
+            watched.look()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield watched
+    finally:
+        ended.set()
+        thread.join()
+
+
+def batch(folder: Path, out: Path, jobs: int, limit: int | None = None) -> tuple[float, Watched]:
+    """Grade a class; wall seconds from the shell to the reports, and what was seen of its processes."""
+    command = grader("batch", folder, "--out", out, "--jobs", jobs)
+    command += ["--limit", str(limit)] if limit else []
+    started = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with watching(process) as watched:
+        text, _ = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{text[-3000:]}")
+    return time.perf_counter() - started, watched
+
+
+# -- single measurements -----------------------------------------------------------------------------------------
+
+_COLD_KERNEL = """
+import nbformat, nbclient
+client = nbclient.NotebookClient(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import torch")]))
+import time; started = time.perf_counter(); client.execute(); print(time.perf_counter() - started)
+"""
+
+
+def cold_kernel() -> float:
+    """Seconds until nbclient has started a kernel and run ``import torch`` in it."""
+    ran = subprocess.run([sys.executable, "-c", _COLD_KERNEL], capture_output=True, text=True, check=True)
+    return float(ran.stdout)
+
+
+def warm_kernels(count: int) -> tuple[list[float], list[str]]:
+    """Seconds until a forked kernel has run ``import torch``, with all layers of isolation, and which these are."""
+    from grader.grade import load_assignment  # noqa: PLC0415
+    from grader.kernel.process import WarmParent  # noqa: PLC0415
+    from grader.kernel.session import Session, environment  # noqa: PLC0415
+    from grader.submission.planning import make_plan  # noqa: PLC0415
+    from grader.submission.reading import parse_notebook  # noqa: PLC0415
+
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import torch")])
+    data = nbformat.writes(notebook).encode()
+    plan = make_plan(parse_notebook(data, "first.ipynb"), load_assignment().template)
+    seconds, layers = [], []
+    with tempfile.TemporaryDirectory() as folder, WarmParent(environment(Path(folder))) as warm:
+        for _ in range(count):
+            started = time.perf_counter()
+            with Session(plan, warm=warm) as session:
+                session.run_cells()
+                seconds.append(time.perf_counter() - started)
+                layers = session.layers
+                assert [cell.status for cell in session.outcomes] == ["ok"], session.outcomes
+    return seconds, layers
+
+
+def stages(notebook: Path, folder: Path) -> dict[str, float]:
+    """Seconds by stage of grading one notebook cold, and in all from the shell to the table."""
+    result = folder / "single.json"
+    whole = timed(lambda: run(grader("grade", notebook, "--json", result)))
+    found: dict[str, float] = json.loads(result.read_text(encoding="utf-8"))["seconds"]
+    return {**found, "shell to table": whole}
+
+
+# -- the whole ---------------------------------------------------------------------------------------------------
+
+
+def measure(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """All figures."""
+    count, few = arguments.submissions, min(arguments.others, arguments.submissions)
+    paths = make_class(work / "class", count)
+    figures: dict[str, Any] = {
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        "load before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+    }
+    say("single notebook, cold")
+    singles = [stages(paths[0], work) for _ in range(arguments.repeat)]
+    figures["cold, by stage (s)"] = {
+        name: round(statistics.median(single[name] for single in singles), 2) for name in singles[0]
+    }
+    say("kernels")
+    cold = [cold_kernel() for _ in range(arguments.repeat)]
+    warm, layers = warm_kernels(10)
+    figures["first cell (s)"] = {
+        "nbclient, cold": round(statistics.median(cold), 3),
+        "warm, all layers": round(statistics.median(warm), 3),
+        "ratio": round(statistics.median(cold) / statistics.median(warm), 1),
+        "layers": layers,
+    }
+    per_submission: dict[str, float] = {}
+    if not arguments.alone:
+        per_submission = measure_others(arguments.cache, work, paths[:few])
+    say(f"batch of {count}, 2 jobs")
+    seconds, watched = batch(work / "class", work / "out2", 2)
+    judge, kernels = watched.cpu
+    per_submission["this grader, 2 jobs, all properties"] = seconds / count
+    say(f"batch of {count}, 1 job")
+    alone, _ = batch(work / "class", work / "out1", 1)
+    figures["seconds a submission"] = {name: round(value, 3) for name, value in per_submission.items()}
+    figures["throughput against (times)"] = {
+        name: round(value / (seconds / count), 2)
+        for name, value in per_submission.items()
+        if not name.startswith("this")
+    }
+    figures["two jobs against one (times)"] = round(alone / seconds, 2)
+    figures["CPU s a submission"] = {
+        "judge, wire, scoring": round(judge / count, 3),
+        "kernels": round(kernels / count, 3),
+    }
+    figures["private memory of a worker (MB)"] = round(watched.worker_memory(), 1)
+    figures["warm single, by stage (s)"] = warm_stages(work / "out2")
+    growth = {}
+    for size in arguments.growth:
+        say(f"batch of {size}")
+        make_class(work / f"class{size}", size)
+        growth[size] = round(batch(work / f"class{size}", work / f"out{size}", 2)[0] / size, 3)
+    figures["seconds a submission by number"] = growth
+    return figures
+
+
+def measure_others(cache: Path, work: Path, paths: list[Path]) -> dict[str, float]:
+    """Seconds a submission of otter-grader and nbgrader."""
+    python = others.environment(cache, "otter-grader")
+    (work / "otter").mkdir()
+    others.prepare_otter(python, work / "otter")
+    say(f"otter-grader, {len(paths)} notebooks")
+    otter = [timed(lambda path=path: others.otter(python, work / "otter", path)) for path in paths]  # type: ignore[misc]
+    python = others.environment(cache, "nbgrader")
+    others.prepare_nbgrader(python, work / "nbgrader", paths)
+    say(f"nbgrader, {len(paths)} notebooks")
+    nbgrader = timed(lambda: others.nbgrader(python, work / "nbgrader"))
+    return {"otter-grader, shapes": statistics.median(otter), "nbgrader, shapes": nbgrader / len(paths)}
+
+
+def warm_stages(out: Path) -> dict[str, float]:
+    """Median seconds by stage in a batch."""
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in (out / "results").glob("*.json")]
+    names = results[0]["seconds"]
+    return {
+        name: round(statistics.median(result["seconds"][name] for result in results), 2) for name in names
+    }
+
+
+def say(text: str) -> None:
+    """What is measured now."""
+    print(f"measuring: {text}", file=sys.stderr)
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures as a Markdown table."""
+    lines = ["| | |", "|---|---|"]
+    for name, value in figures.items():
+        shown = (
+            "; ".join(f"{key}: {_shown(part)}" for key, part in value.items())
+            if isinstance(value, dict)
+            else value
+        )
+        lines.append(f"| {name} | {shown} |")
+    return "\n".join(lines)
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def main() -> None:
+    """Parse arguments, measure, print and write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--submissions", type=int, default=40, help="size of the class")
+    parser.add_argument("--others", type=int, default=40, help="how many of them the other graders grade")
+    parser.add_argument("--repeat", type=int, default=3, help="how often single things are measured")
+    parser.add_argument(
+        "--growth", type=int, nargs="*", default=[10, 100], help="further class sizes, such as 1000"
+    )
+    parser.add_argument("--alone", action="store_true", help="without the other graders")
+    parser.add_argument("--json", type=Path, default=Path("benchmark.json"))
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "hw3-benchmarks")
+    arguments = parser.parse_args()
+    work = Path(tempfile.mkdtemp(prefix="hw3-benchmark-"))
+    try:
+        figures = measure(arguments, work)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    print(table(figures))
