@@ -1,0 +1,134 @@
+"""A class of submissions, and batches of it: some with a made-up judge, for all that is not about judging."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grader import assets
+from grader.batch import run as batch_run
+from grader.batch import warm
+from grader.batch.run import Options, Outcome, run_batch
+from grader.grade import Assignment, Judged, failure
+from grader.results import totals
+from grader.scoring import Verdict, score
+from tests.conftest import notebook, solutions
+
+ROOT = Path(assets.__file__).resolve().parent.parent
+Batch = Callable[..., Outcome]
+
+
+def loss_only(index: int, *, right: bool = True) -> str:
+    """A notebook that defines nothing but the loss, so that `--only 4d` judges it in a moment."""
+    source = solutions()["dialogue-loss"]
+    if not right:
+        source += (
+            "\nDialogueLoss.forward = lambda self, *args, **kwargs: torch.tensor(1.0, requires_grad=True)\n"
+        )
+    return notebook(solutions()["setup"], source, f"number = {index}")
+
+
+def command(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """`grader ...` as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "grader", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def finished(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The same, waited for."""
+    process = command(*arguments)
+    out, error = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, error)
+
+
+class MadeUp:
+    """A judge that fails what a submission's text names: ``fails: 2a.softmax``; counts what it judges."""
+
+    def __init__(self) -> None:
+        self.judged: list[str] = []
+        self.properties: list[int] = []
+
+    def __call__(self, path: Path, assignment: Assignment, warm: object = None, only: Any = None) -> Judged:
+        text = path.read_text(encoding="utf-8")
+        self.judged.append(path.name)
+        if "no kernel" in text:
+            return Judged(
+                failure(path.name, assignment, "the grader could not run a kernel"), grader_failed=True
+            )
+        names = [name for name in assignment.rubric.properties if only is None or name in only]
+        self.properties.append(len(names))
+        criterion_of = {
+            name: criterion.id
+            for item in assignment.rubric.automatic
+            for criterion in item.criteria
+            for name in criterion.properties
+        }
+        verdicts = {
+            name: Verdict(
+                name,
+                "failed" if criterion_of[name] in text else "passed",
+                "=HYPERLINK(1)" if criterion_of[name] in text else "",
+                title="A law.",
+            )
+            for name in names
+        }
+        items = score(assignment.rubric, verdicts)
+        result = failure(path.name, assignment, "x").model_copy(
+            update={"items": items, "error": None, **totals(items)._asdict()}
+        )
+        return Judged(result, verdicts)
+
+
+@pytest.fixture
+def made_up(monkeypatch: pytest.MonkeyPatch) -> MadeUp:
+    """Put a made-up judge in the place of the real one."""
+    judge = MadeUp()
+    monkeypatch.setattr(batch_run, "judge", judge)
+    monkeypatch.setattr(batch_run, "prepare", lambda *arguments: None)
+    monkeypatch.setattr(warm, "can_fork", lambda: False)
+    return judge
+
+
+@pytest.fixture
+def batch(made_up: MadeUp, assignment: Assignment, tmp_path: Path) -> Batch:
+    """Grade folders into ``tmp_path / "out"`` with the made-up judge."""
+
+    def run(*sources: Path, to: Path | None = None, by: Assignment | None = None, **options: Any) -> Outcome:
+        return run_batch(
+            list(sources),
+            to or tmp_path / "out",
+            by or assignment,
+            assets.RUBRIC.read_bytes(),
+            Options(**options),
+            executor=lambda: ThreadPoolExecutor(1),
+        )
+
+    return run
+
+
+@pytest.fixture
+def classroom(tmp_path: Path) -> Path:
+    """Four submissions for the made-up judge, two of the same content."""
+    folder = tmp_path / "class"
+    folder.mkdir()
+    for name, text in {
+        "ada": "all right",
+        "bob": "fails: 2a.softmax 4d.padding",
+        "cyd": "all right",
+        "dan": "fails: 2a.softmax",
+    }.items():
+        (folder / f"{name}.ipynb").write_text(text, encoding="utf-8")
+    return folder

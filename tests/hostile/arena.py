@@ -1,0 +1,286 @@
+"""Grades hostile notebooks and looks at what they did: to the score, to the outputs, to the host."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+from rich.console import Console
+
+from grader import assets, template
+from grader import grade as grading
+from grader.kernel import isolation
+from grader.kernel.process import WarmParent
+from grader.kernel.session import Limits, environment
+from grader.properties import engine
+from grader.report.safe_text import clean
+from grader.report.terminal import print_result
+from grader.results import Result
+from grader.rubric import AutomaticItem, Criterion
+from tests.hostile.generator import BREACH, KINDS, SECRET, TRACE, Notebook, hostile
+
+LIMITS = Limits(cell=3, cells=24, property=3, part=6, total=45)
+SECONDS = 100
+GROWTH = 3 << 30
+BASES = ("wrong", "template", "master")
+UNREADABLE = {
+    "not_json",
+    "empty_file",
+    "only_spaces",
+    "cut_off",
+    "nested_deeply",
+    "nested_deeply_within",
+    "sources_are_numbers",
+    "huge_numbers",
+    "too_much_source",
+}
+"""Malformed kinds of which nothing can be graded."""
+
+
+def base_notebook(name: str) -> Notebook:
+    """The master, the untouched template, or the example with honest mistakes."""
+    if name == "master":
+        text = template.to_text(template.build_master())
+    else:
+        path = assets.TEMPLATE if name == "template" else assets.EXAMPLES / "honest_mistakes.ipynb"
+        text = path.read_text(encoding="utf-8")
+    made: Notebook = json.loads(text)
+    return made
+
+
+class Arena:
+    """A class's secrets, a warm parent, and the scores of the bases."""
+
+    def __init__(self, hurried: bool = "HOSTILE_ALL_LAWS" not in os.environ) -> None:
+        self.hurried = hurried
+        self.bases: dict[str, tuple[Notebook, Result]] = {}
+        self.left: list[str] = []
+
+    def __enter__(self) -> Arena:
+        self._stack = contextlib.ExitStack()
+        self.nonce = secrets.token_hex(4)
+        secret = f"{SECRET}-{self.nonce}"
+        os.environ["HW3_PLANTED"] = secret
+        self._stack.callback(os.environ.pop, "HW3_PLANTED", None)
+        # Short, as sockets lie beneath it; a folder of its own, so that what is left can be told from a neighbour's.
+        self.tmp = Path(tempfile.mkdtemp(prefix="hh-", dir="/tmp"))
+        self.tmp.chmod(0o711)
+        self._stack.callback(shutil.rmtree, self.tmp, ignore_errors=True)
+        before, tempfile.tempdir = tempfile.tempdir, str(self.tmp)
+        self._stack.callback(setattr, tempfile, "tempdir", before)
+        self.private = self.tmp / "class"
+        self.private.mkdir(mode=0o700)
+        (self.private / "rubric.yaml").write_bytes(assets.RUBRIC.read_bytes())
+        for name in ("class.seed", "secret.txt", "earlier.json"):
+            (self.private / name).write_text(secret)
+        self.assignment = grading.load_assignment(
+            self.private / "rubric.yaml", self.private / "class.seed", LIMITS
+        )
+        if self.hurried:
+            self._hurry()
+        self._watch_endings()
+        self.warm = self._stack.enter_context(WarmParent(environment(self.tmp / "warm")))
+        self.schema = json.loads(
+            (Path(assets.__file__).parent / "result.schema.json").read_text(encoding="utf-8")
+        )
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def _hurry(self) -> None:
+        """A law or two of each criterion, few examples and little shrinking: enough to see a score rise."""
+        laws = {
+            name: dataclasses.replace(law, examples=min(law.examples, 4))
+            for name, law in grading.LAWS.items()
+        }
+        for owner, name, value in ((grading, "LAWS", laws), (engine, "SHRINK_CALLS", 6)):
+            self._stack.callback(setattr, owner, name, getattr(owner, name))
+            setattr(owner, name, value)
+        rubric = self.assignment.rubric
+        items = tuple(
+            item.model_copy(update={"criteria": tuple(map(_fewer, item.criteria))})
+            if isinstance(item, AutomaticItem)
+            else item
+            for item in rubric.items
+        )
+        self.assignment = dataclasses.replace(
+            self.assignment, rubric=rubric.model_copy(update={"items": items})
+        )
+
+    def _watch_endings(self) -> None:
+        """Note what still runs when a kernel's user is given back."""
+        give_back = isolation.Workspace._give_back
+        arena = self
+
+        def watched(workspace: isolation.Workspace) -> None:
+            arena.left += [f"process {pid} survives" for pid in workspace.mark.pids()]
+            arena.left += [f"keeper {pid} survives" for pid in workspace.mark.keepers()]
+            give_back(workspace)
+
+        isolation.Workspace._give_back = watched  # type: ignore[method-assign]
+        self._stack.callback(setattr, isolation.Workspace, "_give_back", give_back)
+
+    def base(self, name: str) -> tuple[Notebook, Result]:
+        """A base notebook and its result."""
+        if name not in self.bases:
+            notebook = base_notebook(name)
+            self.bases[name] = notebook, self.grade(json.dumps(notebook).encode())
+        return self.bases[name]
+
+    def grade(self, data: bytes) -> Result:
+        """Grade bytes as a submission."""
+        path = self.private / "submission.ipynb"
+        path.write_bytes(data)
+        return grading.grade(path, self.assignment, warm=self.warm)
+
+    def problems(self, kind: str, base: str) -> list[str]:
+        """What a hostile notebook achieved that it must not; empty if the walls hold."""
+        notebook, honest = self.base(base)
+        self.left = []
+        data = hostile(kind, notebook)
+        started, memory = time.monotonic(), _memory()
+        try:
+            result = self.grade(data)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            return [f"{type(error).__name__} escaped: {str(error)[:300]}"]
+        found = [*self.left, *self._traces()]
+        if (seconds := time.monotonic() - started) > SECONDS:
+            found.append(f"took {seconds:.0f} s")
+        if (grown := _memory() - memory) > GROWTH:
+            found.append(f"the judge grew by {grown >> 20} MiB")
+        return found + inflation(result, honest, kind) + self.unsafe(result)
+
+    def _traces(self) -> Iterator[str]:
+        for folder in (
+            "/tmp",
+            "/var/tmp",
+            "/dev/shm",
+            "/run/lock",
+            "/",
+            str(Path.home()),
+            str(Path.cwd()),
+            *sys.path,
+        ):
+            with contextlib.suppress(OSError):
+                yield from (f"left {folder}/{name}" for name in os.listdir(folder) if TRACE in name)  # noqa: PTH208
+        yield from (f"left {name}" for name in os.listdir(self.tmp) if name not in ("class", "warm"))  # noqa: PTH208
+
+    def unsafe(self, result: Result) -> list[str]:
+        """What is wrong with the outputs: secrets, text that is not harmless, JSON off the schema."""
+        text = result.to_json()
+        console = Console(file=io.StringIO(), width=100, force_terminal=False)
+        print_result(result, console)
+        shown = console.file.getvalue()  # type: ignore[attr-defined]
+        found = [
+            f"a secret is in the {where}"
+            for where, out in (("JSON", text), ("report", shown))
+            if self.nonce in out
+        ]
+        found += [
+            f"a breach is told in the {where}"
+            for where, out in (("JSON", text), ("report", shown))
+            if BREACH in out
+        ]
+        if clean(shown, len(shown) + 1) != shown:
+            found.append("the report holds characters that are not harmless")
+        if len(text) > 8 << 20 or len(shown) > 1 << 20:
+            found.append(f"outputs of {len(text)} and {len(shown)} characters")
+        try:
+            jsonschema.validate(json.loads(text), self.schema)
+            text.encode("utf-8")
+        except (jsonschema.ValidationError, UnicodeError) as error:
+            found.append(f"the JSON is off its schema: {str(error)[:200]}")
+        return found
+
+
+def _fewer(criterion: Criterion) -> Criterion:
+    """The criterion with the first of its laws for each way to build the part."""
+    first = {grading.LAWS[name].world: name for name in reversed(criterion.properties)}
+    kept = first if set(first) != {"any"} and "any" not in first else {"any": first["any"]}
+    return criterion.model_copy(update={"properties": tuple(kept.values())})
+
+
+def inflation(result: Result, honest: Result, kind: str) -> list[str]:
+    """Points gained in all, points that wait where they were lost, and submissions that went ungraded."""
+    found = []
+    if result.score > honest.score:
+        found.append(f"score rose from {honest.score} to {result.score}: {', '.join(risen(result, honest))}")
+    for item in result.items:
+        for criterion in item.criteria:
+            if criterion.status == "error":
+                found.append(f"{criterion.id} waits: {criterion.message[:200]}")
+    if (result.error is not None) != (kind in UNREADABLE):
+        found.append(f"error is {result.error!r}")
+    elif result.error is None and result.pending > honest.pending:
+        found.append(f"pending rose from {honest.pending} to {result.pending}")
+    return found
+
+
+def risen(result: Result, honest: Result) -> list[str]:
+    """Criteria that give more than before; a law of its own may hold where the part is wrong in another way."""
+    earned = {criterion.id: criterion.points for item in honest.items for criterion in item.criteria}
+    return [c.id for item in result.items for c in item.criteria if c.points > earned[c.id]]
+
+
+def _memory() -> int:
+    """The judge's resident memory, at its highest since the last call."""
+    status = Path("/proc/self/status").read_text()
+    peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    return int(peak.split()[1]) * 1024
+
+
+def main(arguments: list[str]) -> int:
+    """Run kinds (all, or those whose category or name is given) on the bases named before ``--``; print what got through."""
+    bases = [name for name in arguments if name in BASES] or ["wrong"]
+    wanted = [name for name in arguments if name not in BASES]
+    chosen = [name for name, kind in KINDS.items() if not wanted or name in wanted or kind.category in wanted]
+    chosen.sort(key=lambda name: wanted.index(KINDS[name].category) if KINDS[name].category in wanted else -1)
+    broken = 0
+    with Arena() as arena:
+        for base in bases:
+            _, honest = arena.base(base)
+            layers = [layer.layer for layer in honest.isolation if layer.active]
+            print(
+                f"{base}: {honest.score} of {honest.max_score}; level {isolation.probe().level}; {', '.join(layers)}",
+                flush=True,
+            )
+            for name in chosen:
+                started = time.monotonic()
+                found: list[Any] = arena.problems(name, base)
+                broken += bool(found)
+                print(
+                    f"{'BAD ' if found else 'ok  '} {base} {name} {time.monotonic() - started:.1f} s {found or ''}",
+                    flush=True,
+                )
+            again = arena.grade(json.dumps(arena.base(base)[0]).encode())
+            if verdicts(again) != verdicts(honest):
+                broken += 1
+                print(f"BAD  {base}: the submission afterwards is graded otherwise")
+    print(f"{broken} of {len(chosen) * len(bases)} got through")
+    return min(broken, 1)
+
+
+def verdicts(result: Result) -> Any:
+    """What must be the same before and after: everything but times."""
+    return result.model_dump(include={"score", "max_score", "pending", "items", "flags", "error"})
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,428 @@
+"""What confined code can and cannot do, tried by real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from grader import assets
+from grader.kernel import isolation
+
+ROOT = Path(isolation.__file__).parents[2]
+CONFINE = Path(isolation.__file__).parent / "inside" / "confine.py"
+
+
+def test_policy_is_plain_json(cell):
+    policy = isolation.make_policy(cell.workspace, readable=[assets.DATA / "nltk"])
+    assert json.loads(json.dumps(policy)) == policy
+
+
+def test_every_layer_of_the_host_is_active(cell):
+    layers = cell.run("print(json.dumps(layers))")
+    expected = {"session", "descriptors", "limits", "no_new_privs", "undumpable", "dies_with_parent"}
+    expected |= {"landlock", "seccomp"}
+    if cell.workspace.uid is not None:
+        expected.add("uid")
+    else:
+        expected |= {"keeper"} | ({"capabilities"} if os.geteuid() == 0 else set())
+    assert set(layers) == expected
+    rows = isolation.describe(layers, cell.host)
+    assert {row["layer"] for row in rows if not row["active"]} <= {"uid", "scopes"}
+    assert all(row["note"] for row in rows if not row["active"])
+
+
+def test_files_of_grader_and_user_cannot_be_read(cell, tmp_path):
+    secret = tmp_path / "seed"
+    secret.write_text("1")
+    with tempfile.NamedTemporaryFile() as other:
+        files = [
+            str(secret),
+            other.name,
+            "/etc/passwd",
+            "/etc/shadow",
+            "/root/.bashrc",
+            str(Path("~/.ssh").expanduser()),
+            str(assets.RUBRIC),
+            isolation.__file__,
+            str(ROOT / "pyproject.toml"),
+            *map(str, list(assets.REFERENCE.glob("*.py"))[:3]),
+            "/proc/1/environ",
+            f"/proc/{os.getpid()}/environ",
+            f"/proc/{os.getpid()}/mem",
+            f"/proc/{os.getpid()}/cmdline",
+            f"/proc/{os.getpid()}/fd/0",
+            f"/proc/{os.getpid()}/root/etc/passwd",
+            f"/proc/{os.getpid()}/cwd/pyproject.toml",
+        ]
+        read = cell.run(
+            f"""
+            import os
+            def look(path):
+                return os.listdir(path) if os.path.isdir(path) else open(path, "rb").read(10)
+            print(json.dumps([path for path in {files!r} if attempt(lambda: look(path)) == "done"]))
+            """
+        )
+    assert read == []
+
+
+def test_links_lead_nowhere_new(cell):
+    outcome = cell.run(
+        f"""
+        import os
+        os.symlink({str(assets.RUBRIC)!r}, "link")
+        print(json.dumps([
+            attempt(lambda: open("link").read()),
+            attempt(lambda: os.link({str(assets.RUBRIC)!r}, "hard")),
+            attempt(lambda: os.rename({str(assets.RUBRIC)!r}, "moved")),
+            attempt(lambda: os.truncate({str(assets.RUBRIC)!r}, 0)),
+            attempt(lambda: os.unlink({str(assets.RUBRIC)!r})),
+            attempt(lambda: open("/tmp/planted", "w")),
+            attempt(lambda: open("/proc/self/root" + {str(assets.RUBRIC)!r}).read()),
+        ]))
+        """
+    )
+    assert "done" not in outcome
+    assert assets.RUBRIC.stat().st_size > 0
+
+
+def test_grader_and_reference_cannot_be_imported(cell):
+    outcome = cell.run(
+        f"""
+        import sys
+        sys.path.insert(0, {str(ROOT)!r})
+        def load(name):
+            __import__(name)
+        print(json.dumps([attempt(lambda: load(name)) for name in ("grader", "grader.rubric", "reference")]))
+        """
+    )
+    assert set(outcome) <= {"ModuleNotFoundError", "PermissionError"}
+
+
+def test_libraries_work(cell):
+    outcome = cell.run(
+        """
+        import threading, os, ctypes, sqlite3, ssl, tempfile, random, zoneinfo
+        import numpy, torch, nltk
+        done = []
+        ones = torch.ones(300, 300)
+        thread = threading.Thread(target=lambda: done.append(float((ones @ ones).sum())))
+        thread.start(); thread.join()
+        import matplotlib
+        matplotlib.use("agg")
+        import matplotlib.pyplot as plt
+        plt.plot([1, 2]); plt.savefig("plot.png")
+        torch.save(torch.ones(3), "t.pt"); torch.load("t.pt")
+        tempfile.TemporaryFile().write(b"x")
+        print(json.dumps([done, os.path.getsize("plot.png") > 0]))
+        """
+    )
+    assert outcome == [[300.0**3], True]
+
+
+def test_data_can_be_read_where_named(cell):
+    outcome = cell.run(
+        f"""
+        import os
+        folder = {str(assets.DATA)!r}
+        text = attempt(lambda: open(folder + "/shakespeare.txt"))
+        print(json.dumps([len(os.listdir(folder + "/nltk")), text]))
+        """,
+        readable=[assets.DATA / "nltk"],
+    )
+    assert outcome == [1, "PermissionError"]
+
+
+def test_processes_threads_and_unix_sockets_work(cell):
+    outcome = cell.run(
+        """
+        import os, signal, socket, threading, time
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+        os.kill(child, signal.SIGKILL)
+        status = os.waitpid(child, 0)[1]
+        server = socket.socket(socket.AF_UNIX); server.bind("s"); server.listen()
+        left, right = socket.socketpair(); left.send(b"x")
+        def meet():
+            client = socket.socket(socket.AF_UNIX); client.connect("s")
+        print(json.dumps([status, right.recv(1).decode(), attempt(meet)]))
+        """
+    )
+    # Without a user of its own a socket could be that of the judge's user's session bus.
+    assert outcome == [9, "x", "done" if cell.workspace.uid is not None else "PermissionError"]
+
+
+def test_data_loader_has_workers(cell):
+    if cell.workspace.uid is None:
+        pytest.skip("workers hand over tensors by Unix sockets, which need a user of its own")
+    assert cell.run(
+        """
+        import torch
+        from torch.utils.data import DataLoader, TensorDataset
+        loader = DataLoader(TensorDataset(torch.arange(8.)), batch_size=4, num_workers=2)
+        print(json.dumps([float(batch.sum()) for batch, in loader]))
+        """
+    ) == [6.0, 22.0]
+
+
+def test_no_socket_but_unix_ones(cell):
+    families = ["AF_INET", "AF_INET6", "AF_NETLINK", "AF_PACKET", "AF_VSOCK", "AF_ALG"]
+    outcome = cell.run(
+        f"""
+        import socket
+        def of(name):
+            return attempt(lambda: socket.socket(getattr(socket, name), socket.SOCK_RAW))
+        print(json.dumps([of(name) for name in {families!r}]))
+        """
+    )
+    assert outcome == ["PermissionError"] * len(families)
+
+
+def test_other_processes_are_out_of_reach(cell):
+    outcome = cell.run(
+        f"""
+        import os, resource, signal
+        judge = {os.getpid()}
+        print(json.dumps([
+            attempt(lambda: os.kill(judge, 0)),
+            attempt(lambda: os.kill(1, signal.SIGTERM)),
+            attempt(lambda: os.killpg(os.getpgid(judge), 0)),
+            attempt(lambda: signal.pidfd_send_signal(os.pidfd_open(judge), 0)),
+            attempt(lambda: resource.prlimit(judge, resource.RLIMIT_CPU, (1, 1))),
+            attempt(lambda: os.setpriority(os.PRIO_PROCESS, judge, 19)),
+            attempt(lambda: os.sched_setaffinity(judge, {{0}})),
+        ]))
+        """
+    )
+    assert set(outcome) == {"PermissionError"}
+
+
+# Number on x86_64, then arguments.
+CALLS = {
+    "ptrace": (101, 16, "judge", 0, 0),
+    "process_vm_readv": (310, "judge", 0, 0, 0, 0, 0),
+    "io_uring_setup": (425, 1, 0),
+    "keyctl": (250, 0, -3, 0),
+    "add_key": (248, 0, 0, 0, 0, -3),
+    "bpf": (321, 0, 0, 0),
+    "userfaultfd": (323, 0),
+    "perf_event_open": (298, 0, 0, -1, -1, 0),
+    "unshare": (272, 0x10000000),
+    "clone with a new user namespace": (56, 0x10000000 | 17, 0, 0, 0, 0),
+    "mount": (165, 0, 0, 0, 0, 0),
+    "setns": (308, 0, 0),
+    "pidfd_getfd": (438, 0, 0, 0),
+    "memfd_create": (319, 0, 0),
+    "shmget": (29, 0, 4096, 0o1600),
+    "mq_open": (240, 0, 0, 0, 0),
+    "init_module": (175, 0, 0, 0),
+    "kexec_load": (246, 0, 0, 0, 0),
+    "open_by_handle_at": (304, -100, 0, 0),
+    "execveat": (322, -100, 0, 0, 0, 0),
+    "clone3": (435, 0, 0),
+    "x32's getpid": (0x40000000 | 39,),
+    "ioctl that types for the user": (16, 0, 0x5412, 0),
+    "prlimit64 that wipes off the mark": (302, 0, 15, -1, 0),
+}
+
+
+def test_refused_system_calls(cell):
+    if os.uname().machine != "x86_64":
+        pytest.skip("the numbers are those of x86_64")
+    outcome = cell.run(
+        f"""
+        import ctypes, errno
+        libc = ctypes.CDLL(None, use_errno=True)
+        def call(number, *arguments):
+            arguments = [{os.getpid()} if a == "judge" else a for a in arguments]
+            ctypes.set_errno(0)
+            result = libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments))
+            return errno.errorcode.get(ctypes.get_errno(), result)
+        print(json.dumps({{name: call(*arguments) for name, arguments in {CALLS!r}.items()}}))
+        """
+    )
+    unknown = {"clone3", "memfd_create", "x32's getpid"}
+    assert outcome == {name: "ENOSYS" if name in unknown else "EPERM" for name in CALLS}
+
+
+def test_no_way_to_more_privileges(cell):
+    outcome = cell.run(
+        """
+        import os, subprocess
+        status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+        print(json.dumps({
+            "setuid": attempt(lambda: os.setresuid(0, 0, 1)),
+            "chroot": attempt(lambda: os.chroot(".")),
+            "echo": attempt(lambda: subprocess.run(["/bin/echo"])),
+            "su": attempt(lambda: subprocess.run(["/bin/su", "-c", "id"])),
+            "capabilities": [int(status["Cap" + of], 16) for of in ("Inh", "Prm", "Eff", "Bnd", "Amb")],
+            "groups": os.getgroups(),
+            "no_new_privs": status["NoNewPrivs"].strip(),
+        }))
+        """
+    )
+    reading = 1 << 2 if cell.host.identity == "reading" else 0
+    assert outcome["capabilities"] == [0, reading, reading, 0, 0]
+    assert outcome["echo"] == outcome["su"] == outcome["chroot"] == outcome["setuid"] == "PermissionError"
+    assert outcome["no_new_privs"] == "1"
+    assert outcome["groups"] == []
+
+
+def test_limits_hold(cell):
+    outcome = cell.run(
+        """
+        import os, signal
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        def fill():
+            with open("big", "wb") as file:
+                file.write(bytes(3 << 20))
+        def burn():
+            child = os.fork()
+            if child == 0:
+                while True: pass
+            if os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGXCPU: raise TimeoutError
+        def hoard():
+            files = [open("f", "w") for _ in range(100)]
+        print(json.dumps([attempt(lambda: bytearray(1 << 30)), attempt(fill), attempt(hoard), attempt(burn)]))
+        """,
+        budget=isolation.Budget(data=512 << 20, file=1 << 20, open_files=64, cpu=1),
+    )
+    assert outcome == ["MemoryError", "OSError", "OSError", "TimeoutError"]
+
+
+def test_number_of_processes_is_limited(cell):
+    if cell.workspace.uid is None and os.geteuid() == 0:
+        pytest.skip("the limit does not bind root")
+    assert (
+        cell.run(
+            """
+            import os, signal
+            def crowd():
+                for _ in range(60):
+                    if os.fork() == 0:
+                        os.close(1); os.close(2)
+                        signal.pause()
+            print(json.dumps(attempt(crowd)))
+            """,
+            budget=isolation.Budget(processes=30),
+        )
+        == "BlockingIOError"
+    )
+
+
+def test_descriptors_are_closed(cell):
+    with Path("/etc/passwd").open() as file:
+        os.set_inheritable(file.fileno(), True)
+        kept, lost = os.dup(file.fileno()), file.fileno()
+        outcome = cell.run(
+            f"""
+            import os
+            print(json.dumps([attempt(lambda: os.fstat(number)) for number in ({kept}, {lost})]))
+            """,
+            pass_fds=(kept, lost),
+            keep_fds=[kept],
+        )
+        os.close(kept)
+    assert outcome == ["done", "OSError"]
+
+
+def test_changes_to_files_of_the_user_have_no_effect(cell):
+    before = Path(isolation.__file__).stat()
+    cell.run(
+        f"""
+        import os
+        path = {isolation.__file__!r}
+        print(json.dumps([attempt(lambda: os.chmod(path, 0)), attempt(lambda: os.utime(path, (1, 1)))]))
+        """
+    )
+    after = Path(isolation.__file__).stat()
+    assert (after.st_mode, after.st_mtime) == (before.st_mode, before.st_mtime)
+
+
+def test_threads_that_run_already_are_an_error(cell):
+    process = cell.start("")
+    process.communicate()
+    code = f"""
+import importlib.util, threading, time
+spec = importlib.util.spec_from_file_location("confine", {str(CONFINE)!r})
+confine = importlib.util.module_from_spec(spec); spec.loader.exec_module(confine)
+threading.Thread(target=time.sleep, args=(1,), daemon=True).start()
+try:
+    confine.apply({isolation.make_policy(cell.workspace, host=cell.host)!r})
+except confine.ConfineError as error:
+    print(error)
+"""
+    shown = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert "2 threads" in shown
+
+
+def test_required_layer_that_fails_stops_the_process(cell):
+    policy = isolation.make_policy(cell.workspace, host=cell.host)
+    process = cell.start("print('ran')", parent=1)
+    out, err = process.communicate()
+    assert "ran" not in out
+    assert "ConfineError" in err
+    assert "seccomp" in policy["required"]
+
+
+def test_kernel_dies_with_its_parent(cell):
+    middle = os.fork()
+    if middle == 0:
+        process = cell.start("import time; print('up', flush=True); time.sleep(60)")
+        assert process.stdout is not None
+        process.stdout.readline()
+        os._exit(0)
+    os.waitpid(middle, 0)
+    deadline = time.monotonic() + 3
+    while cell.workspace.mark.pids() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert cell.workspace.mark.pids() == []
+
+
+def test_a_user_of_its_own_has_nothing_else(plain_cell):
+    outcome = plain_cell.run(
+        """
+        import os
+        status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+        open("own", "w").write("x")
+        rights = int(status["CapPrm"], 16)
+        print(json.dumps([os.getresuid(), os.getresgid(), rights, attempt(lambda: open("/etc/passwd"))]))
+        """
+    )
+    uid = plain_cell.workspace.uid
+    assert outcome == [[uid] * 3, [uid] * 3, 0, "PermissionError"]
+
+
+def test_kernels_cannot_reach_one_another(cell):
+    with isolation.Workspace(cell.host) as second:
+        (second.path / "answer").write_text("42")
+        second.give_away()
+        neighbour = type(cell)(second, cell.host, cell.interpreter).start(
+            "import time; print('up', flush=True); time.sleep(60)"
+        )
+        assert neighbour.stdout is not None
+        neighbour.stdout.readline()
+        outcome = cell.run(
+            f"""
+            import os
+            print(json.dumps([
+                attempt(lambda: os.kill({neighbour.pid}, 9)),
+                attempt(lambda: open({str(second.path / "answer")!r})),
+                attempt(lambda: os.listdir({str(second.path)!r})),
+                attempt(lambda: open("/proc/{neighbour.pid}/status")),
+            ]))
+            """
+        )
+        assert neighbour.poll() is None
+        second.sweep()
+        neighbour.communicate()
+    assert set(outcome) == {"PermissionError"}

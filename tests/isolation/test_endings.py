@@ -1,0 +1,278 @@
+"""Nothing of a submission outlives it: processes, files, users, and a budget that is used up."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from grader.kernel import isolation
+
+START = "print('up', flush=True)\n"
+
+CLINGERS = {
+    "double fork and session": """
+        import os, time
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                time.sleep(60)
+            os._exit(0)
+        print("up", flush=True); time.sleep(60)
+    """,
+    "ignores every signal": """
+        import os, signal, time
+        for number in range(1, signal.NSIG):
+            try: signal.signal(number, signal.SIG_IGN)
+            except (OSError, ValueError): pass
+        os.setpgid(0, 0) if os.getpid() != os.getsid(0) else None
+        print("up", flush=True)
+        while True: time.sleep(1)
+    """,
+    "children that bring back one another": """
+        import os, time
+        for _ in range(6):
+            if os.fork() == 0:
+                while True:
+                    child = os.fork()
+                    if child:
+                        os.waitpid(child, 0)
+                    else:
+                        time.sleep(0.002)
+                        os._exit(0)
+        print("up", flush=True); time.sleep(60)
+    """,
+    "chain in which each parent exits": """
+        import os
+        print("up", flush=True)
+        while True:
+            if os.fork():
+                os._exit(0)
+    """,
+}
+
+
+@pytest.mark.parametrize("name", list(CLINGERS))
+def test_sweep_leaves_nothing(cell, name):
+    process = cell.start(CLINGERS[name])
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    bystander = subprocess.Popen(["/bin/sleep", "60"])
+    try:
+        cell.workspace.sweep()
+        assert cell.workspace.mark.keepers() == []
+        time.sleep(0.02)
+        assert cell.workspace.mark.pids() == []
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+        process.kill()
+        process.communicate(timeout=5)
+
+
+def test_sweep_of_nothing_is_nothing():
+    with isolation.Workspace() as workspace:
+        assert workspace.sweep() == 0
+
+
+def test_workspaces_share_no_user():
+    with isolation.Workspace() as first, isolation.Workspace() as second:
+        assert first.path != second.path
+        assert first.mark != second.mark
+        if first.uid is not None:
+            assert first.uid != second.uid
+
+
+def test_a_user_is_free_again_afterwards(tmp_path, monkeypatch):
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    # Two users in all, from where other tests of this machine are unlikely to have one.
+    monkeypatch.setattr(isolation, "FIRST_UID", isolation.KEEPER_UID - 2)
+    uids = isolation.Uids(tmp_path / "uids")
+    uid, lock = uids.take()
+    other, second = uids.take()
+    assert uid != other
+    with pytest.raises(isolation.IsolationError, match="all users"):
+        uids.take()
+    os.close(lock)
+    assert uids.take()[0] == uid
+    os.close(second)
+
+
+def test_a_folder_of_users_that_others_may_change_is_refused(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    (tmp_path / "uids").mkdir()
+    (tmp_path / "uids").chmod(0o777)
+    with pytest.raises(isolation.IsolationError, match="only root"):
+        isolation.Uids(tmp_path / "uids").take()
+
+
+def test_the_folder_is_private_short_and_deleted(cell):
+    path = cell.workspace.path
+    assert path.stat().st_mode & 0o777 == 0o700
+    assert path.parent.stat().st_mode & 0o777 == 0o711
+    assert len(os.fsencode(path)) < 80
+    with isolation.Workspace(cell.host) as other:
+        gone = other.path
+    assert not gone.parent.exists()
+
+
+def test_any_folder_is_deleted(cell, tmp_path):
+    keep = tmp_path / "keep"
+    keep.mkdir()
+    (keep / "file").write_text("x")
+    cell.run(
+        f"""
+        import os
+        os.symlink({str(keep)!r}, "link")
+        os.mkdir("closed"); open("closed/file", "w").close(); os.chmod("closed", 0)
+        for name in (b"\\xff\\n", "a" * 255, "-rf", ".1", ".2", " "):
+            os.mkdir(name)
+        os.mkfifo("fifo")
+        here = os.getcwd()
+        for _ in range(2000):
+            os.mkdir("deep" * 20); os.chdir("deep" * 20)
+        print(json.dumps(0))
+        """
+    )
+    cell.workspace.clear()
+    assert list(cell.workspace.path.iterdir()) == []
+    assert (keep / "file").read_text() == "x"
+
+
+def test_what_the_judge_puts_there_is_given_away_but_no_link_is_followed(cell, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    (cell.workspace.path / "data").write_text("7")
+    (cell.workspace.path / "data").chmod(0o600)
+    (cell.workspace.path / "link").symlink_to(secret)
+    cell.workspace.give_away()
+    assert cell.run("print(open('data').read())") == 7
+    assert secret.stat().st_uid == os.geteuid()
+
+
+def test_shared_memory_is_deleted(cell):
+    if cell.workspace.uid is None:
+        pytest.skip("without a user of its own nobody knows whose it is")
+    with isolation.Workspace(cell.host) as workspace:
+        type(cell)(workspace, cell.host, cell.interpreter).run(
+            "open('/dev/shm/left-by-a-test', 'w').write('x'); print(0)"
+        )
+        assert Path("/dev/shm/left-by-a-test").exists()
+    assert not Path("/dev/shm/left-by-a-test").exists()
+
+
+OVER = {
+    "memory": (
+        "import os, time\n"
+        "for _ in range(4):\n    if os.fork() == 0: x = bytearray(b'x') * (60 << 20); time.sleep(60)\n",
+        isolation.Budget(memory=150 << 20),
+    ),
+    "shared memory": (
+        "import mmap, time\nx = mmap.mmap(-1, 200 << 20); x.write(b'x' * (200 << 20))\n",
+        isolation.Budget(memory=150 << 20),
+    ),
+    "of files": (
+        "import os\nfor i in range(40): open(str(i), 'wb').write(bytes(1 << 20))\n",
+        isolation.Budget(disk=20 << 20),
+    ),
+    "more than 50 files": (
+        "import os\nfor i in range(100): os.mkdir(str(i))\n",
+        isolation.Budget(files=50),
+    ),
+    "processes and threads": (
+        "import threading, time\n"
+        "for _ in range(30): threading.Thread(target=time.sleep, args=(60,)).start()\n",
+        isolation.Budget(processes=10),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", list(OVER))
+def test_watchdog_ends_what_is_over_its_budget(cell, what):
+    source, budget = OVER[what]
+    told: list[str] = []
+    workspace = cell.workspace
+    with isolation.Watchdog(workspace.mark, workspace.path, budget, told.append, interval=0.05) as watchdog:
+        process = cell.start(source + "import time; time.sleep(60)\n")
+        process.communicate(timeout=10)
+        deadline = time.monotonic() + 3
+        while not told and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert watchdog.reason is not None
+    assert what.split()[-1] in watchdog.reason
+    assert told == [watchdog.reason]
+    assert workspace.mark.pids() == []
+
+
+def test_watchdog_leaves_a_modest_kernel_alone(cell):
+    workspace = cell.workspace
+    with isolation.Watchdog(workspace.mark, workspace.path, interval=0.02) as watchdog:
+        assert cell.run("import time; time.sleep(0.3); print(1)") == 1
+    assert watchdog.reason is None
+
+
+DELETED = """
+import os, time
+files = []
+for i in range(4):
+    files.append(open(str(i), "wb"))
+    os.remove(str(i))
+    files[-1].write(bytes(10 << 20))
+    files[-1].flush()
+time.sleep(60)
+"""
+
+
+def test_watchdog_sees_deleted_files_that_are_open(cell):
+    if os.geteuid() != 0 or cell.workspace.uid is None:
+        pytest.skip("only root may look")
+    budget = isolation.Budget(disk=20 << 20)
+    with isolation.Watchdog(cell.workspace.mark, cell.workspace.path, budget, interval=0.05) as watchdog:
+        cell.start(DELETED).communicate(timeout=20)
+        time.sleep(0.2)
+    assert watchdog.reason is not None
+    assert "of files" in watchdog.reason
+
+
+KILLED = """
+import os, signal, sys, time
+from grader.kernel import isolation
+workspace = isolation.Workspace().__enter__()
+if workspace.uid is not None and os.fork() == 0:
+    isolation._JANITOR._popen.stdin.close()  # as in a kernel, which keeps no descriptors
+    os.setsid()
+    os.setresgid(workspace.uid, workspace.uid, workspace.uid)
+    os.setresuid(workspace.uid, workspace.uid, workspace.uid)
+    for _ in range(600):
+        time.sleep(0.1)
+    os._exit(0)
+(workspace.path / "file").write_text("x")
+print(workspace.path.parent, workspace.uid or 0, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_killed_grader_leaves_nothing(tmp_path):
+    root = Path(isolation.__file__).parents[2]
+    grader = subprocess.Popen(
+        [sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True, cwd=root, start_new_session=True
+    )
+    assert grader.stdout is not None
+    folder, uid = grader.stdout.readline().split()
+    assert Path(folder).exists()
+    grader.kill()
+    grader.wait()
+    deadline = time.monotonic() + 10
+    mark = isolation.Mark(int(uid), 0) if int(uid) else None
+    while (Path(folder).exists() or (mark and mark.pids())) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(folder).exists()
+    assert not mark or mark.pids() == []
+    grader.stdout.close()
