@@ -91,8 +91,9 @@ def test_workspaces_share_no_user():
 def test_a_user_is_free_again_afterwards(tmp_path, monkeypatch):
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    # Two users in all, from where other tests of this machine are unlikely to have one.
-    monkeypatch.setattr(isolation, "FIRST_UID", isolation.KEEPER_UID - 2)
+    # Two users in all, below those that graders beside this test may have.
+    monkeypatch.setattr(isolation, "KEEPER_UID", isolation.FIRST_UID - 8)
+    monkeypatch.setattr(isolation, "FIRST_UID", isolation.FIRST_UID - 10)
     uids = isolation.Uids(tmp_path / "uids")
     uid, lock = uids.take()
     other, second = uids.take()

@@ -66,6 +66,7 @@ def public_grader(tmp_path_factory):
         "errors.py",
         "kernel/__init__.py",
         "kernel/isolation.py",
+        "kernel/janitor.py",
         "kernel/inside/confine.py",
     ):
         (folder / "grader" / name).parent.mkdir(parents=True, exist_ok=True)

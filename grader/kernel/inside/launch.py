@@ -176,7 +176,7 @@ def become_kernel(control: socket.socket, specification: dict[str, Any], ours: d
     bind_iopub_pipe(specification["directory"])
     shims = ours["shims"]
     shims.pretend_colab()
-    sys.meta_path.insert(0, shims.TorchvisionMender())
+    sys.meta_path[:0] = [shims.Refuser(["grader", "reference"]), shims.TorchvisionMender()]
     shims.stand_for_absent(specification["absent"])
     if specification["pretend_cuda"]:
         shims.pretend_cuda()

@@ -107,6 +107,18 @@ def stand_for_absent(packages: Sequence[str]) -> None:
     sys.meta_path.append(_Finder(packages, _Absent))
 
 
+class Refuser(importlib.abc.MetaPathFinder):
+    """Refuses packages by name: their files cannot be read here, yet a folder of theirs would make an empty namespace."""
+
+    def __init__(self, packages: Sequence[str]) -> None:
+        self.packages = frozenset(packages)
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
+        """Raise for the refused packages; leave the others to the finders that come next."""
+        if fullname.partition(".")[0] in self.packages:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+
+
 def mend_torchvision() -> None:
     """Define the operators without which a CUDA build of torchvision cannot be imported beside a CPU torch."""
     try:
