@@ -276,6 +276,9 @@ def audit(
             "--fast", help="Without notebooks, kernels and isolation: only for a corpus of your own."
         ),
     ] = False,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Start each kernel on its own instead of forking a warm one.")
+    ] = False,
     seeds: Annotated[int, typer.Option(help="By how many seeds to judge each entry.", min=1)] = 1,
     json_file: Annotated[
         Optional[Path],  # noqa: UP045
@@ -309,7 +312,7 @@ def audit(
             finished += 1
             progress(verdict.name, finished, total)
 
-        judged = run.judge_all(cases, fast=fast, jobs=jobs, seed_count=seeds, done=count)
+        judged = run.judge_all(cases, fast=fast, cold=cold, jobs=jobs, seed_count=seeds, done=count)
     covered = criteria if only is None else []
     found = matrix.examine(judged, [name for name in covered if part is None or name.startswith(part + ".")])
     console = Console()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from grader.audit.corpus import Case
 from grader.grade import PUBLIC_SEED, Assignment, grade, load_assignment
+from grader.kernel.warm import WarmHost, client_of
 from grader.properties.engine import Engine, provided_methods
 from grader.properties.registry import LAWS
 from grader.results import ItemResult
@@ -55,13 +57,13 @@ def judge_fast(case: Case, seed: bytes = PUBLIC_SEED) -> Verdict:
     return _verdict(case, items, kernel.errors, engine.notes.values(), time.perf_counter() - started)
 
 
-def judge_real(case: Case, seed: bytes = PUBLIC_SEED) -> Verdict:
-    """Judge a case as a submission: a notebook file, through a confined kernel."""
+def judge_real(case: Case, seed: bytes = PUBLIC_SEED, warm: str | None = None) -> Verdict:
+    """Judge a case as a submission: a notebook file, through a confined kernel, forked from who listens at ``warm``."""
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="audit-") as folder:
         path = Path(folder) / "submission.ipynb"
         path.write_text(case.notebook(), encoding="utf-8")
-        result = grade(path, _assignment(seed))
+        result = grade(path, _assignment(seed), warm=client_of(warm))
     broken = [f"cell {cell.number}: {cell.error}" for cell in result.cells if cell.error]
     if result.error is not None:
         broken.append(result.error)
@@ -85,8 +87,8 @@ def _verdict(
     return Verdict(case.name, tuple(lost), tuple(errors), tuple(notes), round(seconds, 2))
 
 
-def _judge(case: Case, fast: bool, seed: bytes) -> Verdict:
-    return judge_fast(case, seed) if fast else judge_real(case, seed)
+def _judge(case: Case, fast: bool, seed: bytes, warm: str | None) -> Verdict:
+    return judge_fast(case, seed) if fast else judge_real(case, seed, warm)
 
 
 def seeds(count: int) -> list[bytes]:
@@ -98,23 +100,27 @@ def judge_all(
     cases: Sequence[Case],
     *,
     fast: bool,
+    cold: bool = False,
     jobs: int | None = None,
     seed_count: int = 1,
     done: Callable[[Verdict], None] = lambda verdict: None,
     executor: Executor | None = None,
 ) -> list[tuple[Case, Verdict]]:
-    """Judge all cases by each of ``seed_count`` seeds; in their order, whatever ends first."""
-    own = None
-    if executor is None:
-        # Workers start from nothing: a fork of a process with threads (progress bars) may hang.
-        executor = own = ProcessPoolExecutor(jobs or os.cpu_count(), multiprocessing.get_context("spawn"))
-    try:
+    """Judge all cases by each of ``seed_count`` seeds; in their order, whatever ends first.
+
+    With ``cold`` each kernel is an interpreter of its own, which takes three times as long and changes no verdict.
+    """
+    with contextlib.ExitStack() as stack:
+        warm = None if fast or cold else stack.enter_context(WarmHost()).address
+        if executor is None:
+            # Workers start from nothing: a fork of a process with threads (progress bars) may hang.
+            executor = ProcessPoolExecutor(jobs or os.cpu_count(), multiprocessing.get_context("spawn"))
+            stack.callback(executor.shutdown, cancel_futures=True)
         tasks = [
-            (executor.submit(_judge, case, fast, seed), case) for seed in seeds(seed_count) for case in cases
+            (executor.submit(_judge, case, fast, seed, warm), case)
+            for seed in seeds(seed_count)
+            for case in cases
         ]
         for future in as_completed([future for future, _ in tasks]):
             done(future.result())
         return [(case, future.result()) for future, case in tasks]
-    finally:
-        if own is not None:
-            own.shutdown(cancel_futures=True)

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from grader.batch.warm import WarmHost
+from grader.kernel.warm import WarmHost
 
 TRIES = 3
 TICK_SECONDS = 0.25

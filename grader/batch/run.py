@@ -17,11 +17,11 @@ from grader.batch.overrides import load_overrides
 from grader.batch.pool import Lost, WarmParentLost, alarm, workers
 from grader.batch.store import Manifest, Member, Record, Store, context_of, scored, unreadable
 from grader.batch.submissions import Entry, digest_of, find_submissions
-from grader.batch.warm import client_of
 from grader.errors import GraderError, UsageError
 from grader.grade import Assignment, Judged, failure, judge, versions
 from grader.kernel import isolation
 from grader.kernel.isolation import Mark, Uids
+from grader.kernel.warm import client_of
 from grader.properties.engine import cases_for, provided_methods
 from grader.properties.registry import LAWS
 from grader.report.safe_text import one_line

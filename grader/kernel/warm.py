@@ -1,4 +1,4 @@
-"""One warm parent for all workers of a machine: started, watched and started again by the batch."""
+"""One warm parent for all workers of a machine: started, watched and started again by who hands out the work."""
 
 from __future__ import annotations
 
