@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from grader import __version__
 from grader.errors import GraderError
 from grader.gradescope.commands import app as gradescope_app
+
+if TYPE_CHECKING:
+    from grader.grade import Assignment
+    from grader.training.check import Options
 
 UNFINISHED = "grading has not finished: it still runs, or the grader was killed"
 
@@ -25,7 +30,9 @@ app = typer.Typer(
 template_app = typer.Typer(
     help="Make the students' notebook from the reference, or check it.", no_args_is_help=True
 )
+data_app = typer.Typer(help="Get CIFAR-10 for training checks.", no_args_is_help=True)
 app.add_typer(template_app, name="template")
+app.add_typer(data_app, name="data")
 app.add_typer(gradescope_app, name="gradescope")
 
 
@@ -83,6 +90,20 @@ def grade(
     timeout: Annotated[
         float, typer.Option(help="Time limit for the whole submission, in seconds.", min=10)
     ] = 900.0,
+    training: Annotated[
+        str,
+        typer.Option(
+            metavar="WHEN",
+            help="Item 3c. auto: verify a checkpoint beside the notebook, or train on a GPU; always: train; "
+            "verify: a checkpoint or nothing; never.",
+        ),
+    ] = "auto",
+    data: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="DIR", help="CIFAR-10, as torchvision keeps it or as train/CLASS/* and test/CLASS/*."
+        ),
+    ] = None,
     require_isolation: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="LEVEL", help="Refuse to run with less isolation than full, strong or basic."),
@@ -93,26 +114,93 @@ def grade(
     Exit status 0: graded, whatever the score. 2: wrong usage or a bad rubric. 3: nothing to grade.
     """
     from grader import assets  # noqa: PLC0415  (each command loads what it needs: `grader --help` is instant)
-    from grader.grade import failure, load_assignment  # noqa: PLC0415
-    from grader.grade import grade as grade_one  # noqa: PLC0415
+    from grader.grade import load_assignment  # noqa: PLC0415
     from grader.kernel.session import Limits  # noqa: PLC0415
-    from grader.report.progress import shown  # noqa: PLC0415
-    from grader.report.terminal import print_result  # noqa: PLC0415
+    from grader.training.check import MODES, Options  # noqa: PLC0415
 
     if example == (submission is not None):
         raise typer.BadParameter("name one notebook, or give --example")
-    if json_file is not None and not json_file.parent.is_dir():
-        raise typer.BadParameter(f"--json {json_file}: the folder does not exist")
-    path = submission or assets.EXAMPLES / "honest_mistakes.ipynb"
+    mode = next((mode for mode in MODES if mode == training), None)
+    if mode is None:
+        raise typer.BadParameter(f"--training takes one of {', '.join(MODES)}")
     _require(require_isolation)
-    if json_file is not None and json_file.is_file() and not json_file.is_symlink():
-        # Whoever finds a result knows that it is of this run.
-        json_file.unlink(missing_ok=True)
     assignment = load_assignment(rubric, seed_file, Limits(cell=cell_seconds, total=timeout))
+    path = submission or assets.EXAMPLES / "honest_mistakes.ipynb"
+    _judge_and_show(path, assignment, json_file, Options(mode, data))
+
+
+@app.command()
+def train(
+    submission: Annotated[
+        Path, typer.Argument(help="The notebook (.ipynb) to train, or a folder or archive that holds it.")
+    ],
+    json_file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--json", metavar="FILE", help="Write the result to FILE as JSON, pictures in it."),
+    ] = None,
+    data: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="DIR", help="CIFAR-10, as torchvision keeps it or as train/CLASS/* and test/CLASS/*."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cuda or cpu.")] = "auto",
+    minutes: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Time for one attempt at 3c; by default the rubric's.", min=0.01),
+    ] = None,
+    gpt_seconds: Annotated[
+        float, typer.Option(help="Time for the GPT's evidence (4f, 4g); 0 leaves it out.", min=0)
+    ] = 120.0,
+    seed_file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--seed-file", metavar="FILE", help="Secret seed of the assignment; same seed, same trials."
+        ),
+    ] = None,
+    rubric: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--rubric", metavar="FILE", help="Another rubric than the one that ships with the grader."
+        ),
+    ] = None,
+) -> None:
+    """Train the models of one notebook: judges 3c, and gathers evidence for 3d, 4f and 4g.
+
+    The student's own Vision Transformer is trained on CIFAR-10 until it is certain whether more than half of the validation
+    images are right. Exit status 0: judged. 2: wrong usage or a bad rubric. 3: nothing to grade.
+    """
+    from grader.grade import load_assignment  # noqa: PLC0415
+    from grader.training.check import DEVICES, Options  # noqa: PLC0415
+
+    chosen = next((name for name in DEVICES if name == device), None)
+    if chosen is None:
+        raise typer.BadParameter(f"--device takes one of {', '.join(DEVICES)}")
+    options = Options("always", data, chosen, minutes, gpt_seconds)
+    _judge_and_show(submission, load_assignment(rubric, seed_file), json_file, options, only=())
+
+
+def _judge_and_show(
+    path: Path,
+    assignment: Assignment,
+    json_file: Path | None,
+    training: Options,
+    only: Collection[str] | None = None,
+) -> None:
+    """Judge one submission with progress, write the result, print it, and exit with 3 where there was nothing to judge."""
+    from grader.grade import failure, judge  # noqa: PLC0415
+    from grader.report.progress import shown  # noqa: PLC0415
+    from grader.report.terminal import print_result  # noqa: PLC0415
+
     if json_file is not None:
+        if not json_file.parent.is_dir():
+            raise typer.BadParameter(f"--json {json_file}: the folder does not exist")
+        if json_file.is_file() and not json_file.is_symlink():
+            # Whoever finds a result knows that it is of this run.
+            json_file.unlink(missing_ok=True)
         failure(path.name, assignment, UNFINISHED).write(json_file)
     with shown(path.name) as progress:
-        result = grade_one(path, assignment, progress)
+        result = judge(path, assignment, progress, only=only, training=training).result
     if json_file is not None:
         result.write(json_file)
     print_result(result)
@@ -322,6 +410,31 @@ def audit(
         write_atomically(json_file, matrix.to_json(judged, found))
     if found.wrong:
         raise typer.Exit(1)
+
+
+@data_app.command("fetch")
+def data_fetch(
+    data: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--data", metavar="DIR", help="Take it from this folder instead of downloading it."),
+    ] = None,
+) -> None:
+    """Put CIFAR-10 into this user's cache, verified and decoded, where all training checks find it.
+
+    Shakespeare's text and word_tokenize's data travel with the grader and are verified here, too. HW3_CACHE names another
+    place for the cache.
+    """
+    from grader.report.progress import shown  # noqa: PLC0415
+    from grader.tokenizer_data import tokenizer_data_hash  # noqa: PLC0415
+    from grader.training.data import fetch, load  # noqa: PLC0415
+
+    with shown("CIFAR-10") as progress:
+        place = fetch(data, say=progress)
+        found = load()
+    print(
+        f"CIFAR-10: {len(found.train_images)} and {len(found.validation_images)} images in {place}\n"
+        f"word_tokenize's data: SHA-256 {tokenizer_data_hash()[:12]}, with the grader"
+    )
 
 
 @template_app.command("build")

@@ -213,7 +213,18 @@ def _data() -> list[Finding]:
     ):
         there = path.exists()
         findings.append(Finding(name, there, str(path), "" if there else "reinstall the grader"))
-    return findings
+    return [*findings, _cifar10()]
+
+
+def _cifar10() -> Finding:
+    """Only training checks need it, so that it is missing is no fault."""
+    from grader.training.data import FETCH, load  # noqa: PLC0415
+
+    try:
+        data = load()
+    except GraderError as error:
+        return Finding("CIFAR-10", None, f"{error}; item 3c waits without it", FETCH)
+    return Finding("CIFAR-10", True, f"{len(data.validation_images)} validation images, {data.train_file.parent}")
 
 
 # -- room --------------------------------------------------------------------------------------------------

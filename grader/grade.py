@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -28,8 +28,10 @@ from grader.submission.planning import Plan, make_plan
 from grader.submission.reading import Submission, read_submission
 from grader.submission.template import Template, altered_provided, load_template
 from grader.tokenizer_data import tokenizer_data_hash
+from grader.training import check as training_check
 
 PUBLIC_SEED = b"hw3 public seed"
+NO_TRAINING = training_check.Options()
 Progress = Callable[[str, int, int], None]
 Partial = Callable[[Result], None]
 """Takes a result of which some items are not judged yet."""
@@ -90,12 +92,13 @@ def grade(
     assignment: Assignment,
     progress: Progress = lambda stage, done, total: None,
     warm: WarmLink | None = None,
+    training: training_check.Options = NO_TRAINING,
 ) -> Result:
     """Grade one submission. Whatever is wrong with it ends in a result, not in an exception.
 
     With ``warm`` the kernel is forked from that process, which saves seconds and changes no verdict.
     """
-    return judge(path, assignment, progress, warm).result
+    return judge(path, assignment, progress, warm, training=training).result
 
 
 def judge(
@@ -105,10 +108,12 @@ def judge(
     warm: WarmLink | None = None,
     only: Collection[str] | None = None,
     partial: Partial | None = None,
+    training: training_check.Options = NO_TRAINING,
 ) -> Judged:
     """`grade`, with the verdicts; ``only`` these properties are judged, and the others count as not judged.
 
-    ``partial`` gets the result so far when the cells have run, and again after each item.
+    ``partial`` gets the result so far when the cells have run, and again after each item. ``training`` says whether the
+    models are trained as well, after all properties were judged.
     """
     clock = _Clock()
     try:
@@ -120,7 +125,8 @@ def judge(
     except Exception as error:
         return Judged(_result(path.name, assignment, clock, error=_defect(error)), grader_failed=True)
     try:
-        return _run_and_judge(submission, plan, assignment, clock, progress, warm, only, partial)
+        job = training_check.plan(path, assignment.rubric, training)
+        return _run_and_judge(submission, plan, assignment, clock, progress, warm, only, partial, job)
     except KernelError as error:
         message = f"the grader could not run a kernel: {error}"
         return Judged(_result(path.name, assignment, clock, error=message), grader_failed=True)
@@ -148,11 +154,14 @@ def _run_and_judge(
     warm: WarmLink | None,
     only: Collection[str] | None,
     partial: Partial | None,
+    job: training_check.Job | None,
 ) -> Judged:
     verdicts: dict[str, Verdict] = {}
+    trained = training_check.Outcome()
+    limits = replace(assignment.limits, training=job.seconds if job else 0.0)
     with ExitStack() as stack:
         with clock.stage("kernel"):
-            session = Session(plan, assignment.limits, warm)
+            session = Session(plan, limits, warm, gpu=job is not None and job.device == "cuda")
             stack.enter_context(_ended_in_any_case(session))
         with clock.stage("cells"):
             session.run_cells(lambda done, total: progress("running cells", done, total))
@@ -167,7 +176,7 @@ def _run_and_judge(
             progress("judging properties", done, len(wanted))
 
         def so_far(*, finished: bool) -> Judged:
-            notes = {item: [note] for item, note in engine.notes.items()}
+            notes = {item: [note] for item, note in engine.notes.items()} | dict(trained.notes)
             result = _result(
                 submission.name,
                 assignment,
@@ -179,6 +188,7 @@ def _run_and_judge(
                 notes=notes,
                 layers=session.layers,
                 finished=finished,
+                trained=trained,
             )
             return Judged(result, verdicts, notes)
 
@@ -187,7 +197,12 @@ def _run_and_judge(
                 partial(so_far(finished=False).result)
             with clock.stage("properties"):
                 verdicts |= engine.judge((law for law in wanted if law.part.item == item), count)
-    return so_far(finished=True)
+        if job is not None:
+            if partial is not None:
+                partial(so_far(finished=False).result)
+            with clock.stage("training"):
+                trained = training_check.run(job, session, assignment.template, assignment.seed, progress)
+    return so_far(finished=only is None or bool(only))
 
 
 @contextmanager
@@ -216,6 +231,7 @@ def _result(
     notes: dict[str, list[str]] | None = None,
     layers: list[str] | None = None,
     finished: bool = True,
+    trained: training_check.Outcome | None = None,
 ) -> Result:
     rubric = assignment.rubric
     warnings = list(submission.warnings) if submission else []
@@ -226,7 +242,11 @@ def _result(
     if verdicts is None or submission is None:
         items = nothing_judged(rubric)
     else:
-        items = score(rubric, verdicts, evidence=collect(submission, rubric), notes=notes)
+        trained = trained or training_check.Outcome()
+        evidence = collect(submission, rubric)
+        for item_id, shown in trained.evidence.items():
+            evidence[item_id] = [*evidence.get(item_id, []), *shown]
+        items = score(rubric, verdicts, training=trained.verdicts, evidence=evidence, notes=notes)
         if not finished:
             items = tuple(
                 item if complete else waiting

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
+import tarfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -72,6 +75,36 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmParent]:
     """One warm parent for all tests that do not ask how a kernel starts."""
     with WarmParent(environment(tmp_path_factory.mktemp("warm"))) as parent:
         yield parent
+
+
+@pytest.fixture(scope="session")
+def cifar10_archive() -> Path:
+    """All of CIFAR-10 as JPEG, where HW3_DATA says it is."""
+    data = os.environ.get("HW3_DATA")
+    if not data:
+        pytest.skip("HW3_DATA does not say where cifar10-jpeg.tar.xz is")
+    archive = Path(data) / "cifar10-jpeg.tar.xz"
+    if not archive.is_file():
+        pytest.skip(f"{archive} is missing")
+    return archive
+
+
+@pytest.fixture(scope="session")
+def cifar10_folder(cifar10_archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few hundred images of CIFAR-10, by class: 40 to train, 10 to test."""
+    folder = tmp_path_factory.mktemp("cifar10")
+    wanted, taken = {"train": 40, "test": 10}, Counter[str]()
+    with tarfile.open(cifar10_archive) as tar:
+        for member in tar:
+            place = str(Path(member.name).parent)
+            if member.isfile() and taken[place] < wanted[place.split("/", maxsplit=1)[0]]:
+                taken[place] += 1
+                path = folder / member.name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = tar.extractfile(member)
+                assert file is not None
+                path.write_bytes(file.read())
+    return folder
 
 
 @pytest.fixture

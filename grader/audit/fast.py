@@ -37,7 +37,7 @@ def _agent() -> Any:
     folder = str(Path(inside.__file__).parent)
     sys.path.insert(0, folder)
     try:
-        import agent  # type: ignore[import-not-found]  # noqa: PLC0415
+        import agent  # noqa: PLC0415
     finally:
         sys.path.remove(folder)
     return agent

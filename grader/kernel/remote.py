@@ -247,7 +247,7 @@ def _answer(reply: Any, buffers: list[bytes], wanted: Any) -> Any:
     if type(reply) is not dict or len(reply) != 1:
         raise WireError("a malformed reply")
     if "error" in reply:
-        return _error(reply["error"])
+        return error_of(reply["error"])
     values = reply.get("values")
     count = len(wanted) if isinstance(wanted, tuple) else 1
     if type(values) is not list or len(values) != count:
@@ -256,7 +256,8 @@ def _answer(reply: Any, buffers: list[bytes], wanted: Any) -> Any:
     return decoded if isinstance(wanted, tuple) else decoded[0]
 
 
-def _error(data: Any) -> StudentError:
+def error_of(data: Any) -> StudentError:
+    """The exception that a reply reports; raises `WireError`."""
     try:
         name, message, rows = data["type"], data["message"], data["frames"]
         places = tuple(_place(*row) for row in rows[-20:])

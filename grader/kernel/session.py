@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -39,7 +39,8 @@ PROVIDED_MODULES = frozenset({"google"})
 class Limits:
     """How long things may take, in seconds: a cell, all cells, a property, the properties of a part, a kernel's start, all.
 
-    ``memory`` is what a submission's processes may use together, in bytes, where that is less than usual.
+    ``training`` comes on top of all. ``memory`` is what a submission's processes may use together, in bytes, where that is
+    less than usual.
     """
 
     cell: float = 60.0
@@ -48,11 +49,15 @@ class Limits:
     part: float = 120.0
     start: float = 60.0
     total: float = 900.0
+    training: float = 0.0
     memory: int | None = None
 
-    def budget(self) -> isolation.Budget:
-        """What the kernel may use."""
+    def budget(self, *, gpu: bool = False) -> isolation.Budget:
+        """What the kernel may use; with a GPU, address space without end, as CUDA reserves it."""
         usual = isolation.Budget()
+        usual = replace(usual, cpu=usual.cpu + int(self.training * (os.cpu_count() or 1)))
+        if gpu:
+            usual = replace(usual, data=1 << 50, memory=4 * usual.memory)
         if self.memory is None:
             return usual
         return replace(usual, memory=min(self.memory, usual.memory), data=min(self.memory, usual.data))
@@ -97,8 +102,10 @@ class _BoundedClient(NotebookClient):
 class Session:
     """A confined kernel for one submission. Use as a context manager; leaving it ends everything the kernel started."""
 
-    def __init__(self, plan: Plan, limits: Limits | None = None, warm: WarmLink | None = None) -> None:
-        self.plan, self.warm = plan, warm
+    def __init__(
+        self, plan: Plan, limits: Limits | None = None, warm: WarmLink | None = None, *, gpu: bool = False
+    ) -> None:
+        self.plan, self.warm, self.gpu = plan, warm, gpu
         self.limits = limits or Limits()
         self.outcomes: list[CellOutcome] = []
         self.layers: list[str] = []
@@ -154,15 +161,18 @@ class Session:
             "policy": isolation.make_policy(
                 self.workspace,
                 readable=[assets.DATA / "nltk"],
-                budget=self.limits.budget(),
+                budget=self.limits.budget(gpu=self.gpu),
                 parent=self.warm.pid if self.warm else None,
+                gpu=self.gpu,
             ),
             "absent": self.missing,
             "pretend_cuda": self.plan.mentions_cuda,
         }
         self._process = self.warm.start(specification) if self.warm else ColdProcess(specification)
         self.layers = self._process.wait_until_ready(self.limits.start)
-        self._watchdog = isolation.Watchdog(self.workspace.mark, directory, self.limits.budget()).__enter__()
+        self._watchdog = isolation.Watchdog(
+            self.workspace.mark, directory, self.limits.budget(gpu=self.gpu)
+        ).__enter__()
         manager.adopt(self._process)
         self._client = _BoundedClient(
             nbformat.v4.new_notebook(),
@@ -453,6 +463,20 @@ class Session:
         channel.status = status if type(status) is int else None
         return channel.status
 
+    @contextlib.contextmanager
+    def training(self, files: Sequence[int]) -> Iterator[socket.socket]:
+        """A connection to the kernel's trainer, which may read the open ``files``; the kernel is of no other use meanwhile.
+
+        What it takes counts as training, on top of the time for the whole submission. Raises `KernelError`.
+        """
+        self.serve()
+        assert self._process is not None
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process.ask({"op": "train"}, 10.0, [theirs.fileno(), *files])
+        with ours:
+            yield ours
+
 
 @dataclass
 class PropertyChannel:
@@ -480,7 +504,11 @@ def environment(directory: Path) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
+        # Training takes more threads later; ones that wait must not burn what their neighbours need.
+        "OMP_WAIT_POLICY": "PASSIVE",
         "CUDA_VISIBLE_DEVICES": "",
+        # Asking whether there is a GPU must not start CUDA, which could not start again where training is given one.
+        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
         "NLTK_DATA": str(assets.DATA / "nltk"),
         "MPLBACKEND": "agg",
         "MPLCONFIGDIR": tmp,

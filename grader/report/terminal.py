@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _BAR = 10
 _WIDTH = 110
+_WAITS = {"training": "training", "manual": "a person", "automatic": "not judged"}
 _COLOUR = {
     "passed": "green",
     "partial": "yellow",
@@ -136,7 +137,7 @@ class _Layout:
 
     def bar(self, item: ItemResult) -> Text:
         if item.status == "pending":
-            return Text("training" if item.kind == "training" else "a person", "bright_black")
+            return Text(_WAITS[item.kind], "bright_black")
         full, empty, open_ = ("#", "-", ".") if self.ascii_only else ("█", "░", "·")
         whole = item.max_points or 1.0
         earned = round(_BAR * (item.points or 0.0) / whole)
@@ -302,11 +303,9 @@ def _alike(
 
 def waiting_words(items: Sequence[ItemResult]) -> str:
     """Who the open points wait for: `16 wait for a person, 1 for training or a person`."""
-    causes = {"a person": 0.0, "training or a person": 0.0, "the grader's repair": 0.0}
+    names = {"manual": "a person", "training": "training or a person", "automatic": "`grader grade`"}
+    causes = dict.fromkeys((*names.values(), "the grader's repair"), 0.0)
     for item in items:
-        if item.status != "pending":
-            causes["the grader's repair"] += item.pending
-        else:
-            causes["training or a person" if item.kind == "training" else "a person"] += item.pending
+        causes["the grader's repair" if item.status != "pending" else names[item.kind]] += item.pending
     parts = [f"{points(amount)} for {cause}" for cause, amount in causes.items() if amount]
     return ", ".join(parts).replace(" for ", " wait for ", 1)

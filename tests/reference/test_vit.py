@@ -1,10 +1,5 @@
 """The Vision Transformer learns on real images, and its heatmaps lie as the images do."""
 
-import os
-import tarfile
-from collections import Counter
-from pathlib import Path
-
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -13,28 +8,6 @@ from grader.torchvision_compat import import_torchvision
 from reference import vit as problem
 
 SMALL = {"dim": 16, "attn_dim": 8, "mlp_dim": 32, "num_heads": 3, "num_layers": 2}
-
-
-@pytest.fixture(scope="session")
-def cifar10_folder(tmp_path_factory):
-    """A few hundred images of CIFAR-10, by class."""
-    data = os.environ.get("HW3_DATA")
-    if not data:
-        pytest.skip("HW3_DATA does not say where cifar10-jpeg.tar.xz is")
-    archive = Path(data) / "cifar10-jpeg.tar.xz"
-    if not archive.is_file():
-        pytest.skip(f"{archive} is missing")
-    folder = tmp_path_factory.mktemp("cifar10")
-    wanted, taken = {"train": 40, "test": 10}, Counter()
-    with tarfile.open(archive) as tar:
-        for member in tar:
-            place = str(Path(member.name).parent)
-            if member.isfile() and taken[place] < wanted[place.split("/", maxsplit=1)[0]]:
-                taken[place] += 1
-                path = folder / member.name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(tar.extractfile(member).read())
-    return folder
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import frames
@@ -115,8 +115,9 @@ class Trial:
 class Interpreter:
     """Runs a trial's operations; each is a list whose head names a method below."""
 
-    def __init__(self, namespace: Mapping[str, Any]) -> None:
+    def __init__(self, namespace: Mapping[str, Any], buffers: list[bytes] | None = None) -> None:
         self.namespace = namespace
+        self.buffers = buffers or []
         self.trials: dict[int, Trial] = {}
 
     def run(
@@ -288,15 +289,21 @@ class NotDefined(Exception):
 class Agent:
     """Serves the judge over the control socket, in the kernel's main thread."""
 
-    def __init__(self, control: socket.socket, namespace: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        namespace: dict[str, Any],
+        train: Callable[[socket.socket, list[int], dict[str, Any]], None] | None = None,
+    ) -> None:
         self.control = control
         self.namespace = namespace
+        self.train = train
         self.children: set[int] = set()
 
     def serve(self) -> None:
         """Answer until the judge says ``leave`` or hangs up."""
         while True:
-            data, fds, _, _ = socket.recv_fds(self.control, 1 << 16, 1)
+            data, fds, _, _ = socket.recv_fds(self.control, 1 << 16, 4)
             if not data:
                 _exit(0)
             request = json.loads(data)
@@ -323,6 +330,16 @@ class Agent:
         os.close(fds[0])
         self.children.add(pid)
         return {"pid": pid}
+
+    def on_train(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Train over the connection that came along, in this process: a fork could use neither a GPU nor several threads."""
+        assert self.train is not None
+        self.control.send(json.dumps({"pid": os.getpid()}).encode())
+        with socket.socket(fileno=fds[0]) as connection:
+            self.train(connection, fds[1:], self.namespace)
+        for descriptor in fds[1:]:
+            os.close(descriptor)
+        return {"trained": True}
 
     def on_reap(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """Kill a child if it still runs, and say how it ended: exit status, or minus the signal."""
@@ -379,12 +396,12 @@ def become_property_child() -> None:
     null = _open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         _dup2(null, descriptor)
-    sys.stdout = sys.stderr = _Quiet()
+    sys.stdout = sys.stderr = Quiet()
     torch.set_default_dtype(torch.float32)
     torch.set_grad_enabled(True)
 
 
-class _Quiet(io.TextIOBase):
+class Quiet(io.TextIOBase):
     """A stream that forgets what is written to it."""
 
     def writable(self) -> bool:

@@ -23,7 +23,7 @@ import tempfile
 from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
-OURS = ("frames", "standins", "shims", "agent", "confine")
+OURS = ("frames", "standins", "shims", "agent", "trainer", "confine")
 PRELOADED = (
     "IPython.core.completer",
     "IPython.core.magics",
@@ -171,7 +171,7 @@ def become_kernel(control: socket.socket, specification: dict[str, Any], ours: d
         async def serve_request(self, stream: Any, ident: Any, parent: Any) -> None:
             """Serve the judge until it lets the kernel go on."""
             shell: Any = self.shell
-            ours["agent"].Agent(control, shell.user_ns).serve()
+            ours["agent"].Agent(control, shell.user_ns, ours["trainer"].serve).serve()
 
     bind_iopub_pipe(specification["directory"])
     shims = ours["shims"]

@@ -49,9 +49,21 @@ def pretend_cuda() -> None:
     """Let ``.cuda()`` and ``device="cuda"`` work on a host without a GPU, for the rest of the process."""
     mode: Any = CudaIsCpu()
     mode.__enter__()
+    _PRETENDING.append((mode, torch.cuda.synchronize, torch.cuda.empty_cache, torch.cuda.get_device_name))
     torch.cuda.synchronize = lambda device=None: None
     torch.cuda.empty_cache = lambda: None
     torch.cuda.get_device_name = lambda device=None: "CPU (CUDA is hidden while grading)"
+
+
+def stop_pretending_cuda() -> None:
+    """Give CUDA its meaning back, in a process that has been given a GPU."""
+    for mode, *functions in reversed(_PRETENDING):
+        mode.__exit__(None, None, None)
+        torch.cuda.synchronize, torch.cuda.empty_cache, torch.cuda.get_device_name = functions
+    _PRETENDING.clear()
+
+
+_PRETENDING: list[tuple[Any, ...]] = []
 
 
 class _Nothing(types.ModuleType):

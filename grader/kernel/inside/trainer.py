@@ -1,0 +1,361 @@
+"""Trains and asks the student's models for the judge, in the kernel's main thread; it holds no validation label and no verdict.
+
+Requests and replies are frames of tagged values, as for properties. The judge decides how long to train and when to look.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import itertools
+import math
+import mmap
+import os
+import random
+import socket
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import agent
+import frames
+import numpy as np
+import shims
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+AVERAGE_EVERY = 4
+AVERAGING = 0.96
+"""Share of the average weights that stays at each update."""
+LEAST_SLICE = 8
+_MEAN = (0.4914, 0.4822, 0.4465)
+_DEVIATION = (0.2470, 0.2435, 0.2616)
+
+
+def serve(connection: socket.socket, files: list[int], namespace: dict[str, Any]) -> None:
+    """Answer the judge until it hangs up; ``files`` are descriptors of arrays that the judge opened for reading."""
+    trainer = Trainer(files, namespace)
+    quiet = sys.stdout, sys.stderr
+    sys.stdout = sys.stderr = agent.Quiet()
+    try:
+        while True:
+            try:
+                (name, arguments), buffers = frames.receive_frame(connection)
+            except frames.FrameError:
+                return
+            encoder = agent.Encoder()
+            reply: dict[str, Any]
+            try:
+                decode = agent.Interpreter(namespace, buffers).decode
+                made = getattr(trainer, f"on_{name}")(**decode(arguments))
+                reply = {"value": encoder(made)}
+            except BaseException as error:
+                reply = {"error": agent.describe(error)}
+            with contextlib.suppress(frames.FrameError):
+                frames.send_frame(connection, reply, encoder.buffers)
+    finally:
+        sys.stdout, sys.stderr = quiet
+
+
+class Trainer:
+    """What the judge asks for, a method a request."""
+
+    def __init__(self, files: list[int], namespace: dict[str, Any]) -> None:
+        self.files, self.namespace = files, namespace
+        self.device, self.half = torch.device("cpu"), True
+        self.moved: list[str] = []
+        self.run: Run
+
+    def on_begin(
+        self, device: str, visible: str, threads: int, half: bool, provided: list[str]
+    ) -> dict[str, Any]:
+        """Prepare the process: a device, threads, and the template's code in the place of the student's."""
+        torch.set_default_dtype(torch.float32)
+        torch.set_grad_enabled(True)
+        if device == "cuda":
+            os.environ["CUDA_VISIBLE_DEVICES"] = visible
+            shims.stop_pretending_cuda()
+            torch.zeros(1, device="cuda")
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        else:
+            torch.set_num_threads(threads)
+        self._move_devices(device)
+        self.device, self.half = torch.device(device), half
+        for source in provided:
+            for node in ast.parse(source).body:
+                exec(compile(ast.Module([node], []), "<provided>", "exec"), self.namespace)
+        return {"device": torch.cuda.get_device_name(0) if device == "cuda" else f"CPU, {threads} threads"}
+
+    def _move_devices(self, device: str) -> None:
+        """A notebook that ran without a GPU has named the CPU as its device; where there is one now, the name means that."""
+        if device == "cuda":
+            self.moved = [
+                name
+                for name, value in self.namespace.items()
+                if (type(value) is torch.device and value.type == "cpu") or (type(value) is str and value == "cpu")
+            ]
+        for name in self.moved:
+            kind = type(self.namespace[name])
+            self.namespace[name] = kind(device)
+
+    def on_precision(self, half: bool) -> None:
+        """Whether to compute in bfloat16 where that is sound."""
+        self.half = half
+
+    def on_images(self, shape: list[int], offset: int, labels: Tensor, limit: int) -> int:
+        """Take the training images, uint8 (N, C, height, width) in the first file, and their labels (N,)."""
+        mapped = mmap.mmap(self.files[0], 0, prot=mmap.PROT_READ)
+        array = np.frombuffer(mapped, np.uint8, math.prod(shape), offset).reshape(shape)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it cannot be written to
+            images = torch.from_numpy(array)
+        self.images = images[:limit].to(self.device)
+        self.labels = labels[:limit].long().to(self.device)
+        return len(self.images)
+
+    def on_vit(self, settings: dict[str, int], recipe: dict[str, Any], seed: int) -> int:
+        """A new Vision Transformer of the student's parts; the number of its parameters."""
+        model = self._build("VisionTransformer", settings, seed)
+        images, labels = self.images, self.labels
+
+        def loss(chosen: Tensor) -> Tensor:
+            with self._precision():
+                logits = first_of(model(self._normal(images[chosen])))
+            return functional.cross_entropy(logits.float(), labels[chosen])
+
+        self.run = Run(model, recipe, batches(len(images), recipe["batch"], seed, self.device), loss)
+        return sum(parameter.numel() for parameter in model.parameters())
+
+    def _build(self, name: str, settings: Mapping[str, int], seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed)
+        if name not in self.namespace:
+            raise agent.NotDefined(f"{name} is not defined in the notebook")
+        model = self.namespace[name](**settings)
+        if not isinstance(model, nn.Module):
+            raise agent.Unfit(f"{name} is not an nn.Module")
+        return model.to(self.device)
+
+    def _normal(self, images: Tensor) -> Tensor:
+        """uint8 images as the homework's transform gives them."""
+        mean = torch.tensor(_MEAN, device=images.device).view(1, -1, 1, 1)
+        deviation = torch.tensor(_DEVIATION, device=images.device).view(1, -1, 1, 1)
+        return (images.float() / 255 - mean) / deviation
+
+    def on_steps(self, count: int) -> dict[str, Any]:
+        """Take so many steps; their losses, and whether batches had to be cut for want of memory."""
+        return {"losses": self.run.steps(count), "slices": self.run.slices}
+
+    def on_speed(self, settings: dict[str, int], seconds: float) -> float:
+        """Images a second at which torch's own layers train here."""
+        return speed(self.device, settings, seconds, self._precision)
+
+    def on_load(self, weights: dict[str, Tensor]) -> None:
+        """Weights by name into the model; each must be there, in its shape."""
+        own = self.run.model.state_dict()
+        if missing := sorted(set(own) - set(weights)) or sorted(set(weights) - set(own)):
+            raise agent.Unfit(f"the checkpoint and the model do not have the same weights: {missing[:3]}")
+        for name, value in weights.items():
+            if own[name].shape != value.shape:
+                shapes = f"{tuple(value.shape)}, but the model's has {tuple(own[name].shape)}"
+                raise agent.Unfit(f"the checkpoint's {name} has shape {shapes}")
+        self.run.model.load_state_dict(weights)
+        self.run.average = None
+
+    def on_classify(self, images: Tensor) -> Tensor:
+        """Logits (N, classes) of uint8 images."""
+        with self._asked():
+            parts = [
+                first_of(self.run.model(self._normal(part.to(self.device)))) for part in images.split(500)
+            ]
+            return torch.cat([part.float().cpu() for part in parts])
+
+    def on_class_attention(self, images: Tensor) -> Tensor:
+        """What the class token gives to each patch, over all layers and heads: (N, L, H, patches)."""
+        with self._asked():
+            _, alphas = self.run.model(self._normal(images.to(self.device)), return_attn=True)
+            heat: Tensor = alphas[:, :, :, 0, 1:].float().cpu()
+            return heat
+
+    @contextlib.contextmanager
+    def _asked(self) -> Iterator[None]:
+        """The model as it is asked: with its average weights, in evaluation mode, without gradients."""
+        self.run.model.eval()
+        with self.run.averaged(), torch.no_grad(), self._precision():
+            yield
+        self.run.model.train()
+
+    def _precision(self) -> contextlib.AbstractContextManager[Any]:
+        """Autocast for one forward pass: within it weights are converted once, so a step must not lie inside."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
+
+    # -- the language model --------------------------------------------------------------------------------------
+
+    def on_dialogues(self, text: list[str], held_out: list[str], max_N: int) -> dict[str, Any]:
+        """Encode dialogues by the student's tokenizer; vocabulary size, and the ids of those held out."""
+        self.tokenizer = self.namespace["MyTokenizer"]("\n\n".join([*text, *held_out]))
+        self.dialogues = self.namespace["DialogueDataset"](self.tokenizer, text, max_N)
+        self.max_N = max_N
+        encoded = [self.tokenizer.encode(line)[:max_N] for line in held_out]
+        counts = torch.zeros(self.tokenizer.vocab_size, dtype=torch.int64)
+        for ids in (self.dialogues[number][1:] for number in range(len(self.dialogues))):
+            counts += torch.bincount(ids.long(), minlength=len(counts))
+        return {"vocab_size": int(self.tokenizer.vocab_size), "held_out": encoded, "counts": counts}
+
+    def on_gpt(self, settings: dict[str, int], recipe: dict[str, Any], seed: int, only: int) -> int:
+        """A new DialogueGPT, to be trained on the first ``only`` dialogues, or on all (0)."""
+        whole = {"vocab_size": self.tokenizer.vocab_size, "max_N": self.max_N, **settings}
+        model = self._build("DialogueGPT", whole, seed)
+        criterion = self.namespace["DialogueLoss"]()
+        count = min(only or len(self.dialogues), len(self.dialogues))
+
+        def loss(chosen: Tensor) -> Tensor:
+            batch = self.dialogues.collate_fn([self.dialogues[number] for number in chosen.tolist()])
+            ids, mask = batch["input_ids"].to(self.device), batch["input_mask"].to(self.device)
+            with self._precision():
+                logits = first_of(model(ids))
+            value: Tensor = criterion(logits.float(), ids, mask)
+            return value
+
+        self.run = Run(model, recipe, batches(count, recipe["batch"], seed, torch.device("cpu")), loss)
+        return sum(parameter.numel() for parameter in model.parameters())
+
+    def on_logits(self, ids: Tensor) -> Tensor:
+        """Logits (B, T, V) for ids (B, T)."""
+        with self._asked():
+            logits: Tensor = first_of(self.run.model(ids.to(self.device))).float().cpu()
+            return logits
+
+    def on_generate(self, prompt: str, tokens: int) -> str:
+        """A prompt, continued greedily, as the student's tokenizer decodes it."""
+        with self._asked():
+            ids = self.tokenizer.encode(prompt)[None].to(self.device)
+            text = self.tokenizer.decode(self.run.model.generate(ids, tokens)[0].cpu())  # type: ignore[operator]
+        return str(text)
+
+
+class Run:
+    """A model on its way: AdamW along a warm-up, and a running average of the weights, which is what the judge asks.
+
+    The average reaches at any moment what a schedule that cools down reaches only at its end, so that a run can stop at once
+    when its verdict is certain.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Mapping[str, Any],
+        order: Iterator[Tensor],
+        loss: Callable[[Tensor], Tensor],
+    ) -> None:
+        self.model, self.order, self.loss = model, order, loss
+        self.rate, self.warm_up = float(recipe["rate"]), int(recipe["warm_up"])
+        self.weights = [weight for weight in model.parameters() if weight.requires_grad]
+        self.average: list[Tensor] | None = [weight.detach().clone() for weight in self.weights]
+        self.optimizer = torch.optim.AdamW(self.weights, lr=self.rate) if self.weights else None
+        self.taken, self.slices = 0, 1
+
+    def steps(self, count: int) -> list[float]:
+        """Take so many steps; nothing waits for the device until all are under way."""
+        if self.optimizer is None:
+            raise agent.Unfit("the model has no parameters that could learn")
+        losses = []
+        for _ in range(count):
+            self.taken += 1
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.rate * min(1.0, self.taken / self.warm_up)
+            losses.append(self._step(next(self.order)))
+            if self.taken % AVERAGE_EVERY == 0:
+                self._follow()
+        return [float(value) for value in torch.stack(losses).tolist()]
+
+    def _step(self, chosen: Tensor) -> Tensor:
+        """One step on a batch, in as many slices as memory asks for."""
+        assert self.optimizer is not None
+        while True:
+            self.optimizer.zero_grad()
+            parts = chosen.chunk(self.slices)
+            total = torch.zeros((), device=self.weights[0].device)
+            try:
+                for part in parts:
+                    loss = self.loss(part) * (len(part) / len(chosen))
+                    loss.backward()
+                    total += loss.detach()
+            except (torch.cuda.OutOfMemoryError, RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or len(chosen) < LEAST_SLICE * self.slices:
+                    raise
+                self.slices *= 2
+                continue
+            self.optimizer.step()
+            return total
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        if self.average is None:
+            return
+        updates = self.taken // AVERAGE_EVERY
+        stays = min(AVERAGING, updates / (updates + 3))
+        for average, weight in zip(self.average, self.weights, strict=True):
+            average.lerp_(weight, 1 - stays)
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The model with its average weights, for the time being."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for average, weight in zip(self.average or (), self.weights, strict=False):
+            held = weight.clone()
+            weight.copy_(average)
+            average.copy_(held)
+
+
+def batches(count: int, size: int, seed: int, device: torch.device) -> Iterator[Tensor]:
+    """Indices of batches without end; each epoch in an order of its own, drawn from ``seed``."""
+    generator = torch.Generator().manual_seed(seed)
+    for _ in itertools.count():
+        order = torch.randperm(count, generator=generator).to(device)
+        whole = order.split(size)
+        yield from whole if count < size else [batch for batch in whole if len(batch) == size]
+
+
+def first_of(value: Any) -> Any:
+    """What a model returns, or the first of several values."""
+    return value[0] if isinstance(value, tuple | list) else value
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, on whichever device."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
+def speed(
+    device: torch.device,
+    settings: Mapping[str, int],
+    seconds: float,
+    precision: Callable[[], contextlib.AbstractContextManager[Any]],
+) -> float:
+    """Images a second at which torch's own layers of the same size train here: what a slow model is held against."""
+    layer = nn.TransformerEncoderLayer(
+        settings["dim"], 4, settings["mlp_dim"], dropout=0.0, batch_first=True, norm_first=True
+    )
+    model = nn.TransformerEncoder(layer, settings["num_layers"], enable_nested_tensor=False).to(device)
+    tokens = (settings["img_size"] // settings["patch_size"]) ** 2 + 1
+    x = torch.randn(64, tokens, settings["dim"], device=device)
+    done, started = 0, time.monotonic()
+    while time.monotonic() - started < seconds:
+        with precision():
+            total = model(x).sum()
+        total.backward()
+        done += len(x)
+    return done / (time.monotonic() - started)

@@ -1,0 +1,68 @@
+"""Finds and reads the weights that a student saved beside the notebook: safetensors only, of bounded size."""
+
+from __future__ import annotations
+
+import math
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+
+from grader.errors import GraderError
+from grader.kernel.wire import Array
+
+NAME = "vit.safetensors"
+MAX_BYTES = 64 << 20
+MAX_TENSORS = 5000
+_DTYPES = (np.float16, np.float32, np.float64)
+
+
+class BadCheckpoint(GraderError):
+    """A file that is there cannot be used; names it and says why."""
+
+
+def find(submission: Path) -> Path | None:
+    """The checkpoint that belongs to a notebook or lies with it in a folder; None where there is none.
+
+    Beside a notebook of several it must bear the notebook's own name (``ada.safetensors``), as else it could be anybody's.
+    """
+    if submission.is_dir():
+        found = sorted(path for path in submission.rglob(NAME) if _is_file(path))
+        return found[0] if len(found) == 1 else None
+    named = submission.with_suffix(".safetensors")
+    if _is_file(named):
+        return named
+    beside = submission.with_name(NAME)
+    alone = sum(path.suffix == submission.suffix for path in submission.parent.iterdir()) == 1
+    return beside if alone and _is_file(beside) else None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def read(path: Path) -> Mapping[str, Array]:
+    """The tensors of a checkpoint as float32 arrays by name; raises `BadCheckpoint`."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise BadCheckpoint(f"{path.name}: is larger than {MAX_BYTES >> 20} MiB")
+        tensors = load_tensors(path.read_bytes())
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise BadCheckpoint(f"{path.name}: is no safetensors file that can be read ({reason[0][:100]})") from None
+    if len(tensors) > MAX_TENSORS:
+        raise BadCheckpoint(f"{path.name}: holds more than {MAX_TENSORS} tensors")
+    made: dict[str, Array] = {}
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _DTYPES or math.prod(tensor.shape) * 4 > MAX_BYTES:
+            raise BadCheckpoint(f"{path.name}: {name[:80]} is {tensor.dtype}, not a floating-point number")
+        if not np.isfinite(tensor).all():
+            raise BadCheckpoint(f"{path.name}: {name[:80]} holds NaN or infinity")
+        made[name] = tensor.astype(np.float32)
+    return made
