@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from grader.kernel.remote import Remote, Student
 from grader.kernel.wire import Array
-from grader.properties import expect, oracles
+from grader.properties import draws, expect, oracles
 from grader.properties.draws import SequenceCase
 
 LARGEST_SCORE = 8e3
@@ -19,10 +19,23 @@ SMALL = 0.02
 """A change so small that only what has a gradient follows it."""
 
 
-def reweigh(module: Remote, rng: np.random.Generator) -> Generator[Any, Any, dict[str, Array]]:
-    """Give a module's own parameters new weights of ordinary size; a module that does not follow them fails its laws."""
+def own_parameters(
+    module: Remote, call: Callable[[], Remote] | None = None
+) -> Generator[Any, Any, dict[str, Array]]:
+    """A module's own parameters by name; ``call`` runs it first if it has lazy ones, which get their sizes in a call."""
     found = yield module.parameters()
-    weights = oracles.random_weights(found if isinstance(found, dict) else {}, rng)
+    if call is not None and isinstance(found, dict) and not all(isinstance(v, np.ndarray) for v in found.values()):
+        call()
+        found = yield module.parameters()
+    return {name: v for name, v in found.items() if isinstance(v, np.ndarray)} if isinstance(found, dict) else {}
+
+
+def reweigh(
+    module: Remote, rng: np.random.Generator, call: Callable[[], Remote] | None = None
+) -> Generator[Any, Any, dict[str, Array]]:
+    """Give a module's own parameters new weights of ordinary size; a module that does not follow them fails its laws."""
+    found = yield from own_parameters(module, call)
+    weights = oracles.random_weights(found, rng)
     if weights:
         module.load(weights)
     return weights
@@ -30,7 +43,7 @@ def reweigh(module: Remote, rng: np.random.Generator) -> Generator[Any, Any, dic
 
 def generic_weights(weights: dict[str, Array], rng: np.random.Generator) -> dict[str, Array]:
     """Other weights for the same names, of ordinary size and not rounded, so that none are alike by chance."""
-    return {name: rng.normal(size=value.shape).astype(np.float32) for name, value in weights.items()}
+    return {name: np.asarray(rng.normal(size=value.shape), np.float32) for name, value in weights.items()}
 
 
 def free(module: Remote, x: Any, case: SequenceCase) -> Remote:
@@ -106,6 +119,22 @@ def same_in_modes(
                 expect.close(again, value, "output", reason)
 
 
+MANY = 64
+"""How many equal sequences show that chance is at work, however rarely it changes a number."""
+
+
+def by_chance(
+    call: Callable[[Array], Remote], x: Array, read: Callable[[Any], Array | None]
+) -> Generator[Any, Any, bool]:
+    """Whether equal sequences get different outputs, in one call or in two, which the laws of modes find."""
+    many = np.repeat(x[:1], MANY, axis=0)
+    outs = [read(reply) for reply in (yield call(many), call(many))]
+    if any(out is None or not np.all(np.isfinite(out)) for out in outs):
+        return False
+    found = np.concatenate([out for out in outs if out is not None])
+    return not matches(found, np.repeat(found[:1], len(found), axis=0))
+
+
 def distributions(alpha: Array, name: str) -> None:
     """Rows along the last axis are at least 0 and sum to 1."""
     finite(alpha, name)
@@ -149,6 +178,76 @@ def other_temperature(alpha: Array, want: Array) -> bool:
     return abs(ratio - 1) > 1e-3 and bool(np.abs(got - ratio * right).max() < 1e-3 * np.abs(got).max())
 
 
+def attends_in_any_layout(
+    module: Remote,
+    case: SequenceCase,
+    alphas: Callable[[Any], Array | None],
+    output: Callable[[Any], Array | None],
+    least: int,
+) -> Generator[Any, Any, None]:
+    """Hold of attention whose weights nobody can read what holds in every layout of them.
+
+    The scores are linear in the query's token and in the key's, they are divided by sqrt(n_hidden), and there are at least
+    ``least`` weights, as there are without sharing.
+    """
+    found = yield from own_parameters(module, lambda: free(module, case.x, case))
+    module.load(generic_weights(found, case.rng()))
+    yield from _scores_are_linear(module, case, alphas)
+    yield from _scores_have_their_scale(module, case, found, alphas)
+    count = sum(value.size for value in found.values())
+    if count < least:
+        module.load({name: np.zeros_like(value) for name, value in found.items()})
+        other = draws.numbers(case.rng(), *case.x.shape)
+        before, after = (output(reply) for reply in (yield free(module, case.x, case), free(module, other, case)))
+        if before is not None and after is not None and matches(after, before):  # all that counts is registered
+            raise expect.Violation(f"there are {count} weights, but queries, keys and values of their own need {least}")
+
+
+def _scores_are_linear(
+    module: Remote, case: SequenceCase, read: Callable[[Any], Array | None]
+) -> Generator[Any, Any, None]:
+    x, other = 0.5 * case.x, 0.5 * draws.numbers(case.rng(), case.batch, case.dim)
+    inputs = [x.copy() for _ in range(4)]
+    for changed, token in zip(inputs, (x[:, 0], other, x[:, 0] + other, np.zeros_like(other)), strict=True):
+        changed[:, 0] = token
+    alphas = [read(reply) for reply in (yield [free(module, value, case) for value in inputs])]
+    known = [alpha for alpha in alphas if alpha is not None and sound(alpha) and alpha.min() > 1e-25]
+    if len(known) < len(alphas):
+        return
+    logs = [np.log(alpha) for alpha in known]
+    size = max(float(np.abs(log).max()) for log in logs)
+    for who, row, columns in (("query", 0, (1, 2)), ("key", 1, (0, 2))):
+        at_x, at_other, at_both, at_zero = (log[..., row, columns[0]] - log[..., row, columns[1]] for log in logs)
+        why = f"the scores are not linear in the token of the {who}"
+        expect.close(at_both - at_other, at_x - at_zero, "difference of two scores", why, scale=10 * size)
+
+
+def _scores_have_their_scale(
+    module: Remote, case: SequenceCase, found: Mapping[str, Array], read: Callable[[Any], Array | None]
+) -> Generator[Any, Any, None]:
+    """With all weights equal, queries and keys are known in every layout."""
+    sums = case.x.astype(np.float64).sum(-1)
+    replies, sizes = [], (0.25, 0.4)
+    for size in sizes:
+        module.load({name: np.full_like(value, size) for name, value in found.items()})
+        replies.append(free(module, case.x, case))
+    alphas = [read(reply) for reply in (yield replies)]
+    if any(alpha is None or not sound(alpha) for alpha in alphas):
+        return
+    first, second = (alpha for alpha in alphas if alpha is not None)
+    if matches(first, second):
+        return  # it does not follow the weights, which is another law's matter
+    wants = []
+    for bias in (0, 1):
+        queries, keys = (np.repeat(sizes[0] * (sums + b)[..., None], case.n_hidden, axis=-1) for b in (bias, 0))
+        want = oracles.attention(queries, keys, queries, None)[1]
+        wants.append(np.broadcast_to(want if first.ndim == want.ndim else want[:, None], first.shape))
+    if not any(matches(first, want) for want in wants):
+        wrong = any(other_temperature(first, want) for want in wants)
+        why = "the scores are not divided by sqrt(n_hidden)"
+        expect.holds(not wrong, why, {f"your attention weights, all parameters {sizes[0]}": expect.show(first)})
+
+
 def blind(case: SequenceCase) -> tuple[Array, int]:
     """A token, and the rows (B, T) of other tokens that may not attend to it; some, if the mask hides any."""
     assert case.mask is not None
@@ -176,7 +275,9 @@ def gradients_reach(
     What the output does not depend on at all is left to the laws that say what it has to depend on.
     """
     rng = case.rng()
-    weights = generic_weights((yield from reweigh(module, rng)), rng)
+    weights = generic_weights((yield from reweigh(module, rng, lambda: run(case.x))), rng)
+    # Small weights, and steps small beside them: where a softmax is saturated or a ReLU is off a gradient is 0, not cut off.
+    weights = {name: weight * np.float32(0.3) for name, weight in weights.items()}
     expect.holds(bool(weights), "the module has no parameters that could learn")
     module.load(weights)
     values = rng.normal(size=case.x.shape).astype(np.float32)
@@ -196,21 +297,23 @@ def gradients_reach(
         without = _without_gradient(gradient, weight)
         if np.any(without):
             silent.append(name)
-            module.load({name: nudged(weight, rng, without)})
+            module.load({name: nudged(weight, rng, without, SMALL / 3)})
             replies.append(run(values))
             module.load({name: weight})
-    replies.append(run(nudged(values, rng)))
+    replies += [*(run(values) for _ in range(8)), run(nudged(values, rng))]
     after = yield replies
+    if any(_moved(before, value) for value in after[-9:-1]):
+        return  # chance is at work, which is another law's matter
     for name, value in zip(silent, after, strict=False):
         expect.holds(not _moved(before, value), f"{name} gets no gradient, so it never learns")
     if to_input:
         learns(by_x[0], before, after[-1], "no gradient reaches the input x")
 
 
-def nudged(value: Array, rng: np.random.Generator, where: Array | bool = True) -> Array:
-    """A value, a little larger where ``where`` holds."""
-    step = SMALL * (0.5 + rng.random(size=value.shape)) * np.where(rng.random(size=value.shape) < 0.5, -1, 1)
-    return (value + np.where(where, step, 0.0)).astype(np.float32)
+def nudged(value: Array, rng: np.random.Generator, where: Array | bool = True, size: float = SMALL) -> Array:
+    """A value, a little larger or smaller where ``where`` holds."""
+    step = size * (0.5 + rng.random(size=value.shape)) * np.where(rng.random(size=value.shape) < 0.5, -1, 1)
+    return np.asarray(value + np.where(where, step, 0.0), np.float32)
 
 
 def learns(gradient: Any, before: Any, after: Any, why: str) -> None:
@@ -240,15 +343,39 @@ def wide(weights: dict[str, Array]) -> dict[str, Array]:
     return {name: weight.astype(np.float64) for name, weight in weights.items()}
 
 
-def calls(reply: Any) -> list[dict[str, Any]]:
-    """The list of stand-ins' calls, checked: at least one."""
+def calls(reply: Any, batch: int = 1) -> list[dict[str, Any]]:
+    """The list of stand-ins' calls, checked: at least one.
+
+    A stand-in that was called for each of ``batch`` sequences apart counts as called once for all of them.
+    """
     good = isinstance(reply, list) and all(
         isinstance(call, dict) and {"index", "x", "mask"} <= set(call) for call in reply
     )
     expect.holds(
         good and bool(reply), "none of the modules that this part is built from takes part in the call"
     )
-    return list(reply)
+    made: dict[int, list[dict[str, Any]]] = {}
+    for call in reply:
+        made.setdefault(int(call["index"]), []).append(call)
+    if batch == 1 or not all(len(group) == batch and _lone_sequences(group) for group in made.values()):
+        return list(reply)
+    return [_joined(group) for group in made.values()]
+
+
+def _lone_sequences(group: list[dict[str, Any]]) -> bool:
+    """Whether all calls of a stand-in are for one sequence of the same length, with or without a mask for it."""
+    shapes = {call["x"].shape for call in group if isinstance(call["x"], np.ndarray)}
+    masks = {call["mask"].shape[-2:] if isinstance(call["mask"], np.ndarray) else None for call in group}
+    return len(shapes) == 1 and next(iter(shapes))[:1] == (1,) and len(masks) == 1
+
+
+def _joined(group: list[dict[str, Any]]) -> dict[str, Any]:
+    """Calls for lone sequences as one call for the batch."""
+    xs, masks = ([call[name] for call in group] for name in ("x", "mask"))
+    if isinstance(masks[0], np.ndarray):
+        tokens = masks[0].shape[-2:]
+        masks = [np.concatenate([mask.reshape(-1, *tokens)[:1] for mask in masks])]
+    return {**group[0], "x": np.concatenate(xs), "mask": masks[0]}
 
 
 def called(reply: Any) -> list[int]:

@@ -6,7 +6,8 @@ other. Models are in evaluation mode, but where modes are compared, and leave a 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+import functools
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,27 @@ def readable(reply: Any, case: GPTCase, tokens: int | None = None) -> Array:
 def prefix(ids: Array, size: int) -> Array:
     """The first tokens of each sequence."""
     return np.ascontiguousarray(ids[:, :size])
+
+
+def _first(reply: Any) -> Array | None:
+    value = reply[0] if isinstance(reply, tuple | list) and reply else reply
+    return value.astype(np.float64) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else None
+
+
+def not_by_chance(program: Callable[[Student, GPTCase], Program]) -> Callable[[Student, GPTCase], Program]:
+    """A violation counts only if the same ids give the same logits each time, which is another law's matter."""
+
+    @functools.wraps(program)
+    def run(student: Student, case: GPTCase) -> Program:
+        try:
+            yield from program(student, case)
+        except expect.Violation:
+            model = yield from build(student, case)
+            if (yield from common.by_chance(model, case.input_ids, _first)):
+                return
+            raise
+
+    return run
 
 
 @law(PART, draws.dialogues(least_tokens=1, least_batch=1, spare=2), examples=16)
@@ -149,6 +171,7 @@ def test_the_transformer_gets_its_sizes(student: Student, case: GPTCase) -> Prog
 
 
 @law(PART, draws.dialogues(), examples=16)
+@not_by_chance
 def test_later_tokens_change_no_earlier_logits(student: Student, case: GPTCase) -> Program:
     """Changing a token changes no logits before it."""
     model = yield from build(student, case)
@@ -162,6 +185,7 @@ def test_later_tokens_change_no_earlier_logits(student: Student, case: GPTCase) 
 
 
 @law(PART, draws.dialogues(least_tokens=3), examples=10)
+@not_by_chance
 def test_logits_of_a_prefix_are_a_prefix_of_the_logits(student: Student, case: GPTCase) -> Program:
     """The first tokens alone give the logits that they give at the head of a longer sequence."""
     model = yield from build(student, case)
@@ -177,6 +201,7 @@ def test_logits_of_a_prefix_are_a_prefix_of_the_logits(student: Student, case: G
 
 
 @law(PART, draws.dialogues(), examples=10)
+@not_by_chance
 def test_every_earlier_token_counts(student: Student, case: GPTCase) -> Program:
     """Each token can change the logits of every position from its own on."""
     model = yield from build(student, case)
@@ -205,7 +230,7 @@ def test_the_mask_is_causal(student: Student, case: GPTCase) -> Program:
     for tokens in (case.tokens, size, case.tokens):
         student.forget_calls()
         model(prefix(case.input_ids, tokens))
-        for call in common.calls((yield student.calls())):
+        for call in common.calls((yield student.calls()), case.batch):
             _expect_causal(call["mask"], case.batch, tokens)
 
 
@@ -237,7 +262,8 @@ def test_alphas_are_lower_triangular(student: Student, case: GPTCase) -> Program
     expect.zero(alphas.astype(np.float64), later, "alphas", "a later token gets weight")
 
 
-@law(PART, draws.dialogues(), world="stand-ins", examples=16)
+@law(PART, draws.dialogues(), world="stand-ins", examples=16, catches=True)
+@not_by_chance
 def test_token_plus_position_embeddings(student: Student, case: GPTCase) -> Program:
     """The Transformer gets, at each position, a learned token embedding plus a learned embedding of that position."""
     size = int(case.rng().integers(1, case.tokens))
@@ -250,7 +276,7 @@ def test_token_plus_position_embeddings(student: Student, case: GPTCase) -> Prog
         model.mode(False)
         student.forget_calls()
         model(prefix(case.input_ids, tokens))
-        made += common.calls((yield student.calls()))
+        made += common.calls((yield student.calls()), case.batch)
     expect.holds(len(made) == 2, "the Transformer is not called once for each call of the model")
     got = [
         expect.tensor(call["x"], (case.batch, tokens, case.dim), "the Transformer's input")
@@ -266,6 +292,19 @@ def test_token_plus_position_embeddings(student: Student, case: GPTCase) -> Prog
         raise expect.Violation(
             f"a token's position has another embedding when T is {size} than when T is {case.tokens}"
         )
+    longest = np.pad(case.input_ids, ((0, 0), (0, case.max_N - case.tokens)), mode="edge")
+    model = student.DialogueGPT(*case.sizes.values())
+    yield from common.reweigh(model, case.rng())
+    model.mode(False)
+    student.forget_calls()
+    model(longest)
+    try:
+        made = common.calls((yield student.calls()), case.batch)
+    except StudentError:
+        return  # that it fits is the logits' matter
+    x = expect.tensor(made[0]["x"], (case.batch, case.max_N, case.dim), "the Transformer's input")
+    fits = any(_adds_up([*got, x], longest, words, places) for words, places in pairs if len(places) >= case.max_N)
+    expect.holds(fits, f"with T = max_N = {case.max_N} a position has no embedding of its own")
 
 
 @law(PART, draws.dialogues(least_tokens=3), world="whole", examples=8)
@@ -303,6 +342,7 @@ def test_embeddings_learn(student: Student, case: GPTCase) -> Program:
 
 
 @law(PART, draws.dialogues(least_tokens=3), examples=8)
+@not_by_chance
 def test_generate_continues_greedily(student: Student, case: GPTCase) -> Program:
     """The provided generate works on the model: from the start token on it adds the most likely token each time."""
     model = yield from build(student, case)
@@ -310,6 +350,7 @@ def test_generate_continues_greedily(student: Student, case: GPTCase) -> Program
 
 
 @law(PART, draws.dialogues(full=True, least_batch=1, most_batch=1, least_tokens=3), examples=5, catches=True)
+@not_by_chance
 def test_generate_goes_on_beyond_the_longest_sequence(student: Student, case: GPTCase) -> Program:
     """The provided generate goes on from the last max_N tokens, if the model takes as many."""
     model = yield from build(student, case)

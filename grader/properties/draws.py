@@ -375,6 +375,8 @@ _STRANGE = ("zounds", "xylem", "forsooth", "quux", "hamlet")
 @st.composite
 def words(draw: st.DrawFn) -> WordsCase:
     """The text to encode surely holds words that the vocabulary lacks."""
-    known = draw(st.lists(st.sampled_from(_PLAIN), min_size=1, max_size=5, unique=True))
+    known = draw(st.lists(st.sampled_from(_PLAIN), min_size=2, max_size=5, unique=True))
     strange = draw(st.lists(st.sampled_from(_STRANGE), min_size=1, max_size=3, unique=True))
-    return WordsCase(tuple(known), tuple(draw(st.permutations(known + strange))))
+    strange += [word.capitalize() for word in known if draw(st.booleans())]
+    # Known words stand at both ends, so that a token lost there is no unknown one.
+    return WordsCase(tuple(known), (known[0], *draw(st.permutations(known[2:] + strange)), known[1]))

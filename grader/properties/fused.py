@@ -54,7 +54,7 @@ def outputs(weights: Mapping[str, Array], case: SequenceCase, alphas: Array) -> 
         for side_by_side in (merged, np.swapaxes(merged, 2, 3)):
             flat = side_by_side.reshape(case.batch, case.tokens, -1)
             rest = {name: weight for name, weight in pool.items() if name not in reading.names}
-            for matrix, bias in _output_maps(rest, case):
+            for matrix, bias in output_maps(rest, case.dim, case.num_heads * case.n_hidden, case.num_heads):
                 yield oracles.affine(flat, matrix, bias)
 
 
@@ -121,21 +121,24 @@ def _by_head(pool: Mapping[str, Array], case: SequenceCase) -> Found:
             yield triple, frozenset(name for name in pool if any(name.startswith(part) for part in chosen))
 
 
-def _output_maps(pool: Mapping[str, Array], case: SequenceCase) -> Iterator[Projection]:
-    """What may be W_O (dim, H * n): one matrix, a tensor with a slice for each head, or a list of maps."""
-    count, size, dim = case.num_heads, case.n_hidden, case.dim
-    for _, matrix, _, bias in oracles.maps(pool, dim, count * size):
+def output_maps(pool: Mapping[str, Array], dim: int, width: int, count: int) -> Iterator[Projection]:
+    """What may be W_O (dim, width) of ``count`` heads: one matrix, a tensor with a slice for each head, or a list of maps."""
+    for _, matrix, _, bias in oracles.maps(pool, dim, width):
         yield matrix, bias
+    size = width // count
+    biases = [None, *(weight.reshape(-1) for weight in pool.values() if weight.size == dim)]
     for weight in pool.values():
-        if weight.ndim == 3 and weight.shape[0] == count:
-            for turned in (weight, np.swapaxes(weight, 1, 2)):
-                if turned.shape[1:] == (size, dim):
-                    yield turned.reshape(count * size, dim).T, None
+        if weight.ndim == 3:
+            for order in oracles.orders(3):
+                turned = np.transpose(weight, order)
+                if turned.shape == (count, size, dim):
+                    for bias in biases:
+                        yield turned.reshape(width, dim).T, bias
     for members in _lists(pool, count).values():
         matrices = [pool[name] for name in members]
         if all(matrix.shape == (dim, size) for matrix in matrices):
-            biases = [pool.get(name.rpartition(".")[0] + ".bias") for name in members]
-            total = sum((bias for bias in biases if bias is not None), np.zeros(dim))
+            own = [pool.get(name.rpartition(".")[0] + ".bias") for name in members]
+            total = sum((bias for bias in own if bias is not None), np.zeros(dim))
             yield np.concatenate(matrices, axis=1), total
 
 

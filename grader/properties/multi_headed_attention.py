@@ -35,6 +35,13 @@ def build(student: Student, case: SequenceCase) -> Remote:
     return module
 
 
+def reweigh(
+    module: Remote, case: SequenceCase, rng: np.random.Generator
+) -> Generator[Any, Any, dict[str, Array]]:
+    """Give the module's own parameters new weights of ordinary size."""
+    return common.reweigh(module, rng, lambda: common.free(module, case.x, case))
+
+
 def alphas_shape(case: SequenceCase) -> tuple[int, ...]:
     """(B, H, T, T)."""
     return case.batch, case.num_heads, case.tokens, case.tokens
@@ -67,7 +74,7 @@ def heads_called(
     """The calls of stand-in heads that one call without a mask makes."""
     student.forget_calls()
     common.free(module, case.x, case)
-    return common.calls((yield student.calls()))
+    return common.calls((yield student.calls()), case.batch)
 
 
 # -- shapes ------------------------------------------------------------------------------------------------------
@@ -171,7 +178,7 @@ def test_alphas_are_in_the_order_of_the_heads(student: Student, case: SequenceCa
     _, alphas = readable(reply, case)
     if alphas is None:
         return
-    by_head = {int(call["index"]): call for call in common.calls(made)}
+    by_head = {int(call["index"]): call for call in common.calls(made, case.batch)}
     for place, index in enumerate(sorted(by_head)[: case.num_heads]):
         want = oracles.marks(common.mixing_of(by_head[index], case), 1, index)[:, 0]
         why = f"alphas[:, {place}] are not the weights of head {place}"
@@ -183,7 +190,7 @@ def test_every_head_learns(student: Student, case: SequenceCase) -> Program:
     """A loss on the output gives the input, and each head on which the output depends, a gradient."""
     module = build(student, case)
     rng = case.rng()
-    weights = common.generic_weights((yield from common.reweigh(module, rng)), rng)
+    weights = common.generic_weights((yield from reweigh(module, case, rng)), rng)
     module.load(weights)
     made = yield from heads_called(student, module, case)
     x = student.tensor(case.x, requires_grad=True)
@@ -211,7 +218,7 @@ def test_the_mask_reaches_each_head(student: Student, case: SequenceCase) -> Pro
     module = build(student, case)
     student.forget_calls()
     module(case.x, case.mask)
-    common.masks_arrive(common.calls((yield student.calls())), case, "a head")
+    common.masks_arrive(common.calls((yield student.calls()), case.batch), case, "a head")
 
 
 @law(PART, cases(), world="stand-ins", examples=6)
@@ -220,7 +227,7 @@ def test_no_mask_reaches_each_head(student: Student, case: SequenceCase) -> Prog
     module = build(student, case)
     student.forget_calls()
     module(case.x, None)
-    common.masks_arrive(common.calls((yield student.calls())), case, "a head")
+    common.masks_arrive(common.calls((yield student.calls()), case.batch), case, "a head")
 
 
 @law(PART, cases(masks=REAL_MASKS), examples=8)
@@ -240,7 +247,7 @@ def test_output_is_one_linear_map_of_the_heads(student: Student, case: SequenceC
     """The output is one linear map W_O of the heads' outputs side by side, with nothing else added."""
     module = build(student, case)
     rng = case.rng()
-    weights = yield from common.reweigh(module, rng)
+    weights = yield from reweigh(module, case, rng)
     made = yield from heads_called(student, module, case)
     built = yield student.standins()
     sizes = {index: (built[index]["dim"], built[index]["n_hidden"]) for index in common.called(made)}
@@ -256,7 +263,7 @@ def test_output_is_one_linear_map_of_the_heads(student: Student, case: SequenceC
         replies.append(common.free(module, case.x, case))
         inputs.append(student.calls())
     values, inputs = yield replies, inputs
-    if any(not _same_calls(made, calls) for calls in inputs):
+    if any(not _same_calls(made, calls, case.batch) for calls in inputs):
         return  # what each head is given, and that it is the same head each time, is for other laws to say
     at_first, at_second, at_both, at_zero = (output_of(value, case) for value in values)
     bias = np.broadcast_to(at_zero[:1, :1], at_zero.shape)
@@ -275,7 +282,7 @@ def test_output_is_one_linear_map_of_the_heads(student: Student, case: SequenceC
         side_by_side = np.concatenate([outputs[index] for index in order], axis=-1)
         candidates += [
             oracles.affine(side_by_side, matrix, bias_)
-            for _, matrix, _, bias_ in oracles.maps(common.wide(weights), case.dim, side_by_side.shape[-1])
+            for matrix, bias_ in fused.output_maps(common.wide(weights), case.dim, side_by_side.shape[-1], len(order))
         ]
     if candidates:
         why = "the output is not W_O applied to the heads side by side"
@@ -287,7 +294,7 @@ def test_each_number_of_each_head_counts(student: Student, case: SequenceCase) -
     """Each of the n_hidden numbers of each head counts for the output, with weights of its own."""
     module = build(student, case)
     rng = case.rng()
-    module.load(common.generic_weights((yield from common.reweigh(module, rng)), rng))
+    module.load(common.generic_weights((yield from reweigh(module, case, rng)), rng))
     made = yield from heads_called(student, module, case)
     built = yield student.standins()
     sizes = {index: (built[index]["dim"], built[index]["n_hidden"]) for index in common.called(made)}
@@ -318,7 +325,7 @@ def test_the_output_map_is_registered(student: Student, case: SequenceCase) -> P
     """The linear map of the output is a parameter of the module: with all of them at 0, the heads do not count."""
     module = build(student, case)
     rng = case.rng()
-    weights = yield from common.reweigh(module, rng)
+    weights = yield from reweigh(module, case, rng)
     module.load({name: np.zeros_like(value) for name, value in weights.items()})
     made = yield from heads_called(student, module, case)
     built = yield student.standins()
@@ -341,9 +348,9 @@ def test_the_output_map_learns(student: Student, case: SequenceCase) -> Program:
     )
 
 
-def _same_calls(made: list[dict[str, Any]], again: Any) -> bool:
+def _same_calls(made: list[dict[str, Any]], again: Any, batch: int) -> bool:
     """Whether two calls of the module gave the same inputs to the same heads."""
-    calls = common.calls(again)
+    calls = common.calls(again, batch)
     return len(calls) == len(made) and all(
         one["index"] == other["index"] and np.array_equal(one["x"], other["x"])
         for one, other in zip(made, calls, strict=True)
@@ -358,7 +365,7 @@ def test_whole_heads_are_different(student: Student, case: SequenceCase) -> Prog
     """Each head has weights of its own: different heads give different attention weights, all of them distributions."""
     module = build(student, case)
     rng = case.rng()
-    module.load(common.generic_weights((yield from common.reweigh(module, rng)), rng))
+    module.load(common.generic_weights((yield from reweigh(module, case, rng)), rng))
     x = rng.normal(size=case.x.shape).astype(np.float32)
     alphas = alphas_of((yield common.free(module, x, case)), case)
     common.distributions(alphas, "alphas")
@@ -372,21 +379,24 @@ def test_whole_heads_are_different(student: Student, case: SequenceCase) -> Prog
 def test_whole_alphas_are_attention(student: Student, case: SequenceCase) -> Program:
     """alphas[:, h] are softmax(Q K^T / sqrt(n_hidden)) of the h-th head."""
     module = build(student, case)
-    weights = yield from common.reweigh(module, case.rng())
+    weights = yield from reweigh(module, case, case.rng())
     alphas = alphas_of((yield common.free(module, case.x, case)), case)
     candidates = list(fused.all_alphas(weights, case))
     if not any(common.matches(alphas, want) for want in candidates):
-        # Another layout, which may be one that is not known here: only a wrong scale is told for certain.
+        # Another layout, which may be one that is not known here.
         wrong = any(common.other_temperature(alphas, want) for want in candidates)
         why = "alphas are not softmax(Q K^T / sqrt(n_hidden)) of each head"
         expect.holds(not wrong, why, {"your alphas": expect.show(alphas)})
+        results = (lambda reply: readable(reply, case)[1]), (lambda reply: readable(reply, case)[0])
+        least = 4 * case.dim * case.num_heads * case.n_hidden
+        yield from common.attends_in_any_layout(module, case, *results, least)
 
 
 @law(PART, cases(least_tokens=2), world="whole", examples=8)
 def test_whole_reordered_tokens_reorder_everything(student: Student, case: SequenceCase) -> Program:
     """Reordering the tokens reorders the alphas, and changes nothing else."""
     module = build(student, case)
-    yield from common.reweigh(module, case.rng())
+    yield from reweigh(module, case, case.rng())
     order = case.rng().permutation(case.tokens)
     turned = np.ascontiguousarray(case.x[:, order])
     reply, after = yield common.free(module, case.x, case), common.free(module, turned, case)
@@ -409,7 +419,7 @@ def test_whole_every_weight_learns(student: Student, case: SequenceCase) -> Prog
 def test_whole_masked_tokens_get_no_weight(student: Student, case: SequenceCase) -> Program:
     """alphas[b, h, i, j] is 0 for every head wherever attn_mask[b, i, j] is 0, and the rest of a row sums to 1."""
     module = build(student, case)
-    yield from common.reweigh(module, case.rng())
+    yield from reweigh(module, case, case.rng())
     assert case.mask is not None
     reply, bare = yield module(case.x, case.mask), common.free(module, case.x, case)
     alphas, free = readable(reply, case)[1], readable(bare, case)[1]
@@ -429,7 +439,7 @@ def test_whole_masked_tokens_get_no_weight(student: Student, case: SequenceCase)
 def test_whole_masked_tokens_have_no_influence(student: Student, case: SequenceCase) -> Program:
     """Changing a token that row i may not attend to changes nothing in row i."""
     module = build(student, case)
-    yield from common.reweigh(module, case.rng())
+    yield from reweigh(module, case, case.rng())
     blind, token = common.blind(case)
     other = case.x.copy()
     other[:, token] += 1.5
@@ -456,7 +466,7 @@ def test_whole_masked_tokens_have_no_influence(student: Student, case: SequenceC
 def test_whole_no_mask_is_a_mask_of_ones(student: Student, case: SequenceCase) -> Program:
     """attn_mask=None gives what a mask of ones gives."""
     module = build(student, case)
-    yield from common.reweigh(module, case.rng())
+    yield from reweigh(module, case, case.rng())
     reply, bare = yield module(case.x, case.mask), module(case.x, None)
     for value, want in zip(readable(reply, case), readable(bare, case), strict=True):
         if value is not None and want is not None and np.all(np.isfinite(want)):
@@ -467,7 +477,7 @@ def test_whole_no_mask_is_a_mask_of_ones(student: Student, case: SequenceCase) -
 def test_whole_output_is_one_linear_map_of_the_heads(student: Student, case: SequenceCase) -> Program:
     """The output is one linear map W_O of the heads' outputs, alphas times values, side by side."""
     module = build(student, case)
-    weights = yield from common.reweigh(module, case.rng())
+    weights = yield from reweigh(module, case, case.rng())
     reply = yield common.free(module, case.x, case)
     out, alphas = output_of(reply, case), readable(reply, case)[1]
     if alphas is None or not np.all(np.isfinite(alphas)):
@@ -486,18 +496,23 @@ def test_whole_output_is_one_linear_map_of_the_heads(student: Student, case: Seq
 def test_whole_lone_tokens_are_mapped_linearly(student: Student, case: SequenceCase) -> Program:
     """For a lone token, whose attention weight is 1, the output is a linear map of the token."""
     module = build(student, case)
-    yield from common.reweigh(module, case.rng())
+    weights = yield from reweigh(module, case, case.rng())
     x = np.ascontiguousarray(case.x[:1])
     shift = draws.numbers(case.rng(), *x.shape)
     inputs = (x, shift, x + shift, np.zeros_like(x))
+    replies = [common.free(module, value, case) for value in inputs]
+    module.load({name: np.zeros_like(value) for name, value in weights.items()})
+    replies += [common.free(module, value, case) for value in (x, shift)]
     outputs = []
-    for reply in (yield [common.free(module, value, case) for value in inputs]):
+    for reply in (yield replies):
         out, alphas = common.two_results(reply, x.shape, (1, case.num_heads, 1, 1))
         if out is None:
             raise expect.Violation("a lone token gives no output of shape (1, 1, dim)")
         if alphas is not None and not common.sound(alphas):
             return
         outputs.append(common.finite(out, "output"))
-    at_x, at_shift, at_both, at_zero = outputs
+    at_x, at_shift, at_both, at_zero, empty, moved = outputs
+    why = "with all parameters at 0 the output still depends on x: something is added to it"
+    expect.close(moved, empty, "output", why)
     why = "the output of a lone token is not linear in it"
     expect.close(at_both - at_shift, at_x - at_zero, "output", why, scale=20)

@@ -77,13 +77,16 @@ def maps(
     """
     biases = [(name, w.reshape(-1)) for name, w in weights.items() if w.size == rows and w.ndim <= 3]
     for name, weight in weights.items():
-        flat = weight.reshape(weight.shape[0], -1) if weight.ndim > 2 else weight
-        if flat.ndim != 2:
+        shape = list(weight.shape)
+        while len(shape) > 2 and 1 in (shape[0], shape[-1]):  # a kernel of width 1, or an axis in front
+            shape = shape[:-1] if shape[-1] == 1 else shape[1:]
+        if len(shape) != 2:
             continue
+        flat = weight.reshape(shape)
         readings = []
-        if flat.shape == (rows, columns):
+        if shape == [rows, columns]:
             readings.append(flat)
-        if flat.shape == (columns, rows) and (rows != columns or square_too):
+        if shape == [columns, rows] and (rows != columns or square_too):
             readings.append(flat.T)
         for reading in readings:
             yield name, reading, None, None

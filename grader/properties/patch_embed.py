@@ -24,13 +24,8 @@ FELT = 1e-4
 def build(student: Student, case: ImageCase) -> Generator[Any, Any, Remote]:
     """An embedding in evaluation mode with new weights of ordinary size, no two of them equal."""
     module: Remote = student.PatchEmbed(case.img_size, case.patch_size, case.nin, case.nout)
-    found = yield module.parameters()
-    rng = case.rng()
-    weights = {
-        name: np.asarray(rng.normal(size=value.shape), np.float32)
-        for name, value in (found if isinstance(found, dict) else {}).items()
-        if isinstance(value, np.ndarray)
-    }
+    found = yield from common.own_parameters(module, lambda: module(case.x))
+    weights = common.generic_weights(found, case.rng())
     if weights:
         module.load(weights)
     module.mode(False)
@@ -183,6 +178,10 @@ def test_each_pixel_has_a_weight_of_its_own(student: Student, case: ImageCase) -
     _different(
         whole.transpose(2, 0, 1), "two numbers of an embedding are always the same, up to a constant", numbers
     )
+    effects = felt.reshape(len(felt), -1)
+    rank = int(np.linalg.matrix_rank(effects, tol=1e-4 * float(np.linalg.norm(effects, 2))))
+    why = f"the {len(felt)} pixels of a patch count through {rank} numbers only, by which the whole embedding is made"
+    expect.holds(rank == len(felt), why)
 
 
 def pixels(case: ImageCase) -> list[tuple[int, ...]]:
