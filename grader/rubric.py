@@ -137,6 +137,8 @@ class GradescopeSettings(_Entry):
     granularity: Literal["criterion", "item"] = "criterion"
     minutes: Annotated[float, Field(ge=2, le=40, allow_inf_nan=False)] = 10.0
     """After so long the platform ends a run and gives no points; the grader ends well before."""
+    training_minutes: Annotated[float, Field(ge=0, le=38, allow_inf_nan=False)] = 0.0
+    """Of those minutes, for training where no checkpoint was handed in; with 0 the item then waits for a person."""
     visibility: Visibility = "visible"
     visibility_of: dict[str, Visibility] = Field(default_factory=dict)
     """Exceptions, by the id of an item or a criterion."""
@@ -402,6 +404,10 @@ def _check_names(rubric: Rubric, lines: dict[Where, int], known: Collection[str]
 
 
 def _check_gradescope(rubric: Rubric, lines: dict[Where, int]) -> None:
+    settings = rubric.gradescope
+    if settings.training_minutes > settings.minutes - 2:
+        line = lines["gradescope", "training_minutes"]
+        raise _Fault(line, f"training_minutes: {settings.minutes:g} minutes in all leave less than 2 for the rest")
     judged = {item.id for item in rubric.items if not isinstance(item, ManualItem)}
     criteria = {criterion.id for item in rubric.automatic for criterion in item.criteria}
     by_item = rubric.gradescope.granularity == "item"

@@ -28,6 +28,7 @@ from grader.kernel import isolation
 from grader.kernel.session import Limits
 from grader.results import Result
 from grader.rubric import Rubric
+from grader.training import check as training_check
 
 OUR_OWN_MEMORY = 250 * MIB
 """What this process and the one above it need, with room to spare."""
@@ -43,8 +44,10 @@ def main() -> int:
     seconds_left = float(sys.argv[1]) if len(sys.argv) > 1 else place.minutes * 60 * 0.85
     free = free_memory()
     seed = place.source / "seed.txt" if place.secret_seed else None
-    assignment = load_assignment(place.source / "rubric.yaml", seed, limits_for(seconds_left, free))
+    assignment = load_assignment(place.source / "rubric.yaml", seed)
     rubric = assignment.rubric
+    training = min(60.0 * rubric.gradescope.training_minutes, max(seconds_left - 120, 0.0))
+    assignment = replace(assignment, limits=limits_for(seconds_left - training, free))
     metadata = read_metadata(place.metadata)
     late = lateness(metadata, rubric.gradescope.lateness)
     _print_host(free, late.note)
@@ -89,7 +92,7 @@ def main() -> int:
         tell(result, provisional=True)
 
     # A link or a fancy name in the folder is no matter: the file is opened once, as a regular one.
-    result = judge(found.path, assignment, partial=partial).result
+    result = judge(found.path, assignment, partial=partial, training=training_options(training)).result
     if times_out_of_memory() > killed_before:
         notes += _out_of_memory(free)
     tell(result, provisional=False)
@@ -117,6 +120,13 @@ def limits_for(seconds: float, free: int | None) -> Limits:
     # Less than the machine has: who takes too much gets an error that names the line, and ends nobody else.
     memory = max(free - OUR_OWN_MEMORY, LEAST_MEMORY)
     return replace(limits, memory=min(memory, isolation.Budget().memory))
+
+
+def training_options(seconds: float) -> training_check.Options:
+    """A checkpoint is verified; without one the model is trained if time is set aside, half of it for a second attempt."""
+    if seconds <= 0:
+        return training_check.Options("verify")
+    return training_check.Options("allotted", minutes=seconds / 120)
 
 
 def _unsafe(place: Place) -> str | None:

@@ -134,6 +134,9 @@ def _head(
     if odd:
         lines.append("Cells that did not run to their end:")
         lines += [f"  code cell {cell.number}: {one_line(cell.error or cell.status)}" for cell in odd[:20]]
+    for item in result.items:
+        if item.kind == "training" and item.status == "pending":
+            lines += [f"{item.id} is left to a person: {note}" for note in item.notes[:3]]
     broken = [item for item in result.items if item.status == "error"]
     if broken:
         names = ", ".join(item.id for item in broken)

@@ -22,7 +22,8 @@ from grader.training import checkpoint, gpt, vit
 from grader.training.data import CLASSES, Cifar10, load
 from grader.training.link import NoReply, StudentError, TrainerLink
 
-Mode = Literal["auto", "never", "always", "verify"]
+Mode = Literal["auto", "never", "always", "verify", "allotted"]
+"""`allotted`: a checkpoint is verified, and without one the model is trained on whatever there is."""
 Device = Literal["auto", "cuda", "cpu"]
 DEVICES: tuple[Device, ...] = ("auto", "cuda", "cpu")
 MODES: tuple[Mode, ...] = ("auto", "never", "always", "verify")
@@ -100,7 +101,7 @@ def plan(submission: Path, rubric: Rubric, options: Options) -> Job | None:
     item = next((item for item in rubric.items if isinstance(item, TrainingItem)), None)
     if item is None or options.mode == "never":
         return None
-    weights = checkpoint.find(submission) if options.mode in ("auto", "verify") else None
+    weights = None if options.mode == "always" else checkpoint.find(submission)
     if options.mode == "verify" and weights is None:
         return Job(item, options, "nothing", why_not=f"there is no {checkpoint.NAME} beside the notebook to verify")
     if weights is not None:
@@ -211,7 +212,7 @@ def _train(
     template: Template,
 ) -> None:
     item = job.item.id
-    attempts = vit.check(link, data, job.budget, seed, progress)
+    attempts = vit.check(link, data, job.budget, seed, progress, device=job.device)
     if job.device == "cuda" and attempts[-1].raised and "same device" in attempts[-1].message:
         found.note(item, "parts of the model stay on the CPU, so all of it was trained there")
         job = replace(job, device="cpu")

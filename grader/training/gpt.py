@@ -22,12 +22,13 @@ SETTINGS = {"dim": 128, "attn_dim": 64, "mlp_dim": 128, "num_heads": 3, "num_lay
 MAX_N = 200
 """The template's own."""
 BY_HEART = {"batch": 10, "rate": 1e-3, "warm_up": 10}
-RECIPE = {"batch": 32, "rate": 1e-3, "warm_up": 20}
+RECIPE = {"batch": 16, "rate": 1e-3, "warm_up": 20}
 TEN = 10
 LEARNT = 0.1
 """Nats a token below which ten dialogues are known by heart."""
 HELD_OUT = 16
-HELD_OUT_TOKENS = 64
+TOKENS_OF_EACH = 64
+"""Dialogues are cut to so many tokens: long ones are few, and cost most of the time."""
 LOOKS = 5
 TOKENS = 50
 
@@ -68,7 +69,7 @@ def grow(link: TrainerLink, seed: bytes, seconds: float, progress: Progress) -> 
     started = time.monotonic()
     number = int.from_bytes(hashlib.sha256(seed + b"/gpt").digest()[:4], "big")
     known, kept = _dialogues()
-    data = link.ask("dialogues", 120.0, text=known, held_out=kept, max_N=MAX_N)
+    data = link.ask("dialogues", 120.0, text=known, held_out=kept, max_N=MAX_N, tokens=TOKENS_OF_EACH)
     ids = _padded(data["held_out"])
     unigram = _unigram(data["counts"], ids)
 
@@ -145,9 +146,9 @@ def _padded(encoded: Any) -> Array:
         isinstance(ids, np.ndarray) and ids.ndim == 1 and ids.dtype == np.int64 for ids in encoded
     ):
         raise NoReply("the tokenizer gives no ids that can be used")
-    padded = np.full((len(encoded), HELD_OUT_TOKENS), -1, np.int64)
+    padded = np.full((len(encoded), TOKENS_OF_EACH), -1, np.int64)
     for row, ids in zip(padded, encoded, strict=True):
-        row[: len(ids)] = ids[:HELD_OUT_TOKENS]
+        row[: len(ids)] = ids[:TOKENS_OF_EACH]
     return padded
 
 

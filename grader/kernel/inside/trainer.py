@@ -30,6 +30,8 @@ from torch.nn import functional
 AVERAGE_EVERY = 4
 AVERAGING = 0.96
 """Share of the average weights that stays at each update."""
+MAX_GRADIENT = 1.0
+"""Norm to which gradients are cut: without a norm before attention, a single step can undo all before it."""
 LEAST_SLICE = 8
 _MEAN = (0.4914, 0.4822, 0.4465)
 _DEVIATION = (0.2470, 0.2435, 0.2616)
@@ -195,16 +197,16 @@ class Trainer:
 
     # -- the language model --------------------------------------------------------------------------------------
 
-    def on_dialogues(self, text: list[str], held_out: list[str], max_N: int) -> dict[str, Any]:
-        """Encode dialogues by the student's tokenizer; vocabulary size, and the ids of those held out."""
+    def on_dialogues(self, text: list[str], held_out: list[str], max_N: int, tokens: int) -> dict[str, Any]:
+        """Encode dialogues by the student's tokenizer, each cut to so many tokens; the ids of those held out, and counts."""
         self.tokenizer = self.namespace["MyTokenizer"]("\n\n".join([*text, *held_out]))
-        self.dialogues = self.namespace["DialogueDataset"](self.tokenizer, text, max_N)
+        self.dialogues = self.namespace["DialogueDataset"](self.tokenizer, text, tokens)
         self.max_N = max_N
-        encoded = [self.tokenizer.encode(line)[:max_N] for line in held_out]
+        encoded = [self.tokenizer.encode(line)[:tokens] for line in held_out]
         counts = torch.zeros(self.tokenizer.vocab_size, dtype=torch.int64)
         for ids in (self.dialogues[number][1:] for number in range(len(self.dialogues))):
             counts += torch.bincount(ids.long(), minlength=len(counts))
-        return {"vocab_size": int(self.tokenizer.vocab_size), "held_out": encoded, "counts": counts}
+        return {"held_out": encoded, "counts": counts}
 
     def on_gpt(self, settings: dict[str, int], recipe: dict[str, Any], seed: int, only: int) -> int:
         """A new DialogueGPT, to be trained on the first ``only`` dialogues, or on all (0)."""
@@ -290,6 +292,7 @@ class Run:
                     raise
                 self.slices *= 2
                 continue
+            nn.utils.clip_grad_norm_(self.weights, MAX_GRADIENT)
             self.optimizer.step()
             return total
 
