@@ -125,14 +125,13 @@ def run(
     template: Template,
     seed: bytes,
     progress: Progress = lambda stage, done, total: None,
-    load_data: Callable[..., Cifar10] = load,
 ) -> Outcome:
     """Carry out a job in the kernel of a submission whose cells have run. Nothing that goes wrong here is raised."""
     item = job.item.id
     if job.action == "nothing":
         return Outcome(notes={item: [job.why_not]})
     try:
-        data = load_data(job.options.data, say=progress)
+        data = load(job.options.data, say=progress)
     except GraderError as error:
         return Outcome(notes={item: [f"not judged: {error}"]})
     found = _Gathered({}, {}, {})
