@@ -69,6 +69,8 @@ class Trainer:
         self.files, self.namespace = files, namespace
         self.device, self.half = torch.device("cpu"), True
         self.moved: list[str] = []
+        # None are needed to ask a model whose weights were handed in.
+        self.images, self.labels = torch.empty(0, 3, 32, 32), torch.empty(0)
         self.run: Run
 
     def on_begin(
