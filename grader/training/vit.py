@@ -277,7 +277,7 @@ class _Run:
         """Count the right answers among so many validation images of a new draw."""
         chosen = self._drawn(number)
         right = self._right_among(self.data.validation_images[chosen], chosen)
-        self.looks.append(Look(self.images, time.monotonic() - self.started, right, number))
+        self.looks.append(Look(self.images, time.monotonic() - self.started, right, len(chosen)))
         return self.looks[-1]
 
     def _drawn(self, number: int) -> Array:

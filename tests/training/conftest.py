@@ -44,6 +44,14 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Cifar10:
 Trained = Callable[..., Result]
 
 
+@pytest.fixture(autouse=True)
+def _small_model(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Two narrow layers learn these images in seconds; what is slow is slow on purpose."""
+    if request.node.get_closest_marker("slow") is None:
+        small = {**vit.SETTINGS, "dim": 48, "attn_dim": 16, "mlp_dim": 48, "num_layers": 2}
+        monkeypatch.setattr(vit, "SETTINGS", small)
+
+
 @pytest.fixture
 def trained(
     tmp_path: Path,
@@ -64,7 +72,9 @@ def trained(
         path.write_text(text, encoding="utf-8")
         if data is not None:
             monkeypatch.setattr(check, "load", lambda folder, say: data)
-        monkeypatch.setattr(vit, "LOOK_EVERY", 4 * TRAIN * 10)
+        if data is colours:
+            monkeypatch.setattr(vit, "LOOK_EVERY", 4 * TRAIN * 10)
+            monkeypatch.setitem(vit.RECIPES, "cpu", {"batch": 64, "rate": 2e-3, "warm_up": 10})
         chosen = check.Options(**{"mode": "always", "device": "cpu", **options})
         return judge(path, with_epochs(assignment, epochs), warm=warm, only=(), training=chosen).result
 
