@@ -14,9 +14,9 @@ import pytest
 
 from grader import assets
 from grader.batch import run as batch_run
-from grader.batch import warm
 from grader.batch.run import Options, Outcome, run_batch
 from grader.grade import Assignment, Judged, failure
+from grader.kernel import warm
 from grader.results import totals
 from grader.scoring import Verdict, score
 from tests.conftest import notebook, solutions
