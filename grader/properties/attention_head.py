@@ -408,6 +408,24 @@ def test_values_are_a_linear_map_of_the_tokens(student: Student, case: SequenceC
         raise wrong[0]
 
 
+@law(PART, cases(least_tokens=3), examples=6)
+def test_values_have_weights_of_their_own(student: Student, case: SequenceCase) -> Program:
+    """The value of a token comes from W_V, not from the layer that makes its key or its query."""
+    head, weights = yield from build(student, case)
+    if named(weights, case):
+        return  # by name it is known what comes from where
+    x = case.x.astype(np.float64)
+    token = np.ascontiguousarray(case.x[:1, :1])
+    reply, lone = yield common.free(head, case.x, case), common.free(head, token, case)
+    alpha = alpha_of(reply, case)
+    values = values_of([lone], case)
+    for q, k in score_maps(weights, case):
+        if common.matches(alpha, oracles.attention(affine(x, q), affine(x, k), x, None)[1]):
+            for name, linear in (("query", q), ("key", k)):
+                shared = any(common.matches(value[0], affine(x[0, 0], linear)) for value in values)
+                expect.holds(not shared, f"the value of a token is its {name}: one layer makes both")
+
+
 def _unlike_values(
     found: Array, x: Array, weights: Mapping[str, Array], case: SequenceCase
 ) -> expect.Violation | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -90,6 +92,28 @@ def test_gpu_habits_work_without_one(trained: Trained) -> None:
     device = "import torch\nDEVICE = torch.device('cuda' if torch.cuda.is_available() else 'cpu')"
     result = trained(notebook(device, *handwritten(patch_embed=source)))
     assert item_of(result, "3c").status == "passed"
+
+
+def test_devices_that_are_named_mean_the_gpu_where_there_is_one() -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import torch, trainer\n"
+        "names = {'DEVICE': torch.device('cpu'), 'device': 'cpu', 'other': 'cpus', 'number': 1}\n"
+        "made = trainer.Trainer([], names)\n"
+        "made._move_devices('cuda'); assert [str(v) for v in names.values()] == ['cuda', 'cuda', 'cpus', '1'], names\n"
+        "made._move_devices('cpu'); assert [str(v) for v in names.values()] == ['cpu', 'cpu', 'cpus', '1'], names\n"
+    )
+    inside = Path(check.__file__).parent.parent / "kernel" / "inside"
+    subprocess.run([sys.executable, "-c", script, str(inside)], check=True)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a host without a GPU")
+def test_a_gpu_that_cannot_be_used_is_said_and_the_cpu_takes_its_place(trained: Trained) -> None:
+    source = solutions()["patch-embed"].replace("grid: Tensor = self.project(x)", "grid = self.project(x.cuda())")
+    device = "import torch\nDEVICE = torch.device('cuda' if torch.cuda.is_available() else 'cpu')"
+    item = item_of(trained(notebook(device, *handwritten(patch_embed=source)), device="cuda"), "3c")
+    assert item.status == "passed", item
+    assert any("the GPU could not be used, so the CPU was" in note for note in item.notes)
 
 
 def test_the_kernel_has_neither_labels_nor_files(trained: Trained, colours: Cifar10) -> None:

@@ -206,9 +206,10 @@ class Interpreter:
         return getattr(self.decode(target), name, None)
 
     def op_parameters(self, target: list[Any]) -> dict[str, Any]:
-        """Trainable parameters by name, the stand-ins' own left out."""
+        """Parameters by name, the stand-ins' own left out, and lone numbers that are frozen: these are constants."""
         foreign = {id(standin.weight) for standin in standins.RECORDER.built}
-        return {name: p for name, p in _named_parameters(self.decode(target)) if id(p) not in foreign}
+        named = _named_parameters(self.decode(target))
+        return {name: p for name, p in named if id(p) not in foreign and not _constant(p)}
 
     def op_registered(self, target: list[Any]) -> list[int]:
         """Indices of the stand-ins whose weight is a registered parameter of the module."""
@@ -253,6 +254,10 @@ class Interpreter:
         named = dict(_named_parameters(self.decode(target)))
         found = gradients(self.decode(output), self.decode(cotangent), list(named.values()))
         return dict(zip(named, found, strict=True))
+
+
+def _constant(parameter: torch.Tensor) -> bool:
+    return not parameter.requires_grad and parameter.dim() == 0
 
 
 def gradients(

@@ -55,12 +55,14 @@ def pretend_cuda() -> None:
     torch.cuda.get_device_name = lambda device=None: "CPU (CUDA is hidden while grading)"
 
 
-def stop_pretending_cuda() -> None:
-    """Give CUDA its meaning back, in a process that has been given a GPU."""
+def stop_pretending_cuda() -> bool:
+    """Give CUDA its meaning back, in a process that has been given a GPU; whether it had another."""
+    pretended = bool(_PRETENDING)
     for mode, *functions in reversed(_PRETENDING):
         mode.__exit__(None, None, None)
         torch.cuda.synchronize, torch.cuda.empty_cache, torch.cuda.get_device_name = functions
     _PRETENDING.clear()
+    return pretended
 
 
 _PRETENDING: list[tuple[Any, ...]] = []

@@ -69,6 +69,7 @@ class Trainer:
         self.files, self.namespace = files, namespace
         self.device, self.half = torch.device("cpu"), True
         self.moved: list[str] = []
+        self.pretended = False
         # None are needed to ask a model whose weights were handed in.
         self.images, self.labels = torch.empty(0, 3, 32, 32), torch.empty(0)
         self.run: Run
@@ -81,11 +82,14 @@ class Trainer:
         torch.set_grad_enabled(True)
         if device == "cuda":
             os.environ["CUDA_VISIBLE_DEVICES"] = visible
-            shims.stop_pretending_cuda()
+            self.pretended = shims.stop_pretending_cuda()
             torch.zeros(1, device="cuda")
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         else:
             torch.set_num_threads(threads)
+            if self.pretended:  # a GPU was tried first
+                shims.pretend_cuda()
+                self.pretended = False
         self._move_devices(device)
         self.device, self.half = torch.device(device), half
         for source in provided:
