@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from threadpoolctl import threadpool_limits
+
 from grader import __version__, assets
 from grader.errors import GraderError, KernelError, NothingToGrade, UsageError
 from grader.evidence import collect
@@ -126,7 +128,9 @@ def judge(
         return Judged(_result(path.name, assignment, clock, error=_defect(error)), grader_failed=True)
     try:
         job = training_check.plan(path, assignment.rubric, training)
-        return _run_and_judge(submission, plan, assignment, clock, progress, warm, only, partial, job)
+        # Laws work on small arrays: further threads of BLAS would only wait, and burn the kernels' time with it.
+        with threadpool_limits(1, user_api="blas"):
+            return _run_and_judge(submission, plan, assignment, clock, progress, warm, only, partial, job)
     except KernelError as error:
         message = f"the grader could not run a kernel: {error}"
         return Judged(_result(path.name, assignment, clock, error=message), grader_failed=True)
