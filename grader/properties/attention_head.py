@@ -74,7 +74,7 @@ def output_of(reply: Any, case: SequenceCase) -> Array:
 # -- shapes ------------------------------------------------------------------------------------------------------
 
 
-@law(PART, draws.heads(masks=("none",)), examples=16)
+@law(PART, draws.heads(masks=("none",)), examples=8)
 def test_shapes(student: Student, case: SequenceCase) -> Program:
     """AttentionHead returns attn_output of shape (B, T, n_hidden) and alpha of shape (B, T, T)."""
     out, alpha = expect.parts(
@@ -88,7 +88,7 @@ def test_shapes(student: Student, case: SequenceCase) -> Program:
         expect.shaped(value, shape, name)
 
 
-@law(PART, cases(least_batch=2, least_tokens=2), examples=8)
+@law(PART, cases(least_batch=2, least_tokens=2), examples=5)
 def test_sequences_are_independent(student: Student, case: SequenceCase) -> Program:
     """Each sequence of a batch gets the result that it gets alone."""
     head, _ = yield from build(student, case)
@@ -105,7 +105,7 @@ def test_sequences_are_independent(student: Student, case: SequenceCase) -> Prog
         expect.close(out[b : b + 1], alone, "attn_output", f"sequence {b} of the batch gets another result than alone")
 
 
-@law(PART, draws.heads(masks=("none",)), examples=6)
+@law(PART, draws.heads(masks=("none",)), examples=4)
 def test_x_is_not_changed(student: Student, case: SequenceCase) -> Program:
     """x is after the call what it was before it."""
     x = student.tensor(case.x)
@@ -114,7 +114,7 @@ def test_x_is_not_changed(student: Student, case: SequenceCase) -> Program:
     common.unchanged(after, case.x, "x")
 
 
-@law(PART, cases(), examples=8)
+@law(PART, cases(), examples=5)
 def test_same_in_training_and_evaluation(student: Student, case: SequenceCase) -> Program:
     """The same input gives the same output in training and in evaluation mode."""
     head, _ = yield from build(student, case)
@@ -125,14 +125,14 @@ def test_same_in_training_and_evaluation(student: Student, case: SequenceCase) -
 # -- softmax -----------------------------------------------------------------------------------------------------
 
 
-@law(PART, cases())
+@law(PART, cases(), examples=5)
 def test_rows_of_alpha_are_distributions(student: Student, case: SequenceCase) -> Program:
     """Each row of alpha holds weights of at least 0 that sum to 1."""
     head, _ = yield from build(student, case)
     common.distributions(alpha_of((yield common.free(head, case.x, case)), case), "alpha")
 
 
-@law(PART, cases(least_tokens=3), examples=20)
+@law(PART, cases(least_tokens=3), examples=8)
 def test_alpha_is_the_softmax_of_scaled_scores(student: Student, case: SequenceCase) -> Program:
     """alpha is the softmax over j of q_i · k_j / sqrt(n_hidden), with your own W_Q and W_K."""
     head, weights = yield from build(student, case)
@@ -150,7 +150,7 @@ def test_alpha_is_the_softmax_of_scaled_scores(student: Student, case: SequenceC
         yield from common.attends_in_any_layout(head, case, *results, 3 * case.dim * case.n_hidden)
 
 
-@law(PART, cases(least_tokens=3), examples=10)
+@law(PART, cases(least_tokens=3), examples=5)
 def test_alpha_depends_on_the_input(student: Student, case: SequenceCase) -> Program:
     """alpha follows the tokens: other tokens give other attention weights."""
     head = student.AttentionHead(case.dim, case.n_hidden)
@@ -165,7 +165,7 @@ def test_alpha_depends_on_the_input(student: Student, case: SequenceCase) -> Pro
     )
 
 
-@law(PART, cases(least_tokens=2), examples=8)
+@law(PART, cases(least_tokens=2), examples=5)
 def test_reordered_tokens_reorder_alpha(student: Student, case: SequenceCase) -> Program:
     """Reordering the tokens reorders the rows and columns of alpha, and changes nothing else."""
     head, _ = yield from build(student, case)
@@ -178,7 +178,7 @@ def test_reordered_tokens_reorder_alpha(student: Student, case: SequenceCase) ->
     )
 
 
-@law(PART, cases(least_tokens=2), examples=12)
+@law(PART, cases(least_tokens=2), examples=5)
 def test_large_scores_stay_finite(student: Student, case: SequenceCase) -> Program:
     """Scores of up to 1e4 give finite outputs, and rows of alpha that sum to 1."""
     head, weights = yield from build(student, case)
@@ -237,7 +237,7 @@ def mixes_by_alpha(head: Remote, case: SequenceCase) -> Generator[Any, Any, bool
     return common.matches(out, alpha @ np.array(known).reshape(case.batch, case.tokens, case.n_hidden))
 
 
-@law(PART, cases(masks=REAL_MASKS, least_tokens=2), examples=20)
+@law(PART, cases(masks=REAL_MASKS, least_tokens=2), examples=6)
 def test_masked_tokens_get_no_weight(student: Student, case: SequenceCase) -> Program:
     """alpha[b, i, j] is 0 wherever attn_mask[b, i, j] is 0."""
     head, _ = yield from build(student, case)
@@ -247,7 +247,7 @@ def test_masked_tokens_get_no_weight(student: Student, case: SequenceCase) -> Pr
         expect.zero(common.finite(alpha, "alpha"), case.mask == 0, "alpha", "a masked token gets weight")
 
 
-@law(PART, cases(masks=REAL_MASKS, least_tokens=2), examples=16)
+@law(PART, cases(masks=REAL_MASKS, least_tokens=2), examples=6)
 def test_permitted_tokens_share_the_whole_weight(student: Student, case: SequenceCase) -> Program:
     """Masking leaves the proportions between permitted tokens as they were, and their weights sum to 1."""
     head, _ = yield from build(student, case)
@@ -267,7 +267,7 @@ def test_permitted_tokens_share_the_whole_weight(student: Student, case: Sequenc
         )
 
 
-@law(PART, cases(masks=REAL_MASKS, least_tokens=2), examples=16)
+@law(PART, cases(masks=REAL_MASKS, least_tokens=2), examples=6)
 def test_masked_tokens_have_no_influence(student: Student, case: SequenceCase) -> Program:
     """Changing a token that row i may not attend to changes nothing in row i."""
     head, _ = yield from build(student, case)
@@ -284,7 +284,7 @@ def test_masked_tokens_have_no_influence(student: Student, case: SequenceCase) -
     expect.close(np.where(rows, after, 0), np.where(rows, out, 0), "attn_output", why)
 
 
-@law(PART, cases(masks=REAL_MASKS, least_tokens=2), examples=8, catches=True)
+@law(PART, cases(masks=REAL_MASKS, least_tokens=2), examples=5, catches=True)
 def test_masked_tokens_get_no_gradient(student: Student, case: SequenceCase) -> Program:
     """A token that row i may not attend to gets no gradient from row i, and every gradient is finite."""
     head, _ = yield from build(student, case)
@@ -311,7 +311,7 @@ def test_masked_tokens_get_no_gradient(student: Student, case: SequenceCase) -> 
     )
 
 
-@law(PART, cases(masks=("full",)), examples=8)
+@law(PART, cases(masks=("full",)), examples=5)
 def test_no_mask_is_a_mask_of_ones(student: Student, case: SequenceCase) -> Program:
     """attn_mask=None gives what a mask of ones gives."""
     head, _ = yield from build(student, case)
@@ -344,7 +344,7 @@ def test_masks_hold_at_large_scores(student: Student, case: SequenceCase) -> Pro
     common.distributions(alpha, "alpha")
 
 
-@law(PART, cases(masks=REAL_MASKS), examples=8)
+@law(PART, cases(masks=REAL_MASKS), examples=5)
 def test_the_mask_is_not_changed(student: Student, case: SequenceCase) -> Program:
     """attn_mask is after the call what it was before it."""
     assert case.mask is not None
@@ -375,7 +375,7 @@ def values_of(replies: Any, case: SequenceCase) -> list[Array]:
     return [plain, plain / by] if np.all((np.abs(by) > 0.05) & (np.abs(by) < 50)) else []
 
 
-@law(PART, cases(), examples=16)
+@law(PART, cases(), examples=6)
 def test_output_is_the_weighted_sum_of_values(student: Student, case: SequenceCase) -> Program:
     """attn_output[i] is the sum over j of alpha[i, j] times the value of token j."""
     head, weights = yield from build(student, case)
@@ -394,7 +394,7 @@ def test_output_is_the_weighted_sum_of_values(student: Student, case: SequenceCa
         expect.close(out, wants[0], "attn_output", "attn_output is not alpha times the values")
 
 
-@law(PART, cases(most_tokens=1), examples=16)
+@law(PART, cases(most_tokens=1), examples=6)
 def test_values_are_a_linear_map_of_the_tokens(student: Student, case: SequenceCase) -> Program:
     """The value of a token is W_V applied to it: a lone token's output is its value."""
     head, weights = yield from build(student, case)
@@ -408,7 +408,7 @@ def test_values_are_a_linear_map_of_the_tokens(student: Student, case: SequenceC
         raise wrong[0]
 
 
-@law(PART, cases(least_tokens=3), examples=6)
+@law(PART, cases(least_tokens=3), examples=4)
 def test_values_have_weights_of_their_own(student: Student, case: SequenceCase) -> Program:
     """The value of a token comes from W_V, not from the layer that makes its key or its query."""
     head, weights = yield from build(student, case)
@@ -458,7 +458,7 @@ def test_every_weight_gets_a_gradient(student: Student, case: SequenceCase) -> P
     )
 
 
-@law(PART, cases(), examples=6)
+@law(PART, cases(), examples=4)
 def test_all_that_is_learned_is_registered(student: Student, case: SequenceCase) -> Program:
     """Queries, keys and values come from parameters of the module: with all of them at 0, no token has a value."""
     head = student.AttentionHead(case.dim, case.n_hidden)

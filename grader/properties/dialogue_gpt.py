@@ -72,19 +72,19 @@ def not_by_chance(program: Callable[[Student, GPTCase], Program]) -> Callable[[S
     return run
 
 
-@law(PART, draws.dialogues(least_tokens=1, least_batch=1, spare=2), examples=16)
+@law(PART, draws.dialogues(least_tokens=1, least_batch=1, spare=2), examples=6)
 def test_shapes(student: Student, case: GPTCase) -> Program:
     """DialogueGPT returns logits of shape (B, T, V), for batches of any size and for every T."""
     logits_of((yield student.DialogueGPT(*case.sizes.values())(case.input_ids)), case)
 
 
-@law(PART, draws.dialogues(full=True, least_tokens=3), examples=6)
+@law(PART, draws.dialogues(full=True, least_tokens=3), examples=4)
 def test_the_longest_sequence_fits(student: Student, case: GPTCase) -> Program:
     """A sequence of max_N tokens can be given."""
     readable((yield student.DialogueGPT(*case.sizes.values())(case.input_ids)), case)
 
 
-@law(PART, draws.dialogues(), examples=6)
+@law(PART, draws.dialogues(), examples=4)
 def test_alphas_when_asked(student: Student, case: GPTCase) -> Program:
     """With return_attn=True the second result is the Transformer's alphas (B, L, H, T, T); by default it is None."""
     model = student.DialogueGPT(*case.sizes.values())
@@ -97,7 +97,7 @@ def test_alphas_when_asked(student: Student, case: GPTCase) -> Program:
     expect.tensor(expect.parts(full, 2, "DialogueGPT")[1], shape, "alphas")
 
 
-@law(PART, draws.dialogues(), examples=8)
+@law(PART, draws.dialogues(), examples=5)
 def test_sequences_are_independent(student: Student, case: GPTCase) -> Program:
     """Each sequence of a batch gets the result that it gets alone."""
     model = yield from build(student, case)
@@ -114,7 +114,7 @@ def test_sequences_are_independent(student: Student, case: GPTCase) -> Program:
         expect.close(together[row], got, SHOWN, why, scale=10)
 
 
-@law(PART, draws.dialogues(), examples=5)
+@law(PART, draws.dialogues(), examples=4)
 def test_inputs_are_not_changed(student: Student, case: GPTCase) -> Program:
     """input_ids are after the call what they were before it."""
     ids = student.tensor(case.input_ids)
@@ -125,14 +125,14 @@ def test_inputs_are_not_changed(student: Student, case: GPTCase) -> Program:
     )
 
 
-@law(PART, draws.dialogues(least_tokens=4, least_batch=3), examples=6)
+@law(PART, draws.dialogues(least_tokens=4, least_batch=3), examples=4)
 def test_same_in_training_and_evaluation(student: Student, case: GPTCase) -> Program:
     """The same ids give the same logits in training and in evaluation mode."""
     model = yield from build(student, case)
     yield from common.same_in_both_modes(model, (case.input_ids,), lambda reply: (readable(reply, case),))
 
 
-@law(PART, draws.dialogues(), examples=6)
+@law(PART, draws.dialogues(), examples=4)
 def test_logits_are_not_probabilities(student: Student, case: GPTCase) -> Program:
     """The logits are what a softmax is still to be taken of: they are not squeezed between 0 and 1 already."""
     model = student.DialogueGPT(*case.sizes.values())
@@ -155,7 +155,7 @@ def test_logits_are_not_probabilities(student: Student, case: GPTCase) -> Progra
         lambda case: case.attn_dim != case.mlp_dim and case.num_heads != case.num_layers
     ),
     world="stand-ins",
-    examples=8,
+    examples=5,
 )
 def test_the_transformer_gets_its_sizes(student: Student, case: GPTCase) -> Program:
     """The Transformer is built with dim, attn_dim, mlp_dim, num_heads and num_layers as given, and is registered."""
@@ -170,7 +170,7 @@ def test_the_transformer_gets_its_sizes(student: Student, case: GPTCase) -> Prog
     expect.holds(called[0] in registered, "the Transformer is not among the model's parameters")
 
 
-@law(PART, draws.dialogues(), examples=16)
+@law(PART, draws.dialogues(), examples=6)
 @not_by_chance
 def test_later_tokens_change_no_earlier_logits(student: Student, case: GPTCase) -> Program:
     """Changing a token changes no logits before it."""
@@ -184,7 +184,7 @@ def test_later_tokens_change_no_earlier_logits(student: Student, case: GPTCase) 
     expect.close(after, before, SHOWN, why, scale=10)
 
 
-@law(PART, draws.dialogues(least_tokens=3), examples=10)
+@law(PART, draws.dialogues(least_tokens=3), examples=5)
 @not_by_chance
 def test_logits_of_a_prefix_are_a_prefix_of_the_logits(student: Student, case: GPTCase) -> Program:
     """The first tokens alone give the logits that they give at the head of a longer sequence."""
@@ -200,7 +200,7 @@ def test_logits_of_a_prefix_are_a_prefix_of_the_logits(student: Student, case: G
     )
 
 
-@law(PART, draws.dialogues(), examples=10)
+@law(PART, draws.dialogues(), examples=5)
 @not_by_chance
 def test_every_earlier_token_counts(student: Student, case: GPTCase) -> Program:
     """Each token can change the logits of every position from its own on."""
@@ -222,7 +222,7 @@ def test_every_earlier_token_counts(student: Student, case: GPTCase) -> Program:
         )
 
 
-@law(PART, draws.dialogues(), world="stand-ins", examples=8)
+@law(PART, draws.dialogues(), world="stand-ins", examples=5)
 def test_the_mask_is_causal(student: Student, case: GPTCase) -> Program:
     """The mask that the Transformer gets lets each token attend to itself and to those before it, whatever T is."""
     model = student.DialogueGPT(*case.sizes.values())
@@ -250,7 +250,7 @@ def _expect_causal(given: Any, batch: int, tokens: int) -> None:
         raise expect.Violation(f"with T = {tokens} the mask that the Transformer gets is not causal", shown)
 
 
-@law(PART, draws.dialogues(), examples=6)
+@law(PART, draws.dialogues(), examples=4)
 def test_alphas_are_lower_triangular(student: Student, case: GPTCase) -> Program:
     """alphas[b, l, h, i, j] is 0 for every later token j > i."""
     model = student.DialogueGPT(*case.sizes.values())
@@ -262,7 +262,7 @@ def test_alphas_are_lower_triangular(student: Student, case: GPTCase) -> Program
     expect.zero(alphas.astype(np.float64), later, "alphas", "a later token gets weight")
 
 
-@law(PART, draws.dialogues(), world="stand-ins", examples=16, catches=True)
+@law(PART, draws.dialogues(), world="stand-ins", examples=8, catches=True)
 @not_by_chance
 def test_token_plus_position_embeddings(student: Student, case: GPTCase) -> Program:
     """The Transformer gets, at each position, a learned token embedding plus a learned embedding of that position."""
@@ -307,7 +307,7 @@ def test_token_plus_position_embeddings(student: Student, case: GPTCase) -> Prog
     expect.holds(fits, f"with T = max_N = {case.max_N} a position has no embedding of its own")
 
 
-@law(PART, draws.dialogues(least_tokens=3), world="whole", examples=8)
+@law(PART, draws.dialogues(least_tokens=3), world="whole", examples=5)
 def test_positions_matter(student: Student, case: GPTCase) -> Program:
     """The same token at different positions gives different logits: each position has an embedding of its own."""
     model = yield from build(student, case)
@@ -318,7 +318,7 @@ def test_positions_matter(student: Student, case: GPTCase) -> Program:
         expect.differs(logits[:, place], logits[:, place - 1], "logits", why, least=1e-6)
 
 
-@law(PART, draws.dialogues(), examples=6)
+@law(PART, draws.dialogues(), examples=4)
 def test_embeddings_learn(student: Student, case: GPTCase) -> Program:
     """A loss on the logits gives every table of embeddings, and every matrix, that the logits depend on a gradient."""
     model = student.DialogueGPT(*case.sizes.values())
@@ -341,7 +341,7 @@ def test_embeddings_learn(student: Student, case: GPTCase) -> Program:
         expect.holds(same, f"the logits depend on {name}, but it gets no gradient, so it never learns")
 
 
-@law(PART, draws.dialogues(least_tokens=3), examples=8)
+@law(PART, draws.dialogues(least_tokens=3), examples=5)
 @not_by_chance
 def test_generate_continues_greedily(student: Student, case: GPTCase) -> Program:
     """The provided generate works on the model: from the start token on it adds the most likely token each time."""
@@ -349,7 +349,7 @@ def test_generate_continues_greedily(student: Student, case: GPTCase) -> Program
     yield from _generates(model, case, 1, case.tokens - 1)
 
 
-@law(PART, draws.dialogues(full=True, least_batch=1, most_batch=1, least_tokens=3), examples=5, catches=True)
+@law(PART, draws.dialogues(full=True, least_batch=1, most_batch=1, least_tokens=3), examples=4, catches=True)
 @not_by_chance
 def test_generate_goes_on_beyond_the_longest_sequence(student: Student, case: GPTCase) -> Program:
     """The provided generate goes on from the last max_N tokens, if the model takes as many."""

@@ -62,7 +62,7 @@ def filled(case: LossCase) -> tuple[Array, Array]:
     return ids.astype(np.int64), np.ones_like(case.inp_mask)
 
 
-@law(PART, draws.losses(), examples=16)
+@law(PART, draws.losses(), examples=8)
 def test_mean_cross_entropy_of_the_next_token(student: Student, case: LossCase) -> Program:
     """Without padding the loss is the mean cross entropy of token i + 1 under logits i, a tensor of shape ()."""
     ids, mask = filled(case)
@@ -80,7 +80,7 @@ def test_mean_cross_entropy_of_the_next_token(student: Student, case: LossCase) 
         ) from None
 
 
-@law(PART, draws.losses(least_batch=2), examples=6)
+@law(PART, draws.losses(least_batch=2), examples=4)
 def test_the_last_logits_are_not_used(student: Student, case: LossCase) -> Program:
     """The last logit vector of a sequence predicts nothing: the loss does not depend on it."""
     ids, mask = filled(case)
@@ -108,7 +108,7 @@ def test_inputs_are_not_changed(student: Student, case: LossCase) -> Program:
         )
 
 
-@law(PART, draws.losses(padded=True, least_tokens=3), examples=16)
+@law(PART, draws.losses(padded=True, least_tokens=3), examples=6)
 def test_the_mean_is_over_real_tokens(student: Student, case: LossCase) -> Program:
     """In a padded batch the loss is the mean over its supervised real tokens, provided that it is right without padding."""
     ids, mask = filled(case)
@@ -124,7 +124,7 @@ def test_the_mean_is_over_real_tokens(student: Student, case: LossCase) -> Progr
         expect.close(np.array(total(loss)), np.array(want), "loss", why)
 
 
-@law(PART, draws.losses(padded=True, least_real=4), examples=8)
+@law(PART, draws.losses(padded=True, least_real=4), examples=5)
 def test_every_real_token_counts_the_same(student: Student, case: LossCase) -> Program:
     """Padding changes nothing in how much one real token counts beside another: rows weigh by their number of tokens."""
     ids, mask = filled(case)
@@ -154,7 +154,7 @@ def test_every_real_token_counts_the_same(student: Student, case: LossCase) -> P
     )
 
 
-@law(PART, draws.losses(padded=True, least_real=3), examples=10)
+@law(PART, draws.losses(padded=True, least_real=3), examples=6)
 def test_logits_at_pads_count_for_nothing(student: Student, case: LossCase) -> Program:
     """Logits at padding change nothing."""
     other = case.logits.copy()
@@ -167,7 +167,7 @@ def test_logits_at_pads_count_for_nothing(student: Student, case: LossCase) -> P
     expect.close(np.array(total(changed)), np.array(total(reply)), "loss", why)
 
 
-@law(PART, draws.losses(least_batch=2, least_real=3), examples=8)
+@law(PART, draws.losses(least_batch=2, least_real=3), examples=5)
 def test_more_padding_changes_nothing(student: Student, case: LossCase) -> Program:
     """One more column of padding leaves the loss as it was."""
     rng = case.rng()
@@ -181,7 +181,7 @@ def test_more_padding_changes_nothing(student: Student, case: LossCase) -> Progr
     expect.close(np.array(total(longer)), np.array(total(reply)), "loss", "with one more column of padding")
 
 
-@law(PART, draws.losses(least_batch=2, least_real=3), examples=8)
+@law(PART, draws.losses(least_batch=2, least_real=3), examples=12)
 def test_the_gradient_is_that_of_the_loss(student: Student, case: LossCase) -> Program:
     """The loss can be trained with: its gradient foretells how it changes when the logits do."""
     direction = draws.numbers(case.rng(), *case.logits.shape)
@@ -207,7 +207,7 @@ def test_the_gradient_is_that_of_the_loss(student: Student, case: LossCase) -> P
     )
 
 
-@law(PART, draws.losses(padded=True, least_real=3), examples=8)
+@law(PART, draws.losses(padded=True, least_real=3), examples=5)
 def test_unused_logits_get_no_gradient(student: Student, case: LossCase) -> Program:
     """Logits at padding and at the last position get no gradient, where the loss does not depend on them."""
     ids, mask = case.input_ids, case.inp_mask

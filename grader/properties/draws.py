@@ -340,7 +340,15 @@ def _dialogues() -> list[str]:
 
 
 speeches = st.sampled_from(_dialogues())
-texts = st.one_of(phrases, lines, glued, speeches, letters)
+dense = st.sampled_from(
+    (
+        "Mr. Page's wife can't say 'tis o'er... or is it?\nSir John, e.g., knows!",
+        "The king. The King! the the king, Mrs. Ford; St. George.\n\nKING:\nGo.",
+        "Well--well: \"come, come,\" quoth he; he'll pay $3.50 (or 4%), not a d'oit.",
+    )
+)
+"""Much at once of what tells tokenizers apart."""
+texts = st.one_of(phrases, lines, glued, speeches, letters, dense, dense, dense)
 
 
 @st.composite

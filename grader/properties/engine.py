@@ -101,7 +101,9 @@ class Engine:
         for part, group in itertools.groupby(by_part, key=lambda law: law.part):
             self.session.begin_part()
             # What is infinite or no number in an answer is for a law to say, not for numpy's warnings.
-            with np.errstate(all="ignore"), _SharedChild(self.session, self._world(part)) as child:
+            with np.errstate(all="ignore"), _SharedChild(self.session, self._world(part, probing=True)) as child:
+                self.is_fused(part, child)
+                child.enter_world(self._world(part))
                 for law in group:
                     if self.applies(law):
                         progress(law)
@@ -119,25 +121,31 @@ class Engine:
         with self.session.property(self._world(law.part)) as channel:
             return self._run_one(law, channel.connection, 0, case, trial_seed(law, self.seed))
 
-    def is_fused(self, part: Part) -> bool:
-        """Whether the student's class builds none of its stand-ins, so that it has to be judged whole."""
+    def is_fused(self, part: Part, child: _SharedChild | None = None) -> bool:
+        """Whether the student's class builds none of its stand-ins, so that it has to be judged whole.
+
+        It is found out once, in ``child``, whose world has the stand-ins, or in a child of its own.
+        """
         if not part.stand_ins:
             return False
         if part.name not in self._fused:
-            self._fused[part.name] = self._probe(part)
+            with contextlib.ExitStack() as stack:
+                if child is None:
+                    child = stack.enter_context(_SharedChild(self.session, self._world(part, probing=True)))
+                self._fused[part.name] = self._probe(part, child)
             if self._fused[part.name]:
                 self.notes[part.item] = f"{part.name} builds no {part.stand_ins[0]}, so it is judged whole"
         return self._fused[part.name]
 
-    def _probe(self, part: Part) -> bool:
+    @staticmethod
+    def _probe(part: Part, child: _SharedChild) -> bool:
         student = Student(0)
         getattr(student, part.name)(*part.probe)
         try:
-            with self.session.property(self._world(part, probing=True)) as channel:
-                (answer,) = channel.connection.run(
-                    [(0, recording_of(student), student.standins())], stop=True
-                )
+            rows = [(0, recording_of(student), student.standins())]
+            (answer,) = child.connection().run(rows, stop=True)
         except (NoReply, KernelError):
+            child.give_up()
             return False
         return isinstance(answer, list) and not answer
 
@@ -177,7 +185,7 @@ class Engine:
         if found is None:
             return None
         number, failure = found
-        return self._shrunk(law, world, seed, failure) or self._repeated(
+        return self._shrunk(law, world, seed, number, failure) or self._repeated(
             law, world, cases[number], seed, failure
         )
 
@@ -222,8 +230,13 @@ class Engine:
         except (Violation, StudentError) as error:
             return self._failure(error, case)
 
-    def _shrunk(self, law: Law, world: dict[str, Any], seed: int, failure: Failure) -> Failure | None:
-        """The smallest case with the same kind of failure, found by hypothesis in a fresh child; None if it does not recur."""
+    def _shrunk(
+        self, law: Law, world: dict[str, Any], seed: int, number: int, failure: Failure
+    ) -> Failure | None:
+        """The smallest case with the same kind of failure, found by hypothesis in a fresh child; None if it does not recur.
+
+        It starts from the case with this number, which it draws again.
+        """
         smallest: list[Failure] = []
         calls = 0
 
@@ -243,8 +256,8 @@ class Engine:
                 find(
                     law.strategy,
                     fails,
-                    settings=_settings(law.examples, Phase.generate, Phase.shrink),
-                    random=_random(law, self.seed),
+                    settings=_settings(2, Phase.generate, Phase.shrink),
+                    random=_random(law, self.seed, number),
                 )
             except (NoSuchExample, Unsatisfiable, NoReply):
                 pass
@@ -329,17 +342,31 @@ class _SharedChild:
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
 
+    def connection(self) -> Connection:
+        """The connection to the child, which is forked if there is none."""
+        if self._channel is None:
+            self._channel = self._stack.enter_context(self.session.property(self.world))
+        return self._channel.connection
+
+    def give_up(self) -> None:
+        """End the child; the next one is forked when it is needed."""
+        self._channel = None
+        self._stack.close()
+
+    def enter_world(self, world: dict[str, Any]) -> None:
+        """Go on in a world, in the same child if it is its own."""
+        if world != self.world:
+            self.give_up()
+            self.world = world
+
     def passes(self, engine: Engine, law: Law) -> bool:
         """Whether the law holds here; if not, this child is given up."""
         try:
-            if self._channel is None:
-                self._channel = self._stack.enter_context(self.session.property(self.world))
-            passed = engine.first_failure(law, self._channel.connection) is None
+            passed = engine.first_failure(law, self.connection()) is None
         except NoReply:
             passed = False
         if not passed:
-            self._channel = None
-            self._stack.close()
+            self.give_up()
         return passed
 
 
@@ -385,21 +412,26 @@ def trial_seed(law: Law, seed: bytes) -> int:
 
 @functools.lru_cache(maxsize=512)
 def cases_for(law: Law, seed: bytes) -> tuple[Any, ...]:
-    """A law's cases for an assignment seed, drawn once a process."""
+    """A law's cases for an assignment seed, drawn once a process: the simplest, and others drawn apart from each other.
+
+    Of many that are drawn at once, hypothesis makes half by changing earlier ones a little, which shows less.
+    """
     cases: list[Any] = []
 
     def record(case: Any) -> bool:
-        cases.append(case)
+        drawn.append(case)
         return False
 
-    settings = _settings(law.examples, Phase.generate)
-    with contextlib.suppress(NoSuchExample):
-        find(law.strategy, record, settings=settings, random=_random(law, seed))
+    for number in range(law.examples):
+        drawn: list[Any] = []
+        with contextlib.suppress(NoSuchExample, Unsatisfiable):
+            find(law.strategy, record, settings=_settings(2, Phase.generate), random=_random(law, seed, number))
+        cases += drawn[-1:] if number else drawn[:1]
     return tuple(cases)
 
 
-def _random(law: Law, seed: bytes) -> random.Random:
-    return random.Random(hashlib.sha256(seed + b"/case/" + law.name.encode()).digest())
+def _random(law: Law, seed: bytes, number: int = 0) -> random.Random:
+    return random.Random(hashlib.sha256(seed + b"/case/%d/" % number + law.name.encode()).digest())
 
 
 def _settings(examples: int, *phases: Phase) -> hypothesis.settings:

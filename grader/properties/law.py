@@ -64,7 +64,7 @@ class Law:
 
 
 def law(
-    part: Part, strategy: SearchStrategy[Any], *, world: str = "any", examples: int = 12, catches: bool = False
+    part: Part, strategy: SearchStrategy[Any], *, world: str = "any", examples: int = 7, catches: bool = False
 ) -> Callable[[Callable[[Any, Any], Program]], Callable[[Any], None]]:
     """Declare a property of ``part`` over cases of ``strategy``; its docstring is the title that people read."""
 

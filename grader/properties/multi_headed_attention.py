@@ -80,7 +80,7 @@ def heads_called(
 # -- shapes ------------------------------------------------------------------------------------------------------
 
 
-@law(PART, draws.multi_heads(masks=("none",)), examples=16)
+@law(PART, draws.multi_heads(masks=("none",)), examples=7)
 def test_shapes(student: Student, case: SequenceCase) -> Program:
     """MultiHeadedAttention returns an output of shape (B, T, dim) and alphas of shape (B, H, T, T)."""
     reply = yield common.free(build(student, case), case.x, case)
@@ -89,7 +89,7 @@ def test_shapes(student: Student, case: SequenceCase) -> Program:
     expect.shaped(alphas, alphas_shape(case), "alphas")
 
 
-@law(PART, cases(least_batch=2), examples=8)
+@law(PART, cases(least_batch=2), examples=5)
 def test_sequences_are_independent(student: Student, case: SequenceCase) -> Program:
     """Each sequence of a batch gets the result that it gets alone."""
     module = build(student, case)
@@ -106,7 +106,7 @@ def test_sequences_are_independent(student: Student, case: SequenceCase) -> Prog
         expect.close(out[b : b + 1], single, "output", f"sequence {b} of the batch gets another result than alone")
 
 
-@law(PART, draws.multi_heads(masks=("none",)), examples=6)
+@law(PART, draws.multi_heads(masks=("none",)), examples=4)
 def test_x_is_not_changed(student: Student, case: SequenceCase) -> Program:
     """x is after the call what it was before it."""
     x = student.tensor(case.x)
@@ -114,7 +114,7 @@ def test_x_is_not_changed(student: Student, case: SequenceCase) -> Program:
     common.unchanged(after, case.x, "x")
 
 
-@law(PART, cases(), examples=8)
+@law(PART, cases(), examples=5)
 def test_same_in_training_and_evaluation(student: Student, case: SequenceCase) -> Program:
     """The same input gives the same output in training and in evaluation mode."""
     module = build(student, case)
@@ -145,7 +145,7 @@ def test_num_heads_heads_of_the_given_sizes(student: Student, case: SequenceCase
         )
 
 
-@law(PART, cases(), world="stand-ins", examples=6)
+@law(PART, cases(), world="stand-ins", examples=4)
 def test_heads_are_registered(student: Student, case: SequenceCase) -> Program:
     """Each head is registered, so that its weights are among the module's parameters and are trained."""
     module = build(student, case)
@@ -158,7 +158,7 @@ def test_heads_are_registered(student: Student, case: SequenceCase) -> Program:
     )
 
 
-@law(PART, cases(), world="stand-ins", examples=6)
+@law(PART, cases(), world="stand-ins", examples=4)
 def test_every_head_sees_the_input(student: Student, case: SequenceCase) -> Program:
     """Each head gets x itself."""
     module = build(student, case)
@@ -185,7 +185,7 @@ def test_alphas_are_in_the_order_of_the_heads(student: Student, case: SequenceCa
         expect.close(alphas[:, place], want, f"alphas[:, {place}]", why)
 
 
-@law(PART, cases(least_tokens=2), world="stand-ins", examples=8)
+@law(PART, cases(least_tokens=2), world="stand-ins", examples=5)
 def test_every_head_learns(student: Student, case: SequenceCase) -> Program:
     """A loss on the output gives the input, and each head on which the output depends, a gradient."""
     module = build(student, case)
@@ -212,7 +212,7 @@ def test_every_head_learns(student: Student, case: SequenceCase) -> Program:
 # -- mask --------------------------------------------------------------------------------------------------------
 
 
-@law(PART, cases(masks=REAL_MASKS, least_tokens=2), world="stand-ins", examples=16)
+@law(PART, cases(masks=("random", *REAL_MASKS), least_tokens=2, least_batch=2), world="stand-ins", examples=8)
 def test_the_mask_reaches_each_head(student: Student, case: SequenceCase) -> Program:
     """Each head gets attn_mask as it was given."""
     module = build(student, case)
@@ -221,7 +221,7 @@ def test_the_mask_reaches_each_head(student: Student, case: SequenceCase) -> Pro
     common.masks_arrive(common.calls((yield student.calls()), case.batch), case, "a head")
 
 
-@law(PART, cases(), world="stand-ins", examples=6)
+@law(PART, cases(), world="stand-ins", examples=4)
 def test_no_mask_reaches_each_head(student: Student, case: SequenceCase) -> Program:
     """With attn_mask=None each head gets None, or a mask of ones."""
     module = build(student, case)
@@ -230,7 +230,7 @@ def test_no_mask_reaches_each_head(student: Student, case: SequenceCase) -> Prog
     common.masks_arrive(common.calls((yield student.calls()), case.batch), case, "a head")
 
 
-@law(PART, cases(masks=REAL_MASKS), examples=8)
+@law(PART, cases(masks=REAL_MASKS), examples=5)
 def test_the_mask_is_not_changed(student: Student, case: SequenceCase) -> Program:
     """attn_mask is after the call what it was before it."""
     assert case.mask is not None
@@ -242,7 +242,7 @@ def test_the_mask_is_not_changed(student: Student, case: SequenceCase) -> Progra
 # -- projection --------------------------------------------------------------------------------------------------
 
 
-@law(PART, cases(least_tokens=2), world="stand-ins", examples=16)
+@law(PART, cases(least_tokens=2), world="stand-ins", examples=8)
 def test_output_is_one_linear_map_of_the_heads(student: Student, case: SequenceCase) -> Program:
     """The output is one linear map W_O of the heads' outputs side by side, with nothing else added."""
     module = build(student, case)
@@ -289,7 +289,7 @@ def test_output_is_one_linear_map_of_the_heads(student: Student, case: SequenceC
         common.close_to_one(at_first, candidates, "output", why)
 
 
-@law(PART, cases(dim=(3, 6)), world="stand-ins", examples=8)
+@law(PART, cases(dim=(3, 6)), world="stand-ins", examples=5)
 def test_each_number_of_each_head_counts(student: Student, case: SequenceCase) -> Program:
     """Each of the n_hidden numbers of each head counts for the output, with weights of its own."""
     module = build(student, case)
@@ -320,7 +320,7 @@ def test_each_number_of_each_head_counts(student: Student, case: SequenceCase) -
             expect.holds(own, f"{names[n]} counts for the output just as {names[m]} does")
 
 
-@law(PART, cases(), world="stand-ins", examples=6)
+@law(PART, cases(), world="stand-ins", examples=4)
 def test_the_output_map_is_registered(student: Student, case: SequenceCase) -> Program:
     """The linear map of the output is a parameter of the module: with all of them at 0, the heads do not count."""
     module = build(student, case)
@@ -338,7 +338,7 @@ def test_the_output_map_is_registered(student: Student, case: SequenceCase) -> P
     expect.close(after, before, "output", "the heads reach the output by weights that are not among the parameters")
 
 
-@law(PART, cases(), world="stand-ins", examples=6)
+@law(PART, cases(), world="stand-ins", examples=4)
 def test_the_output_map_learns(student: Student, case: SequenceCase) -> Program:
     """A loss on the output gives each weight of the module's own, on which the output depends, a gradient."""
     module = build(student, case)
@@ -360,7 +360,7 @@ def _same_calls(made: list[dict[str, Any]], again: Any, batch: int) -> bool:
 # -- designs that hold no AttentionHead are judged whole ---------------------------------------------------------
 
 
-@law(PART, cases(least_tokens=2), world="whole", examples=10)
+@law(PART, cases(least_tokens=2), world="whole", examples=6)
 def test_whole_heads_are_different(student: Student, case: SequenceCase) -> Program:
     """Each head has weights of its own: different heads give different attention weights, all of them distributions."""
     module = build(student, case)
@@ -375,7 +375,7 @@ def test_whole_heads_are_different(student: Student, case: SequenceCase) -> Prog
             expect.differs(alphas[:, other], alphas[:, head], "alphas", why, least=1e-6)
 
 
-@law(PART, cases(least_tokens=3), world="whole", examples=16)
+@law(PART, cases(least_tokens=3), world="whole", examples=8)
 def test_whole_alphas_are_attention(student: Student, case: SequenceCase) -> Program:
     """alphas[:, h] are softmax(Q K^T / sqrt(n_hidden)) of the h-th head."""
     module = build(student, case)
@@ -392,7 +392,7 @@ def test_whole_alphas_are_attention(student: Student, case: SequenceCase) -> Pro
         yield from common.attends_in_any_layout(module, case, *results, least)
 
 
-@law(PART, cases(least_tokens=2), world="whole", examples=8)
+@law(PART, cases(least_tokens=2), world="whole", examples=5)
 def test_whole_reordered_tokens_reorder_everything(student: Student, case: SequenceCase) -> Program:
     """Reordering the tokens reorders the alphas, and changes nothing else."""
     module = build(student, case)
@@ -405,7 +405,7 @@ def test_whole_reordered_tokens_reorder_everything(student: Student, case: Seque
     expect.close(later, alphas[:, :, order][:, :, :, order], "alphas", why)
 
 
-@law(PART, cases(least_tokens=3), world="whole", examples=6)
+@law(PART, cases(least_tokens=3), world="whole", examples=4)
 def test_whole_every_weight_learns(student: Student, case: SequenceCase) -> Program:
     """A loss on the output gives the input, and every weight that the output depends on, a gradient."""
     module = build(student, case)
@@ -415,7 +415,7 @@ def test_whole_every_weight_learns(student: Student, case: SequenceCase) -> Prog
     )
 
 
-@law(PART, cases(masks=REAL_MASKS, least_tokens=2), world="whole", examples=16)
+@law(PART, cases(masks=REAL_MASKS, least_tokens=2), world="whole", examples=8)
 def test_whole_masked_tokens_get_no_weight(student: Student, case: SequenceCase) -> Program:
     """alphas[b, h, i, j] is 0 for every head wherever attn_mask[b, i, j] is 0, and the rest of a row sums to 1."""
     module = build(student, case)
@@ -435,7 +435,7 @@ def test_whole_masked_tokens_get_no_weight(student: Student, case: SequenceCase)
         common.distributions(alphas, "alphas")
 
 
-@law(PART, cases(masks=REAL_MASKS, least_tokens=2), world="whole", examples=12)
+@law(PART, cases(masks=REAL_MASKS, least_tokens=2), world="whole", examples=7)
 def test_whole_masked_tokens_have_no_influence(student: Student, case: SequenceCase) -> Program:
     """Changing a token that row i may not attend to changes nothing in row i."""
     module = build(student, case)
@@ -462,7 +462,7 @@ def test_whole_masked_tokens_have_no_influence(student: Student, case: SequenceC
     expect.close(np.where(rows, after, 0), np.where(rows, out, 0), "output", why, scale=5.0)
 
 
-@law(PART, cases(masks=("full",)), world="whole", examples=8)
+@law(PART, cases(masks=("full",)), world="whole", examples=5)
 def test_whole_no_mask_is_a_mask_of_ones(student: Student, case: SequenceCase) -> Program:
     """attn_mask=None gives what a mask of ones gives."""
     module = build(student, case)
@@ -473,7 +473,7 @@ def test_whole_no_mask_is_a_mask_of_ones(student: Student, case: SequenceCase) -
             expect.close(value, want, "result", "a mask of ones gives another result than None", scale=5.0)
 
 
-@law(PART, cases(least_tokens=2), world="whole", examples=16)
+@law(PART, cases(least_tokens=2), world="whole", examples=6)
 def test_whole_output_is_one_linear_map_of_the_heads(student: Student, case: SequenceCase) -> Program:
     """The output is one linear map W_O of the heads' outputs, alphas times values, side by side."""
     module = build(student, case)
@@ -492,7 +492,7 @@ def test_whole_output_is_one_linear_map_of_the_heads(student: Student, case: Seq
         expect.close(out, nearest[1], "output", why, scale=5.0)
 
 
-@law(PART, cases(most_tokens=1, num_heads=(2, 4)), world="whole", examples=10)
+@law(PART, cases(most_tokens=1, num_heads=(2, 4)), world="whole", examples=6)
 def test_whole_lone_tokens_are_mapped_linearly(student: Student, case: SequenceCase) -> Program:
     """For a lone token, whose attention weight is 1, the output is a linear map of the token."""
     module = build(student, case)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.kernel.remote import Remote, Student
+from grader.kernel.remote import Remote, Student, StudentError
 from grader.kernel.wire import Array
 from grader.properties import common, draws, expect
 from grader.properties.draws import ImageCase
@@ -19,6 +19,8 @@ from grader.properties.law import Part, Program, law
 
 PART = Part("3a", "PatchEmbed")
 FELT = 1e-4
+"""What a number has to change by to count as changed."""
+MOST_PIXELS = 12
 
 
 def build(student: Student, case: ImageCase) -> Generator[Any, Any, Remote]:
@@ -93,13 +95,13 @@ def _listed(numbers: list[int]) -> str:
     return first if len(numbers) <= 8 else f"{first}, ... ({len(numbers)} in all)"
 
 
-@law(PART, draws.images(), examples=16)
+@law(PART, draws.images(), examples=6)
 def test_shapes(student: Student, case: ImageCase) -> Program:
     """PatchEmbed returns an embedding for each patch: shape (B, N, nout), whatever the sizes are."""
     embeddings((yield student.PatchEmbed(case.img_size, case.patch_size, case.nin, case.nout)(case.x)), case)
 
 
-@law(PART, draws.images(), examples=8)
+@law(PART, draws.images(), examples=5)
 def test_images_are_independent(student: Student, case: ImageCase) -> Program:
     """Each image of a batch gets the result that it gets alone."""
     module = yield from build(student, case)
@@ -112,7 +114,7 @@ def test_images_are_independent(student: Student, case: ImageCase) -> Program:
         )
 
 
-@law(PART, draws.images(), examples=5)
+@law(PART, draws.images(), examples=4)
 def test_inputs_are_not_changed(student: Student, case: ImageCase) -> Program:
     """x is after the call what it was before it."""
     x = student.tensor(case.x)
@@ -129,27 +131,30 @@ def test_same_in_training_and_evaluation(student: Student, case: ImageCase) -> P
     yield from common.same_in_both_modes(module, (case.x,), lambda reply: (readable(reply, case),))
 
 
-@law(PART, draws.other_images(), examples=10)
+@law(PART, draws.other_images(), examples=5, catches=True)
 def test_other_sizes_work_alike(student: Student, case: ImageCase) -> Program:
     """What holds for patches and pixels at the homework's sizes holds at other sizes."""
-    usual = ImageCase(4, 8, 3, 128, 1, case.seed, draws.numbers(case.rng(), 1, 3, 32, 32))
     try:
-        yield from one_patch_changed(student, usual)
-        yield from linear(student, usual)
-        yield from pixel_effects(student, usual)
-    except expect.Violation:
-        return  # the matter of other families
-    yield from one_patch_changed(student, case)
-    yield from pixel_effects(student, case)
+        yield from one_patch_changed(student, case)
+        yield from pixel_effects(student, case, most=MOST_PIXELS)
+    except (expect.Violation, StudentError):
+        usual = ImageCase(4, 8, 3, 128, 1, case.seed, draws.numbers(case.rng(), 1, 3, 32, 32))
+        try:
+            yield from one_patch_changed(student, usual)
+            yield from linear(student, usual)
+            yield from pixel_effects(student, usual)
+        except expect.Violation:
+            return  # the matter of other families
+        raise
 
 
-@law(PART, draws.homework_images(), examples=8)
+@law(PART, draws.homework_images(), examples=5)
 def test_a_patch_changes_its_own_embedding_only(student: Student, case: ImageCase) -> Program:
     """Changing the pixels of one patch changes one embedding: the one at the patch's raster index (rows first)."""
     yield from one_patch_changed(student, case)
 
 
-@law(PART, draws.homework_images(), examples=5)
+@law(PART, draws.homework_images(), examples=4)
 def test_equal_patches_get_equal_embeddings(student: Student, case: ImageCase) -> Program:
     """All patches go through the same map: an image of equal patches gives equal embeddings."""
     module = yield from build(student, case)
@@ -162,7 +167,7 @@ def test_equal_patches_get_equal_embeddings(student: Student, case: ImageCase) -
     )
 
 
-@law(PART, draws.homework_images(), examples=5)
+@law(PART, draws.homework_images(), examples=4)
 def test_linear_in_the_pixels(student: Student, case: ImageCase) -> Program:
     """An embedding is a linear map of the patch's pixels, plus a bias: no activation and no normalisation."""
     yield from linear(student, case)
@@ -179,25 +184,32 @@ def test_each_pixel_has_a_weight_of_its_own(student: Student, case: ImageCase) -
         whole.transpose(2, 0, 1), "two numbers of an embedding are always the same, up to a constant", numbers
     )
     effects = felt.reshape(len(felt), -1)
-    rank = int(np.linalg.matrix_rank(effects, tol=1e-4 * float(np.linalg.norm(effects, 2))))
+    squares = np.linalg.eigvalsh(effects @ effects.T)  # of the singular values, which are many times slower to get
+    rank = int((squares > (1e-4) ** 2 * squares.max()).sum())
     why = f"the {len(felt)} pixels of a patch count through {rank} numbers only, by which the whole embedding is made"
     expect.holds(rank == len(felt), why)
 
 
-def pixels(case: ImageCase) -> list[tuple[int, ...]]:
-    """Channel, row and column of each pixel of a patch."""
-    return list(np.ndindex(case.nin, case.patch_size, case.patch_size))
+def pixels(case: ImageCase, most: int | None = None) -> list[tuple[int, ...]]:
+    """Channel, row and column of each pixel of a patch, or of the first, the last and some others."""
+    every = list(np.ndindex(case.nin, case.patch_size, case.patch_size))
+    if most is None or len(every) <= most:
+        return every
+    others = case.rng().choice(len(every) - 2, size=most - 2, replace=False) + 1
+    return [every[number] for number in (0, *sorted(map(int, others)), len(every) - 1)]
 
 
-def pixel_effects(student: Student, case: ImageCase) -> Generator[Any, Any, tuple[Array, Array]]:
-    """Hold that each pixel of a patch counts.
+def pixel_effects(
+    student: Student, case: ImageCase, most: int | None = None
+) -> Generator[Any, Any, tuple[Array, Array]]:
+    """Hold that each pixel of a patch counts, or ``most`` of them.
 
     Gives what each pixel, set in all patches of an empty image, adds to the embeddings (pixels, N, nout), and what x does.
     That all patches are alike leaves their order, and how they are cut, to other laws.
     """
     module = yield from build(student, case)
     images = [np.zeros((1, case.nin, case.img_size, case.img_size), np.float32)]
-    for channel, row, column in pixels(case):
+    for channel, row, column in pixels(case, most):
         images.append(images[0].copy())
         images[-1][:, channel, row :: case.patch_size, column :: case.patch_size] = 1
     replies, at_x = yield [module(image) for image in images], module(case.x)
@@ -206,7 +218,7 @@ def pixel_effects(student: Student, case: ImageCase) -> Generator[Any, Any, tupl
     size = np.abs(felt).max(axis=1)
     if size.min() <= 1e-7:
         place, number = (int(i) for i in np.unravel_index(int(np.argmin(size)), size.shape))
-        channel, row, column = pixels(case)[place]
+        channel, row, column = pixels(case, most)[place]
         where = f"channel {channel}, row {row}, column {column} of a patch"
         raise expect.Violation(f"number {number} of the embeddings does not depend on the pixel in {where}")
     return felt, readable(at_x, case) - nothing
@@ -225,10 +237,12 @@ def linear(student: Student, case: ImageCase) -> Generator[Any, Any, None]:
 def _different(values: Array, why: str, names: list[Any]) -> None:
     """No two entries along the first axis are alike."""
     flat = values.reshape(len(values), -1)
-    for first in range(len(flat) - 1):
-        gaps = np.abs(flat[first + 1 :] - flat[first]).max(axis=1)
-        if gaps.min() <= FELT:
-            other = first + 1 + int(np.argmin(gaps))
+    products = flat @ flat.T
+    squares = np.diag(products)[:, None] + np.diag(products) - 2 * products
+    # Few are near in the mean of squares, which is quickly found for all pairs at once.
+    near = squares <= flat.shape[1] * FELT**2 + 1e-9 * products.max()
+    for first, other in zip(*np.nonzero(np.triu(near, 1)), strict=True):
+        if np.abs(flat[first] - flat[other]).max() <= FELT:
             raise expect.Violation(f"{why}: {names[first]} and {names[other]}")
 
 
