@@ -472,7 +472,8 @@ class Checks:
                 path = source / name
                 path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
                 path.chmod(0o644)
-            (source / "seed.txt").write_bytes((source / "seed.txt").read_bytes().strip() + b"\r\n")
+            if (seed := source / "seed.txt").is_file():  # there is none where the seed is public
+                seed.write_bytes(seed.read_bytes().strip() + b"\r\n")
             shutil.copyfile(source / "run_autograder", container.autograder / "run_autograder")
             (container.autograder / "run_autograder").chmod(0o644)
             status, out = container.run("bash", "/autograder/source/setup.sh")
