@@ -305,15 +305,19 @@ def gradients_reach(
         without = _without_gradient(gradient, weight)
         if np.any(without):
             silent.append(name)
-            module.load({name: nudged(weight, rng, without, SMALL / 20)})
-            replies.append(run(values))
+            # Both ways: what a ReLU has cut off wakes up one way at most.
+            up = nudged(weight, rng, without, SMALL / 20)
+            for other in (up, 2 * weight - up):
+                module.load({name: other})
+                replies.append(run(values))
             module.load({name: weight})
     replies += [*(run(values) for _ in range(8)), run(nudged(values, rng))]
     after = yield replies
     if any(_moved(before, value) for value in after[-9:-1]):
         return  # chance is at work, which is another law's matter
-    for name, value in zip(silent, after, strict=False):
-        expect.holds(not _moved(before, value), f"{name} gets no gradient, so it never learns")
+    for name, up, down in zip(silent, after[0::2], after[1::2], strict=False):
+        moved = _moved(before, up) and _moved(before, down)
+        expect.holds(not moved, f"{name} gets no gradient, so it never learns")
     if to_input:
         learns(by_x[0], before, after[-1], "no gradient reaches the input x")
 
