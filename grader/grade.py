@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import platform
+import threading
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from grader.evidence import collect
 from grader.kernel import isolation
 from grader.kernel.process import WarmLink
 from grader.kernel.session import CellOutcome, Limits, Session
-from grader.properties.engine import Engine, provided_methods
+from grader.properties.engine import Engine, cases_for, provided_methods
 from grader.properties.registry import LAWS
 from grader.results import Cell, Flag, Isolation, Result, Versions, totals
 from grader.rubric import AutomaticItem, Rubric, load_rubric
@@ -138,6 +139,13 @@ def judge(
         return Judged(_result(path.name, assignment, clock, error=_defect(error)), grader_failed=True)
 
 
+def prepare(assignment: Assignment, only: Collection[str] | None = None) -> None:
+    """Draw the cases of the properties and read the template, once a process; processes forked after it have them too."""
+    provided_methods(assignment.template)
+    for name in assignment.rubric.properties if only is None else only:
+        cases_for(LAWS[name], assignment.seed)
+
+
 def _defect(error: Exception) -> str:
     """A failure of the grader's own, in one line that helps who looks into it."""
     where = traceback.extract_tb(error.__traceback__)[-1]
@@ -163,12 +171,19 @@ def _run_and_judge(
     verdicts: dict[str, Verdict] = {}
     trained = training_check.Outcome()
     limits = replace(assignment.limits, training=job.seconds if job else 0.0)
+    # A kernel takes seconds to start cold, in which the judge has nothing else to do.
+    drawing = threading.Thread(target=prepare, args=(assignment, only), daemon=True)
     with ExitStack() as stack:
+        if warm is None:
+            drawing.start()
+            stack.callback(drawing.join)
         with clock.stage("kernel"):
             session = Session(plan, limits, warm, gpu=job is not None and job.device == "cuda")
             stack.enter_context(_ended_in_any_case(session))
         with clock.stage("cells"):
             session.run_cells(lambda done, total: progress("running cells", done, total))
+        if warm is None:
+            drawing.join()
         engine = Engine(session, assignment.seed, provided_methods(assignment.template))
         wanted = [LAWS[name] for name in assignment.rubric.properties if only is None or name in only]
         items = sorted({law.part.item for law in wanted})

@@ -18,12 +18,10 @@ from grader.batch.pool import Lost, WarmParentLost, alarm, workers
 from grader.batch.store import Manifest, Member, Record, Store, context_of, scored, unreadable
 from grader.batch.submissions import Entry, digest_of, find_submissions
 from grader.errors import GraderError, UsageError
-from grader.grade import Assignment, Judged, failure, judge, versions
+from grader.grade import Assignment, Judged, failure, judge, prepare, versions
 from grader.kernel import isolation
 from grader.kernel.isolation import Mark, Uids
 from grader.kernel.warm import client_of
-from grader.properties.engine import cases_for, provided_methods
-from grader.properties.registry import LAWS
 from grader.report.safe_text import one_line
 from grader.results import Result
 from grader.rubric import Rubric
@@ -265,13 +263,6 @@ class _Run:
             )
         self.records[job.digest] = record
         self.show(self.progress)
-
-
-def prepare(assignment: Assignment, only: Sequence[str] | None = None) -> None:
-    """Draw the cases of the properties and read the template, which forked workers then share."""
-    provided_methods(assignment.template)
-    for name in assignment.rubric.properties if only is None else only:
-        cases_for(LAWS[name], assignment.seed)
 
 
 @functools.lru_cache(maxsize=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -89,7 +90,12 @@ class Job:
 
 
 def has_gpu() -> bool:
-    """Whether torch finds a GPU, asked so that CUDA is not started in this process."""
+    """Whether torch finds a GPU, asked so that CUDA is not started in this process.
+
+    Importing torch takes seconds, so on Linux it is not asked where there is no driver's device.
+    """
+    if sys.platform == "linux" and not any(Path(name).exists() for name in ("/dev/nvidiactl", "/dev/dxg")):
+        return False
     import torch  # noqa: PLC0415
 
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
