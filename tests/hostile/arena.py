@@ -209,10 +209,10 @@ class Arena:
 
 
 def _fewer(criterion: Criterion) -> Criterion:
-    """The criterion with the first of its laws for each way to build the part."""
+    """The criterion with the first of its laws for each way to build the part, and the last of them."""
     first = {grading.LAWS[name].world: name for name in reversed(criterion.properties)}
     kept = first if set(first) != {"any"} and "any" not in first else {"any": first["any"]}
-    return criterion.model_copy(update={"properties": tuple(kept.values())})
+    return criterion.model_copy(update={"properties": tuple(dict.fromkeys([*kept.values(), criterion.properties[-1]]))})
 
 
 def inflation(result: Result, honest: Result, kind: str) -> list[str]:
