@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import platform
-import threading
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import metadata
@@ -23,6 +23,7 @@ from grader.kernel import isolation
 from grader.kernel.process import WarmLink
 from grader.kernel.session import CellOutcome, Limits, Session
 from grader.properties.engine import Engine, cases_for, provided_methods
+from grader.properties.law import Law
 from grader.properties.registry import LAWS
 from grader.results import Cell, Flag, Isolation, Result, Versions, totals
 from grader.rubric import AutomaticItem, Rubric, load_rubric
@@ -142,8 +143,12 @@ def judge(
 def prepare(assignment: Assignment, only: Collection[str] | None = None) -> None:
     """Draw the cases of the properties and read the template, once a process; processes forked after it have them too."""
     provided_methods(assignment.template)
-    for name in assignment.rubric.properties if only is None else only:
-        cases_for(LAWS[name], assignment.seed)
+    for law in _wanted(assignment, only):
+        cases_for(law, assignment.seed)
+
+
+def _wanted(assignment: Assignment, only: Collection[str] | None) -> list[Law]:
+    return [LAWS[name] for name in assignment.rubric.properties if only is None or name in only]
 
 
 def _defect(error: Exception) -> str:
@@ -171,21 +176,18 @@ def _run_and_judge(
     verdicts: dict[str, Verdict] = {}
     trained = training_check.Outcome()
     limits = replace(assignment.limits, training=job.seconds if job else 0.0)
-    # A kernel takes seconds to start cold, in which the judge has nothing else to do.
-    drawing = threading.Thread(target=prepare, args=(assignment, only), daemon=True)
     with ExitStack() as stack:
-        if warm is None:
-            drawing.start()
-            stack.callback(drawing.join)
+        # A kernel takes seconds to start cold, in which the judge has nothing else to do.
+        drawing = stack.enter_context(ThreadPoolExecutor(1)).submit(prepare, assignment, only)
         with clock.stage("kernel"):
             session = Session(plan, limits, warm, gpu=job is not None and job.device == "cuda")
             stack.enter_context(_ended_in_any_case(session))
         with clock.stage("cells"):
             session.run_cells(lambda done, total: progress("running cells", done, total))
-        if warm is None:
-            drawing.join()
+        with clock.stage("properties"):
+            wait([drawing])
         engine = Engine(session, assignment.seed, provided_methods(assignment.template))
-        wanted = [LAWS[name] for name in assignment.rubric.properties if only is None or name in only]
+        wanted = _wanted(assignment, only)
         items = sorted({law.part.item for law in wanted})
         done = 0
 

@@ -21,6 +21,7 @@ PART = Part("3a", "PatchEmbed")
 FELT = 1e-4
 """What a number has to change by to count as changed."""
 MOST_PIXELS = 12
+"""How many pixels of a patch are tried at sizes other than the homework's."""
 
 
 def build(student: Student, case: ImageCase) -> Generator[Any, Any, Remote]:
@@ -209,7 +210,8 @@ def pixel_effects(
     """
     module = yield from build(student, case)
     images = [np.zeros((1, case.nin, case.img_size, case.img_size), np.float32)]
-    for channel, row, column in pixels(case, most):
+    chosen = pixels(case, most)
+    for channel, row, column in chosen:
         images.append(images[0].copy())
         images[-1][:, channel, row :: case.patch_size, column :: case.patch_size] = 1
     replies, at_x = yield [module(image) for image in images], module(case.x)
@@ -218,7 +220,7 @@ def pixel_effects(
     size = np.abs(felt).max(axis=1)
     if size.min() <= 1e-7:
         place, number = (int(i) for i in np.unravel_index(int(np.argmin(size)), size.shape))
-        channel, row, column = pixels(case, most)[place]
+        channel, row, column = chosen[place]
         where = f"channel {channel}, row {row}, column {column} of a patch"
         raise expect.Violation(f"number {number} of the embeddings does not depend on the pixel in {where}")
     return felt, readable(at_x, case) - nothing

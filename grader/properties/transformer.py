@@ -27,6 +27,11 @@ def cases(**how: Any) -> SearchStrategy[SequenceCase]:
     return draws.transformers(**{"masks": ("none",), **how})
 
 
+def told_apart(**how: Any) -> SearchStrategy[SequenceCase]:
+    """Cases in which alphas with layers first cannot be taken for alphas with sequences first: that is another family's."""
+    return cases(**how).filter(lambda case: case.batch != case.num_layers)
+
+
 def build(student: Student, case: SequenceCase) -> Remote:
     """The module as it is after construction, in evaluation mode."""
     module: Remote = student.Transformer(
@@ -346,13 +351,7 @@ def test_whole_reach_grows_by_one_token_a_layer(student: Student, case: Sequence
         expect.holds(gap[reach] > 0, f"after {reach} layers token {reach} does not see token 0")
 
 
-@law(
-    PART,
-    # Whether layers or sequences come first is for another family: here they are told apart.
-    cases(masks=REAL_MASKS, least_tokens=2).filter(lambda case: case.batch != case.num_layers),
-    world="whole",
-    examples=5,
-)
+@law(PART, told_apart(masks=REAL_MASKS, least_tokens=2), world="whole", examples=5)
 def test_whole_masked_tokens_get_no_weight(student: Student, case: SequenceCase) -> Program:
     """alphas[b, l, h, i, j] is 0 in every layer and head wherever attn_mask[b, i, j] is 0."""
     assert case.mask is not None
@@ -365,12 +364,7 @@ def test_whole_masked_tokens_get_no_weight(student: Student, case: SequenceCase)
         expect.zero(common.finite(alphas, "alphas"), where, "alphas", "a masked token gets weight")
 
 
-@law(
-    PART,
-    cases(least_tokens=2).filter(lambda case: case.batch != case.num_layers),
-    world="whole",
-    examples=4,
-)
+@law(PART, told_apart(least_tokens=2), world="whole", examples=4)
 def test_whole_layers_are_different(student: Student, case: SequenceCase) -> Program:
     """Each layer has weights of its own: different layers give different attention weights."""
     module = build(student, case)

@@ -86,12 +86,16 @@ def test_an_altered_vision_transformer_is_not_the_one_that_is_trained(trained: T
     assert [flag.kind for flag in result.flags] == ["provided code altered"]
 
 
-def test_gpu_habits_work_without_one(trained: Trained) -> None:
+def with_gpu_habits() -> str:
+    """A right notebook that names its device and moves tensors there itself."""
     source = solutions()["patch-embed"].replace("grid: Tensor = self.project(x)", "grid = self.project(x.cuda())")
     assert ".cuda()" in source
     device = "import torch\nDEVICE = torch.device('cuda' if torch.cuda.is_available() else 'cpu')"
-    result = trained(notebook(device, *handwritten(patch_embed=source)))
-    assert item_of(result, "3c").status == "passed"
+    return notebook(device, *handwritten(patch_embed=source))
+
+
+def test_gpu_habits_work_without_one(trained: Trained) -> None:
+    assert item_of(trained(with_gpu_habits()), "3c").status == "passed"
 
 
 def test_devices_that_are_named_mean_the_gpu_where_there_is_one() -> None:
@@ -109,9 +113,7 @@ def test_devices_that_are_named_mean_the_gpu_where_there_is_one() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a host without a GPU")
 def test_a_gpu_that_cannot_be_used_is_said_and_the_cpu_takes_its_place(trained: Trained) -> None:
-    source = solutions()["patch-embed"].replace("grid: Tensor = self.project(x)", "grid = self.project(x.cuda())")
-    device = "import torch\nDEVICE = torch.device('cuda' if torch.cuda.is_available() else 'cpu')"
-    item = item_of(trained(notebook(device, *handwritten(patch_embed=source)), device="cuda"), "3c")
+    item = item_of(trained(with_gpu_habits(), device="cuda"), "3c")
     assert item.status == "passed", item
     assert any("the GPU could not be used, so the CPU was" in note for note in item.notes)
 
