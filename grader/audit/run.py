@@ -50,8 +50,10 @@ def judge_fast(case: Case, seed: bytes = PUBLIC_SEED) -> Verdict:
 
     started = time.perf_counter()
     assignment = _assignment(seed)
-    with FastKernel(case.cells) as kernel:
-        engine = Engine(kernel, seed, provided_methods(assignment.template))
+    with (
+        FastKernel(case.cells) as kernel,
+        Engine(kernel, seed, provided_methods(assignment.template)) as engine,
+    ):
         verdicts = engine.judge([LAWS[name] for name in assignment.rubric.properties])
     items = score(assignment.rubric, verdicts)
     return _verdict(case, items, kernel.errors, engine.notes.values(), time.perf_counter() - started)

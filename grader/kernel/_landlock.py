@@ -148,12 +148,20 @@ def _read_rules(extra: tuple[Path, ...], hidden: tuple[Path, ...]) -> tuple[tupl
 
 
 def rules(
-    abi: int, own: Path, readable: Iterable[Path], hidden: Iterable[Path], *, programs: bool, gpu: bool
+    abi: int,
+    own: Path,
+    readable: Iterable[Path],
+    hidden: Iterable[Path],
+    *,
+    programs: bool,
+    gpu: bool,
+    shared_memory: bool,
 ) -> dict[str, Any]:
     """What ``confine.apply`` needs for Landlock: rights by path, and all that is forbidden elsewhere."""
     granted = dict(_read_rules(tuple(readable), tuple(hidden)))
     granted.update(dict.fromkeys(_DEVICES, _READ_FILE | _WRITE_FILE))
-    granted["/dev/shm"] = _SHARED_MEMORY
+    if shared_memory:
+        granted["/dev/shm"] = _SHARED_MEMORY
     if programs:
         granted["/usr/bin"] = granted["/bin"] = _READ | _EXECUTE
         # The dynamic loader is executed too.

@@ -263,7 +263,14 @@ def make_policy(
     if host.landlock:
         required.append("landlock")
         landlock = _landlock.rules(
-            host.landlock, workspace.path, readable, hidden, programs=programs, gpu=gpu
+            host.landlock,
+            workspace.path,
+            readable,
+            hidden,
+            programs=programs,
+            gpu=gpu,
+            # What lies there is a user's: without one of its own nobody could tell the kernel's from the judge's.
+            shared_memory=uid is not None,
         )
     if host.seccomp:
         required.append("seccomp")

@@ -10,7 +10,7 @@ import math
 import re
 import socket
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -182,18 +182,29 @@ def _written(trials: Sequence[tuple[int, Recording, Any]]) -> tuple[list[Any], l
 
 
 class Connection:
-    """A connection to a child that the agent forked, for one property after the other."""
+    """A connection to a child that the agent forked, for one property after the other.
+
+    A property may take ``seconds``, and no longer than ``last`` says (`time.monotonic`).
+    """
 
     def __init__(
-        self, stream: socket.socket, world: dict[str, Any], seconds: float, last: float = math.inf
+        self,
+        stream: socket.socket,
+        world: dict[str, Any],
+        seconds: float,
+        last: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self._stream, self._world, self._seconds, self._last = stream, world, seconds, last
-        self._told = self._fresh = False
-        self._deadline = min(time.monotonic() + seconds, last)
+        self._told = False
+        self.begin()
+
+    def enter(self, world: dict[str, Any]) -> None:
+        """Go on in a world; the child leaves the one that it is in."""
+        self._told, self._world = self._told and world == self._world, world
 
     def begin(self) -> None:
         """Begin a property: its time runs from now, and the objects of the last one are forgotten."""
-        self._fresh, self._deadline = True, min(time.monotonic() + self._seconds, self._last)
+        self._fresh, self._deadline = True, min(time.monotonic() + self._seconds, self._last())
 
     def run(
         self, trials: Sequence[tuple[int, Recording, Any]], *, stop: bool, same: Hashable = None

@@ -443,7 +443,7 @@ class Session:
         budget = seconds or self.limits.property
         with theirs:
             answer = self._process.ask({"op": "property"}, min(10.0, budget), [theirs.fileno()])
-        connection = Connection(ours, world, budget, last=self._part_deadline)
+        connection = Connection(ours, world, budget, last=lambda: self._part_deadline)
         channel = PropertyChannel(connection, answer.get("pid"))
         try:
             yield channel

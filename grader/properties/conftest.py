@@ -65,4 +65,5 @@ def student(request: pytest.FixtureRequest) -> Iterator[PytestStudent]:
     template = load_template(assets.TEMPLATE)
     with Session(make_plan(read_submission(Path(name)), template)) as session:
         session.run_cells()
-        yield PytestStudent(Engine(session, b"pytest", provided_methods(template)))
+        with Engine(session, b"pytest", provided_methods(template)) as engine:
+            yield PytestStudent(engine)

@@ -72,7 +72,7 @@ class _Stopped(Exception):
 
 
 class Engine:
-    """Judges the parts of one submission.
+    """Judges the parts of one submission. Use as a context manager; leaving it ends the child that laws share.
 
     Args:
         session: the kernel, its cells run.
@@ -87,27 +87,38 @@ class Engine:
         self.provided = provided or {}
         self.notes: dict[str, str] = {}
         self._fused: dict[str, bool] = {}
+        self._shared = _SharedChild(session)
+
+    def __enter__(self) -> Engine:
+        """Nothing to do: a child is forked when it is needed."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """End the shared child."""
+        self.close()
+
+    def close(self) -> None:
+        """End the shared child; it is forked again when a law is judged after this."""
+        self._shared.give_up()
 
     def judge(
         self, laws: Iterable[Law], progress: Callable[[Law], None] = lambda law: None
     ) -> dict[str, Verdict]:
         """A verdict for each law, by its name.
 
-        The laws of a part share a child of the kernel, in an order of their own, whatever order they are asked for in. A law
-        that fails there is judged again in a child of its own, and that verdict counts.
+        Laws share a child of the kernel as long as they hold, in an order of their own, whatever order they are asked for
+        in. A law that fails there is judged again in a child of its own, and that verdict counts.
         """
         verdicts: dict[str, Verdict] = {}
         by_part = sorted(laws, key=lambda law: (law.part.item, law.name))
-        for part, group in itertools.groupby(by_part, key=lambda law: law.part):
+        for _, group in itertools.groupby(by_part, key=lambda law: law.part):
             self.session.begin_part()
             # What is infinite or no number in an answer is for a law to say, not for numpy's warnings.
-            with np.errstate(all="ignore"), _SharedChild(self.session, self._world(part, probing=True)) as child:
-                self.is_fused(part, child)
-                child.enter_world(self._world(part))
+            with np.errstate(all="ignore"):
                 for law in group:
                     if self.applies(law):
                         progress(law)
-                        verdicts[law.name] = self._verdict(law, child)
+                        verdicts[law.name] = self._verdict(law)
                     else:
                         verdicts[law.name] = Verdict(law.name, "inapplicable")
         return verdicts
@@ -121,31 +132,25 @@ class Engine:
         with self.session.property(self._world(law.part)) as channel:
             return self._run_one(law, channel.connection, 0, case, trial_seed(law, self.seed))
 
-    def is_fused(self, part: Part, child: _SharedChild | None = None) -> bool:
-        """Whether the student's class builds none of its stand-ins, so that it has to be judged whole.
-
-        It is found out once, in ``child``, whose world has the stand-ins, or in a child of its own.
-        """
+    def is_fused(self, part: Part) -> bool:
+        """Whether the student's class builds none of its stand-ins, so that it has to be judged whole; found out once."""
         if not part.stand_ins:
             return False
         if part.name not in self._fused:
-            with contextlib.ExitStack() as stack:
-                if child is None:
-                    child = stack.enter_context(_SharedChild(self.session, self._world(part, probing=True)))
-                self._fused[part.name] = self._probe(part, child)
+            self._fused[part.name] = self._builds_none(part)
             if self._fused[part.name]:
                 self.notes[part.item] = f"{part.name} builds no {part.stand_ins[0]}, so it is judged whole"
         return self._fused[part.name]
 
-    @staticmethod
-    def _probe(part: Part, child: _SharedChild) -> bool:
+    def _builds_none(self, part: Part) -> bool:
         student = Student(0)
         getattr(student, part.name)(*part.probe)
         try:
-            rows = [(0, recording_of(student), student.standins())]
-            (answer,) = child.connection().run(rows, stop=True)
+            connection = self._shared.connection(self._world(part, probing=True))
+            connection.begin()
+            (answer,) = connection.run([(0, recording_of(student), student.standins())], stop=True)
         except (NoReply, KernelError):
-            child.give_up()
+            self._shared.give_up()
             return False
         return isinstance(answer, list) and not answer
 
@@ -158,9 +163,9 @@ class Engine:
             "methods": [list(method) for method in self.provided.get(part.name, [])],
         }
 
-    def _verdict(self, law: Law, child: _SharedChild) -> Verdict:
+    def _verdict(self, law: Law) -> Verdict:
         try:
-            failure = None if child.passes(self, law) else self._hold(law)
+            failure = None if self._passes(law) else self._hold(law)
         except KernelError:
             failure = Failure("kernel", self.session.why_ended("before this could be judged"))
         except Exception as error:  # a defect of ours: said, never scored
@@ -171,6 +176,16 @@ class Engine:
             return Verdict(law.name, "passed", title=law.title)
         counterexample = "\n".join(f"{label} = {text}" for label, text in failure.shown)
         return Verdict(law.name, "failed", failure.message, counterexample or None, title=law.title)
+
+    def _passes(self, law: Law) -> bool:
+        """Whether the law holds in the shared child; if not, this child is given up."""
+        try:
+            passed = self.first_failure(law, self._shared.connection(self._world(law.part))) is None
+        except NoReply:
+            passed = False
+        if not passed:
+            self._shared.give_up()
+        return passed
 
     def _hold(self, law: Law) -> Failure | None:
         """Judge a law in a child of its own, and shrink what fails."""
@@ -329,45 +344,24 @@ class Engine:
 
 
 class _SharedChild:
-    """A child of the kernel that laws of one part share as long as they pass; a new one is forked after a failure."""
+    """A child of the kernel that laws share as long as they hold; a new one is forked after a failure."""
 
-    def __init__(self, session: Kernel, world: dict[str, Any]) -> None:
-        self.session, self.world = session, world
+    def __init__(self, session: Kernel) -> None:
+        self._session = session
         self._stack = contextlib.ExitStack()
         self._channel: PropertyChannel | None = None
 
-    def __enter__(self) -> _SharedChild:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stack.close()
-
-    def connection(self) -> Connection:
-        """The connection to the child, which is forked if there is none."""
+    def connection(self, world: dict[str, Any]) -> Connection:
+        """The connection to the child, which enters ``world`` and is forked if there is none."""
         if self._channel is None:
-            self._channel = self._stack.enter_context(self.session.property(self.world))
+            self._channel = self._stack.enter_context(self._session.property(world))
+        self._channel.connection.enter(world)
         return self._channel.connection
 
     def give_up(self) -> None:
         """End the child; the next one is forked when it is needed."""
         self._channel = None
         self._stack.close()
-
-    def enter_world(self, world: dict[str, Any]) -> None:
-        """Go on in a world, in the same child if it is its own."""
-        if world != self.world:
-            self.give_up()
-            self.world = world
-
-    def passes(self, engine: Engine, law: Law) -> bool:
-        """Whether the law holds here; if not, this child is given up."""
-        try:
-            passed = engine.first_failure(law, self.connection()) is None
-        except NoReply:
-            passed = False
-        if not passed:
-            self.give_up()
-        return passed
 
 
 @functools.lru_cache(maxsize=8)

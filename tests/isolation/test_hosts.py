@@ -168,9 +168,9 @@ def test_a_grader_among_the_packages_is_hidden(tmp_path, monkeypatch):
         (site / name).mkdir(parents=True)
     (site / "_hw3_grader.pth").write_text("/somewhere")
     monkeypatch.setattr(sys, "path", [*sys.path, str(site)])
-    rules = dict(_landlock.rules(7, tmp_path / "own", [], [tmp_path], programs=False, gpu=False)["rules"])
+    rules = dict(_landlock.rules(7, tmp_path / "own", [], [tmp_path], programs=False, gpu=False, shared_memory=False)["rules"])
     _landlock._read_rules.cache_clear()
-    rules = dict(_landlock.rules(7, tmp_path / "own", [], [], programs=False, gpu=False)["rules"])
+    rules = dict(_landlock.rules(7, tmp_path / "own", [], [], programs=False, gpu=False, shared_memory=False)["rules"])
     _landlock._read_rules.cache_clear()
     mine = {Path(path).name for path in rules if Path(path).parent == site.resolve()}
     assert mine == {"torch"}
@@ -178,7 +178,7 @@ def test_a_grader_among_the_packages_is_hidden(tmp_path, monkeypatch):
 
 def test_readable_data_does_not_open_what_is_around_it():
     data = ROOT / "grader" / "data" / "nltk"
-    rules = dict(_landlock.rules(7, Path("/nowhere"), [data], [], programs=False, gpu=True)["rules"])
+    rules = dict(_landlock.rules(7, Path("/nowhere"), [data], [], programs=False, gpu=True, shared_memory=False)["rules"])
     assert str(data) in rules
     around = {ROOT, *ROOT.parents, ROOT / "grader", ROOT / "grader" / "data"}
     assert not {str(path) for path in around} & set(rules)

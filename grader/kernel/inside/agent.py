@@ -1,8 +1,8 @@
 """Answers the judge from within the kernel: runs the calls of a property's trials on the student's objects.
 
 The agent holds no expected answer. It keeps its own references to what it calls, since a submission may patch torch, and
-it forks a child for every property, so that each one starts from the kernel as the notebook left it and a crash, a hang or
-a change of state stays in the child.
+it forks children that serve the properties, so that a crash, a hang or a change of state stays in the child and the next one
+starts from the kernel as the notebook left it.
 """
 
 from __future__ import annotations
@@ -318,7 +318,7 @@ class Agent:
             self.control.send(json.dumps(answer).encode())
 
     def on_property(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        """Fork a child that serves one property over the connection that came along."""
+        """Fork a child that serves properties over the connection that came along."""
         sys.stdout.flush()
         # What exists by now stays out of the child's collections, which would copy all its pages to look at it.
         gc.freeze()
@@ -419,15 +419,15 @@ class Quiet(io.TextIOBase):
 
 
 def serve_property(connection: socket.socket, namespace: dict[str, Any]) -> None:
-    """Answer the rounds of one property until the judge hangs up."""
-    interpreter = Interpreter(namespace)
+    """Answer the rounds of one property after the other until the judge hangs up."""
+    interpreter, stage = Interpreter(namespace), Stage(namespace)
     while True:
         try:
             header, buffers = frames.receive_frame(connection)
         except frames.FrameError:
             return
         if header["world"] is not None:
-            install(header["world"], namespace)
+            stage.set(header["world"])
         if header["fresh"]:
             interpreter.trials.clear()
         replies: list[Any] = []
@@ -444,26 +444,47 @@ def serve_property(connection: socket.socket, namespace: dict[str, Any]) -> None
         frames.send_frame(connection, replies, encoder.buffers)
 
 
-def install(world: dict[str, Any], namespace: dict[str, Any]) -> None:
-    """Put stand-ins and provided code in the place of what the notebook defines, under all its names there."""
-    for name in world["stand_ins"]:
-        original = namespace.get(name)
+class Stage:
+    """The notebook's names, of which a world has other things take the place."""
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self.namespace, self.names = namespace, dict(namespace)
+        self.methods: list[tuple[type, str, Any]] = []
+
+    def set(self, world: dict[str, Any]) -> None:
+        """Put stand-ins and provided code in the place of what the notebook defines, under all its names there."""
+        self.clear()
+        for name in world["stand_ins"]:
+            self._stand_in(name, lenient=world["lenient"])
+        for source in world["provided"]:
+            for node in ast.parse(source).body:
+                exec(compile(ast.Module([node], []), "<provided>", "exec"), self.namespace)
+        for owner, method, source in world["methods"]:
+            cls = self.namespace.get(owner)
+            if isinstance(cls, type):
+                scope = dict(self.namespace)
+                exec(compile(source, "<provided>", "exec"), scope)
+                self.methods.append((cls, method, cls.__dict__.get(method)))
+                setattr(cls, method, scope[method])
+
+    def clear(self) -> None:
+        """Put everything back as the notebook left it."""
+        for cls, method, before in reversed(self.methods):
+            if before is None:
+                delattr(cls, method)
+            else:
+                setattr(cls, method, before)
+        self.methods.clear()
+        self.namespace.clear()
+        self.namespace.update(self.names)
+
+    def _stand_in(self, name: str, *, lenient: bool) -> None:
+        original = self.namespace.get(name)
         cls = standins.STAND_INS[name]
-        lenient = world["lenient"] and isinstance(original, type)
-        replacement = type(
-            name, (cls,), {"original": original if lenient else None, "__module__": "__main__"}
-        )
-        for alias in [key for key, value in namespace.items() if original is not None and value is original]:
-            namespace[alias] = replacement
-        namespace[name] = replacement
-    for source in world["provided"]:
-        for node in ast.parse(source).body:
-            exec(compile(ast.Module([node], []), "<provided>", "exec"), namespace)
-    for owner, method, source in world["methods"]:
-        if isinstance(namespace.get(owner), type):
-            scope = dict(namespace)
-            exec(compile(source, "<provided>", "exec"), scope)
-            setattr(namespace[owner], method, scope[method])
+        lenient = lenient and isinstance(original, type)
+        replacement = type(name, (cls,), {"original": original if lenient else None, "__module__": "__main__"})
+        same = [key for key, value in self.namespace.items() if original is not None and value is original]
+        self.namespace.update(dict.fromkeys([*same, name], replacement))
 
 
 def type_name(kind: type) -> str:
