@@ -45,12 +45,12 @@ _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
 def make_class(folder: Path, count: int) -> list[Path]:
-    """Right submissions that differ by a comment."""
+    """Right submissions, of which each cell differs from the others' by a comment: nothing known of one serves the next."""
     folder.mkdir(parents=True)
     cells = {cell["id"]: cell["source"] for cell in template.build_master()["cells"]}
     paths = []
     for number in range(count):
-        sources = [*(cells[name] for name in CELLS), f"# submission {number}"]
+        sources = [f"{cells[name]}\n# submission {number}" for name in CELLS]
         notebook = nbformat.v4.new_notebook(
             cells=[nbformat.v4.new_code_cell(source) for source in sources],
             metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},

@@ -68,9 +68,9 @@ class Mark:
         try:
             if self.uid is None:
                 return _real_time_limit(pid) == (self.tag, self.tag) and _state(pid) not in ("Z", "X")
-            status = _status(pid)
-            return str(self.uid) in status["Uid"].split() and status["State"].split()[0] not in ("Z", "X")
-        except (OSError, KeyError):
+            state, users = _state_and_users(pid)
+            return self.uid in users and state not in ("Z", "X")
+        except (OSError, ValueError, IndexError):
             return False
 
     def pids(self) -> list[int]:
@@ -113,6 +113,18 @@ def _status(pid: int | str) -> dict[str, str]:
         return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
 
 
+def _state_and_users(pid: int) -> tuple[str, list[int]]:
+    """A process's state, and its real, effective, saved and file system user; a part of `_status` in a fraction of its time."""
+    descriptor = os.open(f"/proc/{pid}/status", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # Both stand within its first hundreds of bytes, after a name that has no line break: proc(5).
+        text = os.read(descriptor, 1024)
+    finally:
+        os.close(descriptor)
+    before, _, after = text.partition(b"\nUid:\t")
+    return before.split(b"\nState:\t")[1][:1].decode(), [int(user) for user in after.partition(b"\n")[0].split()]
+
+
 def _state(pid: int) -> str:
     """R, S, D, T, Z or X; X also for a process that is gone: proc(5)."""
     try:
@@ -148,18 +160,20 @@ def sweep(mark: Mark, seconds: float = 5.0) -> int:
             os.kill(keeper, signal.SIGUSR1)
         while _state(keeper) not in ("Z", "X") and time.monotonic() < deadline:
             time.sleep(0.001)
-    rounds = 0
+    turn = 0
     while alive := mark.pids():
-        rounds += 1
+        turn += 1
+        # What was killed takes a while to end; only where there are others, too, does a submission fork faster than this.
+        fresh = not killed.issuperset(alive)
         for pid in alive:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
-        if rounds >= 3 and mark.uid is not None and rounds % 3 == 0:
+        if mark.uid is not None and turn % 3 == 0 and (fresh or turn % 30 == 0):
             _kill_all_at_once(mark.uid)
         if time.monotonic() > deadline:
             raise IsolationError(f"processes {mark.pids()} of a submission cannot be ended")
-        if rounds > 1:
+        if turn > 1:
             time.sleep(0.001)
     return len(killed)
 

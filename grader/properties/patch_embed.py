@@ -179,13 +179,13 @@ def test_each_pixel_has_a_weight_of_its_own(student: Student, case: ImageCase) -
     """Each pixel in each channel of a patch counts for each number of its embedding, by a weight of its own."""
     felt, whole = yield from pixel_effects(student, case)
     names = [f"channel {c}, row {i}, column {j}" for c, i, j in pixels(case)]
-    _different(felt, "two pixels of a patch count in the same way for all numbers of its embedding", names)
+    alike = "two pixels of a patch count in the same way for all numbers of its embedding"
+    products = _different(felt, alike, names)
     numbers = [f"number {k}" for k in range(case.nout)]
     _different(
         whole.transpose(2, 0, 1), "two numbers of an embedding are always the same, up to a constant", numbers
     )
-    effects = felt.reshape(len(felt), -1)
-    squares = np.linalg.eigvalsh(effects @ effects.T)  # of the singular values, which are many times slower to get
+    squares = np.linalg.eigvalsh(products)  # of the singular values, which are many times slower to get
     rank = int((squares > (1e-4) ** 2 * squares.max()).sum())
     why = f"the {len(felt)} pixels of a patch count through {rank} numbers only, by which the whole embedding is made"
     expect.holds(rank == len(felt), why)
@@ -236,16 +236,17 @@ def linear(student: Student, case: ImageCase) -> Generator[Any, Any, None]:
     expect.close(at_both - at_shift, at_x - at_zero, "f(x + y) - f(y)", why, scale=50)
 
 
-def _different(values: Array, why: str, names: list[Any]) -> None:
-    """No two entries along the first axis are alike."""
+def _different(values: Array, why: str, names: list[Any]) -> Array:
+    """No two entries along the first axis are alike; gives their scalar products."""
     flat = values.reshape(len(values), -1)
-    products = flat @ flat.T
+    products: Array = flat @ flat.T
     squares = np.diag(products)[:, None] + np.diag(products) - 2 * products
     # Few are near in the mean of squares, which is quickly found for all pairs at once.
     near = squares <= flat.shape[1] * FELT**2 + 1e-9 * products.max()
     for first, other in zip(*np.nonzero(np.triu(near, 1)), strict=True):
         if np.abs(flat[first] - flat[other]).max() <= FELT:
             raise expect.Violation(f"{why}: {names[first]} and {names[other]}")
+    return products
 
 
 @law(PART, draws.homework_images(), examples=3)

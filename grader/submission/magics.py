@@ -6,6 +6,7 @@ stays what it is.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -39,6 +40,7 @@ class Dropped:
     quiet: bool = False
 
 
+@functools.lru_cache(maxsize=32)
 def without_magics(source: str, bare_commands: bool = False) -> tuple[str, tuple[Dropped, ...]]:
     """The Python of a cell, line for line, and what was dropped.
 

@@ -171,7 +171,7 @@ class _Planner:
         for drop in drops:
             self._lose(drop.names)
         source = _anchored(edited(cell.source, self.edits))
-        tree = parse(source)
+        tree = cell.tree if source == cell.source else parse(source)
         if tree is None:  # a mistake of ours must not cost the student the cell
             source, tree, self.skipped = _anchored(cell.source), cell.tree, []
         runs = bool(tree.body) and not all(_is_idle(statement) for statement in tree.body)

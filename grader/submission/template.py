@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import io
 import tokenize
 from dataclasses import dataclass
@@ -101,8 +102,7 @@ def altered_provided(submission: Submission, template: Template) -> tuple[Altere
             last[node.name] = (node, cell.number)
     altered = []
     for name, source in template.classes:
-        tree = parse(source)
-        if name in last and tree and _normal(last[name][0]) != _normal(tree.body[0]):
+        if name in last and _normal(ast.unparse(last[name][0])) != _normal(source):
             altered.append(Altered(name, last[name][1]))
     return tuple(altered)
 
@@ -167,6 +167,7 @@ def _is_idle(node: ast.AST) -> bool:
     return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
 
 
-def _normal(node: ast.AST) -> str:
-    copy = parse(ast.unparse(node))
-    return ast.dump(_Strip().visit(copy)) if copy else ""
+@functools.lru_cache(maxsize=32)
+def _normal(source: str) -> str:
+    tree = parse(source)
+    return ast.dump(_Strip().visit(tree)) if tree else ""

@@ -97,11 +97,11 @@ class StandIn(nn.Module):
 
     def marks(self, heads: int, mixing: Tensor) -> Tensor:
         """Recognisable attention weights (B, heads, T, T): the mixing, tilted by head and by instance."""
-        tokens = mixing.shape[-1]
-        tilt = torch.arange(tokens, dtype=mixing.dtype, device=mixing.device)
-        rows = [mixing * (1.0 + (tilt + head + 3 * self.index) % 5) for head in range(heads)]
-        stacked = torch.stack(rows, dim=1)
-        return stacked / stacked.sum(-1, keepdim=True).clamp_min(1.0)
+        token = torch.arange(mixing.shape[-1], device=mixing.device)
+        head = torch.arange(heads, device=mixing.device)
+        tilt = 1.0 + ((token + head[:, None, None] + 3 * self.index) % 5).to(mixing.dtype)
+        tilted = mixing[:, None] * tilt  # (B, heads, T, T)
+        return tilted / tilted.sum(-1, keepdim=True).clamp_min(1.0)
 
 
 class AttentionHead(StandIn):
