@@ -179,8 +179,8 @@ def cold_kernel() -> float:
 def warm_kernels(count: int) -> tuple[list[float], list[str]]:
     """Seconds until a forked kernel has run ``import torch``, with all layers of isolation, and which these are."""
     from grader.grade import load_assignment  # noqa: PLC0415
-    from grader.kernel.process import WarmParent  # noqa: PLC0415
-    from grader.kernel.session import Session, environment  # noqa: PLC0415
+    from grader.kernel.process import WarmParent, environment  # noqa: PLC0415
+    from grader.kernel.session import Session  # noqa: PLC0415
     from grader.submission.planning import make_plan  # noqa: PLC0415
     from grader.submission.reading import parse_notebook  # noqa: PLC0415
 

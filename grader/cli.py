@@ -289,23 +289,25 @@ def batch(
     Started again, it goes on where it was and grades nothing twice. Exit status 0: done. 1: the grader could not judge
     some. 2: wrong usage, or a folder that cannot be written.
     """
-    from grader import assets  # noqa: PLC0415
-    from grader.batch.progress import shown  # noqa: PLC0415
-    from grader.batch.run import Options, run_batch  # noqa: PLC0415
-    from grader.batch.terminal import print_batch  # noqa: PLC0415
-    from grader.grade import load_assignment  # noqa: PLC0415
-    from grader.kernel.session import Limits  # noqa: PLC0415
+    from grader.kernel.warm import WarmHost  # noqa: PLC0415
 
     if rerun not in (None, "failed"):
         raise typer.BadParameter("--rerun takes: failed")
-    _require(require_isolation)
-    assignment = load_assignment(rubric, seed_file, Limits(total=timeout))
-    options = Options(jobs=jobs, only=tuple(only or ()), rerun_failed=rerun is not None, limit=limit)
     try:
-        with shown() as progress:
-            outcome = run_batch(
-                submissions, out, assignment, (rubric or assets.RUBRIC).read_bytes(), options, progress
-            )
+        with WarmHost() as host:  # it takes seconds to get warm, in which we import what we need, and look around
+            from grader import assets  # noqa: PLC0415
+            from grader.batch.progress import shown  # noqa: PLC0415
+            from grader.batch.run import Options, run_batch  # noqa: PLC0415
+            from grader.batch.terminal import print_batch  # noqa: PLC0415
+            from grader.grade import load_assignment  # noqa: PLC0415
+            from grader.kernel.session import Limits  # noqa: PLC0415
+
+            _require(require_isolation)
+            assignment = load_assignment(rubric, seed_file, Limits(total=timeout))
+            options = Options(jobs=jobs, only=tuple(only or ()), rerun_failed=rerun is not None, limit=limit)
+            text = (rubric or assets.RUBRIC).read_bytes()
+            with shown() as progress:
+                outcome = run_batch(submissions, out, assignment, text, options, progress, host=host)
     except KeyboardInterrupt:
         print(f"grader: stopped; the same command goes on, and {out} holds what was done", file=sys.stderr)
         raise typer.Exit(130) from None

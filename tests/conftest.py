@@ -15,8 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from grader import template
 from grader.grade import Assignment, grade, load_assignment
-from grader.kernel.process import WarmParent
-from grader.kernel.session import environment
+from grader.kernel.process import WarmParent, environment
 from grader.results import Result
 
 # A machine that is busy with kernels is slow to draw examples; that is no failure.

@@ -15,8 +15,7 @@ RUN = """
 import dataclasses, json, random, sys, tempfile
 from pathlib import Path
 from grader.grade import grade, load_assignment
-from grader.kernel.process import WarmParent
-from grader.kernel.session import environment
+from grader.kernel.process import WarmParent, environment
 
 path, order, times = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 assignment = load_assignment()

@@ -113,7 +113,10 @@ def judge_all(
     With ``cold`` each kernel is an interpreter of its own, which takes three times as long and changes no verdict.
     """
     with contextlib.ExitStack() as stack:
-        warm = None if fast or cold else stack.enter_context(WarmHost()).address
+        warm = None
+        if not (fast or cold):
+            host = stack.enter_context(WarmHost())
+            warm = host.address if host.ensure() else None
         if executor is None:
             # Workers start from nothing: a fork of a process with threads (progress bars) may hang.
             executor = ProcessPoolExecutor(jobs or os.cpu_count(), multiprocessing.get_context("spawn"))

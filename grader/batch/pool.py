@@ -57,18 +57,24 @@ class Workers:
     """Some workers and their warm parent. Made by `workers`; use as a context manager."""
 
     def __init__(
-        self, jobs: int, executor: Callable[[], Executor] | None, in_child: Callable[[], None]
+        self,
+        jobs: int,
+        executor: Callable[[], Executor] | None,
+        in_child: Callable[[], None],
+        host: WarmHost | None,
     ) -> None:
         self.jobs = jobs
-        self.host = WarmHost()
+        self.host = host or WarmHost()
+        self._own_host = host is None
         self._make = executor or self._local
         self._own = executor is None
         self._in_child = in_child
         self._executor: Executor | None = None
 
     def __enter__(self) -> Workers:
-        """Start the warm parent; workers start with the first item."""
-        self.host.__enter__()
+        """Launch the warm parent; workers start with the first item."""
+        if self._own_host:
+            self.host.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -76,7 +82,8 @@ class Workers:
         if exception[0] is not None:
             self.kill()
         self._drop_executor()
-        self.host.__exit__()
+        if self._own_host:
+            self.host.__exit__()
 
     def kill(self) -> None:
         """End workers of this machine in the midst of their work."""
@@ -174,9 +181,13 @@ def workers(
     jobs: int,
     executor: Callable[[], Executor] | None = None,
     in_child: Callable[[], None] = lambda: None,
+    host: WarmHost | None = None,
 ) -> Workers:
-    """Workers for `Workers.run`; ``in_child`` is called in each one that is forked, to let go of what is the parent's."""
-    return Workers(jobs, executor, in_child)
+    """Workers for `Workers.run`; ``in_child`` is called in each one that is forked, to let go of what is the parent's.
+
+    ``host`` keeps the warm parent, if it was launched before.
+    """
+    return Workers(jobs, executor, in_child, host)
 
 
 def _begin_worker(parent: int, folder: Path, release: Callable[[], None] | None) -> None:

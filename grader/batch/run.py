@@ -21,7 +21,7 @@ from grader.errors import GraderError, UsageError
 from grader.grade import Assignment, Judged, failure, judge, prepare, versions
 from grader.kernel import isolation
 from grader.kernel.isolation import Mark, Uids
-from grader.kernel.warm import client_of
+from grader.kernel.warm import WarmHost, client_of
 from grader.report.safe_text import one_line
 from grader.results import Result
 from grader.rubric import Rubric
@@ -96,11 +96,12 @@ def run_batch(
     options: Options | None = None,
     show: Callable[[Progress], None] = lambda progress: None,
     executor: Callable[[], Executor] | None = None,
+    host: WarmHost | None = None,
 ) -> Outcome:
     """Grade the submissions in ``sources`` into ``folder``, going on from what is there.
 
-    ``executor`` makes the executor to grade with, by default local processes. Raises `GraderError` when a source or the
-    folder fails; what was judged until then is kept.
+    ``executor`` makes the executor to grade with, by default local processes; ``host`` keeps their warm parent.
+    Raises `GraderError` when a source or the folder fails; what was judged until then is kept.
     """
     options = options or Options()
     wanted = _wanted(assignment.rubric, options.only)
@@ -121,7 +122,7 @@ def run_batch(
         run.progress.known = len(records)
         try:
             if queue:
-                run.judge(queue, options, executor)
+                run.judge(queue, options, executor, host)
         finally:
             # Also after Ctrl-C: the reports say what is known by then.
             results = report(store, manifest, assignment.rubric, run.records)
@@ -215,7 +216,11 @@ class _Run:
         self.restarts = 0
 
     def judge(
-        self, queue: Sequence[Entry], options: Options, executor: Callable[[], Executor] | None
+        self,
+        queue: Sequence[Entry],
+        options: Options,
+        executor: Callable[[], Executor] | None,
+        host: WarmHost | None,
     ) -> None:
         self.progress.total = len(queue)
         self.progress.known = len(self.records)
@@ -224,11 +229,12 @@ class _Run:
         pickled = pickle.dumps(self.assignment)
         seconds = self.assignment.limits.total + GRACE_SECONDS
         work = [self._job(entry, pickled, seconds, options) for entry in queue]
-        # Before the warm parent and the workers start, so that forked workers have it all.
+        # While the warm parent gets warm, and before the workers start, so that forked ones have it all.
         drawing = threading.Thread(target=prepare, args=(self.assignment, self.only))
         drawing.start()
-        with workers(jobs, executor, self.store.release_in_child) as pool:
+        with workers(jobs, executor, self.store.release_in_child, host) as pool:
             self.store.put(".work", str(pool.host.folder))
+            pool.host.ensure()
             drawing.join()
             for job, found in pool.run(grade_job, work, self._tick):
                 self._keep(job, found, again=options.rerun_failed)

@@ -22,12 +22,46 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
+from grader import assets
 from grader.errors import KernelError
 
 LAUNCHER = Path(__file__).resolve().parent / "inside" / "launch.py"
 MAX_ANSWER = 1 << 16
 MAX_MESSAGE = 16 << 20
 MAX_WAITING = 100
+
+
+def environment(directory: Path) -> dict[str, str]:
+    """The kernel's whole environment: nothing of the judge's, one thread, no GPU, all folders private."""
+    home, tmp = str(directory / "home"), str(directory / "tmp")
+    return {
+        "HOME": home,
+        "TMPDIR": tmp,
+        "PATH": os.defpath,
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        # Training takes more threads later; ones that wait must not burn what their neighbours need.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "CUDA_VISIBLE_DEVICES": "",
+        # Asking whether there is a GPU must not start CUDA, which could not start again where training is given one.
+        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+        "NLTK_DATA": str(assets.DATA / "nltk"),
+        "MPLBACKEND": "agg",
+        "MPLCONFIGDIR": tmp,
+        "IPYTHONDIR": tmp,
+        "JUPYTER_RUNTIME_DIR": tmp,
+        "JUPYTER_CONFIG_DIR": tmp,
+        "TORCH_HOME": tmp,
+        "XDG_CACHE_HOME": tmp,
+        "TERM": "dumb",
+    }
 
 
 class KernelProcess:
@@ -160,8 +194,8 @@ class WarmLink:
 class WarmParent(WarmLink):
     """A process that has imported what notebooks import, and forks a kernel from that for each submission.
 
-    Use as a context manager. With ``listen`` other processes can connect to it there (`WarmClient`): a path of at most 100
-    bytes, in a folder that no kernel can enter.
+    It is launched at once; use as a context manager, which waits until it is warm. With ``listen`` other processes can
+    connect to it there (`WarmClient`): a path of at most 100 bytes, in a folder that no kernel can enter.
     """
 
     def __init__(
@@ -169,10 +203,17 @@ class WarmParent(WarmLink):
     ) -> None:
         self._popen, self._control = _launch(environment, "warm", *([str(listen)] if listen else []))
         self.pid = self._popen.pid
-        _receive(self._control, seconds, "while the warm parent started")
+        self._seconds, self._is_warm = seconds, False
 
     def __enter__(self) -> WarmParent:
-        """Nothing to do: it is warm already."""
+        """Wait until it is warm; raises `KernelError`, and ends it, when it does not become so."""
+        if not self._is_warm:
+            try:
+                _receive(self._control, self._seconds, "while the warm parent started")
+            except BaseException:
+                self.__exit__()
+                raise
+            self._is_warm = True
         return self
 
     def __exit__(self, *exception: object) -> None:

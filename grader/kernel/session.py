@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import nbformat
@@ -24,7 +23,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from grader import assets
 from grader.errors import GraderError, KernelError
 from grader.kernel import isolation
-from grader.kernel.process import ColdProcess, KernelProcess, Manager, WarmLink
+from grader.kernel.process import ColdProcess, KernelProcess, Manager, WarmLink, environment
 from grader.kernel.remote import Connection
 from grader.submission.planning import Plan, PlannedCell
 
@@ -486,39 +485,6 @@ class PropertyChannel:
     pid: Any
     ended: bool = False
     status: int | None = None
-
-
-def environment(directory: Path) -> dict[str, str]:
-    """The kernel's whole environment: nothing of the judge's, one thread, no GPU, all folders private."""
-    home, tmp = str(directory / "home"), str(directory / "tmp")
-    return {
-        "HOME": home,
-        "TMPDIR": tmp,
-        "PATH": os.defpath,
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "TZ": "UTC",
-        "PYTHONHASHSEED": "0",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONUNBUFFERED": "1",
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        # Training takes more threads later; ones that wait must not burn what their neighbours need.
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "CUDA_VISIBLE_DEVICES": "",
-        # Asking whether there is a GPU must not start CUDA, which could not start again where training is given one.
-        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
-        "NLTK_DATA": str(assets.DATA / "nltk"),
-        "MPLBACKEND": "agg",
-        "MPLCONFIGDIR": tmp,
-        "IPYTHONDIR": tmp,
-        "JUPYTER_RUNTIME_DIR": tmp,
-        "JUPYTER_CONFIG_DIR": tmp,
-        "TORCH_HOME": tmp,
-        "XDG_CACHE_HOME": tmp,
-        "TERM": "dumb",
-    }
 
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")

@@ -9,8 +9,7 @@ import tempfile
 from pathlib import Path
 
 from grader.errors import KernelError
-from grader.kernel.process import WarmClient, WarmParent
-from grader.kernel.session import environment
+from grader.kernel.process import WarmClient, WarmParent, environment
 
 
 def can_fork() -> bool:
@@ -19,7 +18,7 @@ def can_fork() -> bool:
 
 
 class WarmHost:
-    """Keeps a warm parent that listens at ``address``. Use as a context manager.
+    """Keeps a warm parent that listens at ``address``. Use as a context manager, and `ensure` before work is handed out.
 
     Its folder is also where the kernels' private folders are made, so that a batch that was killed leaves one folder behind.
     """
@@ -30,7 +29,7 @@ class WarmHost:
         self.restarts = -1
 
     def __enter__(self) -> WarmHost:
-        """Make the folder and start the parent; without one, kernels start cold."""
+        """Make the folder and launch the parent, which gets warm meanwhile."""
         base = tempfile.gettempdir()
         self.folder = Path(tempfile.mkdtemp(prefix="hw3b-", dir=base if len(base) < 40 else "/tmp"))
         self.folder.chmod(0o711)
@@ -38,7 +37,7 @@ class WarmHost:
         self._socket_folder.mkdir(mode=0o700)
         self._home = self.folder / "h"
         self._home.mkdir(mode=0o700)
-        self.ensure()
+        self._launch()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -57,20 +56,27 @@ class WarmHost:
         return self._parent.pid if self._parent else None
 
     def ensure(self) -> bool:
-        """Start the parent again if it is gone; whether one runs."""
-        if self._parent is not None and self._parent.is_alive():
-            return True
-        self._end()
-        if not can_fork():
+        """Wait for the parent, and start it again if it is gone; whether one runs. Without one, kernels start cold."""
+        if self._parent is None or not self._parent.is_alive():
+            self._end()
+            self._launch()
+        if self._parent is None:
             return False
-        self.restarts += 1
-        path = self._socket_folder / str(self.restarts)
         try:
-            self._parent = WarmParent(environment(self._home), listen=path)
+            self._parent.__enter__()
         except (KernelError, OSError):
+            self._end()
             return False
-        self.address = str(path)
+        self.address = str(self._path)
         return True
+
+    def _launch(self) -> None:
+        if not can_fork():
+            return
+        self.restarts += 1
+        self._path = self._socket_folder / str(self.restarts)
+        with contextlib.suppress(OSError):
+            self._parent = WarmParent(environment(self._home), listen=self._path)
 
     def _end(self) -> None:
         self.address = None

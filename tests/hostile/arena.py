@@ -22,8 +22,8 @@ from rich.console import Console
 from grader import assets, template
 from grader import grade as grading
 from grader.kernel import isolation
-from grader.kernel.process import WarmParent
-from grader.kernel.session import Limits, environment
+from grader.kernel.process import WarmParent, environment
+from grader.kernel.session import Limits
 from grader.properties import engine
 from grader.report.safe_text import clean
 from grader.report.terminal import print_result

@@ -39,7 +39,6 @@ PRELOADED = (
     "matplotlib.pyplot",
     "matplotlib_inline.backend_inline",
     "nltk.tokenize",
-    "pandas",
     "torch.nn.functional",
     "torch.optim",
     "torch.utils.data",
@@ -54,6 +53,8 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     warm, path = sys.argv[2:3] == ["warm"], next(iter(sys.argv[3:]), None)
     sys.argv[:] = ["ipykernel_launcher.py"]
+    # Nobody attaches a debugger here, and ipykernel loads all of it.
+    sys.modules["debugpy"] = None  # type: ignore[assignment]
     if warm:
         fork_on_demand(control, path)
         return
