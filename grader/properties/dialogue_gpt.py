@@ -262,7 +262,7 @@ def test_alphas_are_lower_triangular(student: Student, case: GPTCase) -> Program
     expect.zero(alphas.astype(np.float64), later, "alphas", "a later token gets weight")
 
 
-@law(PART, draws.dialogues(), world="stand-ins", examples=8, catches=True)
+@law(PART, draws.dialogues(), world="stand-ins", examples=5, catches=True)
 @not_by_chance
 def test_token_plus_position_embeddings(student: Student, case: GPTCase) -> Program:
     """The Transformer gets, at each position, a learned token embedding plus a learned embedding of that position."""

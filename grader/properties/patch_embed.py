@@ -174,7 +174,7 @@ def test_linear_in_the_pixels(student: Student, case: ImageCase) -> Program:
     yield from linear(student, case)
 
 
-@law(PART, draws.homework_images(), examples=2)
+@law(PART, draws.homework_images(), examples=1)
 def test_each_pixel_has_a_weight_of_its_own(student: Student, case: ImageCase) -> Program:
     """Each pixel in each channel of a patch counts for each number of its embedding, by a weight of its own."""
     felt, whole = yield from pixel_effects(student, case)

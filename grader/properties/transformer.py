@@ -145,7 +145,7 @@ def test_blocks_are_registered(student: Student, case: SequenceCase) -> Program:
     )
 
 
-@law(PART, cases(least_layers=2), world="stand-ins", examples=8)
+@law(PART, cases(least_layers=2), world="stand-ins", examples=6)
 def test_blocks_in_sequence_and_nothing_else(student: Student, case: SequenceCase) -> Program:
     """The output is x passed through the blocks in the order in which they were built, and nothing else is done to it."""
     module = build(student, case)
