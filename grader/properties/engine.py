@@ -146,7 +146,7 @@ class Engine:
         student = Student(0)
         getattr(student, part.name)(*part.probe)
         try:
-            connection = self._shared.connection(self._world(part, probing=True))
+            connection = self._shared.channel(self._world(part, probing=True)).connection
             connection.begin()
             (answer,) = connection.run([(0, recording_of(student), student.standins())], stop=True)
         except (NoReply, KernelError):
@@ -165,10 +165,12 @@ class Engine:
 
     def _verdict(self, law: Law) -> Verdict:
         try:
-            failure = None if self._passes(law) else self._hold(law)
+            failure = self._hold(law)
         except KernelError:
+            self._shared.give_up()
             failure = Failure("kernel", self.session.why_ended("before this could be judged"))
         except Exception as error:  # a defect of ours: said, never scored
+            self._shared.give_up()
             where = traceback.extract_tb(error.__traceback__)[-1]
             text = f"the grader failed here ({type(error).__name__}: {error}, {where.name}:{where.lineno})"
             return Verdict(law.name, "error", text[:500], title=law.title)
@@ -177,28 +179,29 @@ class Engine:
         counterexample = "\n".join(f"{label} = {text}" for label, text in failure.shown)
         return Verdict(law.name, "failed", failure.message, counterexample or None, title=law.title)
 
-    def _passes(self, law: Law) -> bool:
-        """Whether the law holds in the shared child; if not, this child is given up."""
-        try:
-            passed = self.first_failure(law, self._shared.connection(self._world(law.part))) is None
-        except NoReply:
-            passed = False
-        if not passed:
-            self._shared.give_up()
-        return passed
-
     def _hold(self, law: Law) -> Failure | None:
-        """Judge a law in a child of its own, and shrink what fails."""
+        """Judge a law in the child that others held in, if there is one, or else in a new one, where its failure counts.
+
+        A new child in which it holds is the next law's.
+        """
         cases = cases_for(law, self.seed)
         world = self._world(law.part)
         seed = trial_seed(law, self.seed)
-        with self.session.property(world) as channel:
-            try:
-                found = self.first_failure(law, channel.connection)
-            except NoReply as error:
-                return self._blame(law, world, cases, seed, self._silence(channel, error))
+        if self._shared.is_in_use:
+            with contextlib.suppress(NoReply):
+                if self.first_failure(law, self._shared.channel(world).connection) is None:
+                    return None
+            self._shared.give_up()
+        channel = self._shared.channel(world)
+        try:
+            found = self.first_failure(law, channel.connection)
+        except NoReply as error:
+            silence = self._silence(channel, error)
+            self._shared.give_up()
+            return self._blame(law, world, cases, seed, silence)
         if found is None:
             return None
+        self._shared.give_up()
         number, failure = found
         return self._shrunk(law, world, seed, number, failure) or self._repeated(
             law, world, cases[number], seed, failure
@@ -351,12 +354,17 @@ class _SharedChild:
         self._stack = contextlib.ExitStack()
         self._channel: PropertyChannel | None = None
 
-    def connection(self, world: dict[str, Any]) -> Connection:
-        """The connection to the child, which enters ``world`` and is forked if there is none."""
+    @property
+    def is_in_use(self) -> bool:
+        """Whether there is a child, in which something was done already."""
+        return self._channel is not None
+
+    def channel(self, world: dict[str, Any]) -> PropertyChannel:
+        """The channel to the child, which enters ``world`` and is forked if there is none."""
         if self._channel is None:
             self._channel = self._stack.enter_context(self._session.property(world))
         self._channel.connection.enter(world)
-        return self._channel.connection
+        return self._channel
 
     def give_up(self) -> None:
         """End the child; the next one is forked when it is needed."""
