@@ -381,10 +381,11 @@ class Checks:
         assert not results["extra_data"]["provisional"]
         assert results["score"] >= 14, results
         killed, out = self.graded(killing())
-        assert not killed["extra_data"]["provisional"] and killed["score"] <= 14, (killed, out)
+        # Its answers are right, and the child that gives them outlives its kernel, as nobody kills himself by kill(-1).
+        assert not killed["extra_data"]["provisional"] and "the kernel was lost" in killed["output"], (killed, out)
         return (
             f"no breach; {results['score']:g} of 18, which its answers earn; "
-            f"one that kills all it may ends itself: {killed['score']:g}"
+            f"one that kills all it may ends its own kernel: {killed['score']:g}"
         )
 
     def whole_budget_in_one_item(self) -> str:
