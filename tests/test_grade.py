@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -13,6 +14,7 @@ import pytest
 from grader import assets, template
 from grader.grade import Assignment, grade
 from grader.kernel.process import WarmParent
+from grader.kernel.session import Limits
 from grader.results import Result
 from tests.conftest import handwritten, lost, notebook, points, solutions
 
@@ -144,12 +146,20 @@ def test_colab_and_gpu_habits_cost_nothing(graded: Graded) -> None:
     assert not bad, bad
 
 
+def test_what_a_cell_held_when_memory_ran_out_is_given_back(
+    tmp_path: Path, assignment: Assignment, warm: WarmParent
+) -> None:
+    greedy = "def take():\n    held = [bytearray(1 << 25) for _ in range(200)]\n\ntake()"
+    modest = solutions()["patch-embed"].replace("grid: Tensor = ", "room = bytearray(200 << 20)\n        grid = ")
+    path = tmp_path / "greedy.ipynb"
+    path.write_text(notebook(*handwritten(patch_embed=modest), greedy), encoding="utf-8")
+    result = grade(path, replace(assignment, limits=Limits(memory=600 << 20)), warm=warm)
+    assert "MemoryError" in (result.cells[-1].error or "")
+    assert lost(result) == set()
+
+
 def test_hang_in_a_cell_and_in_forward(tmp_path: Path, assignment: Assignment, warm: WarmParent) -> None:
     """A hang costs what hangs; everything else is judged."""
-    from dataclasses import replace
-
-    from grader.kernel.session import Limits
-
     hanging = solutions()["dialogue-loss"].replace(
         "predictions = ", "while True: pass\n        predictions = "
     )

@@ -178,6 +178,7 @@ def become_kernel(control: socket.socket, specification: dict[str, Any], ours: d
         async def serve_request(self, stream: Any, ident: Any, parent: Any) -> None:
             """Serve the judge until it lets the kernel go on."""
             shell: Any = self.shell
+            forget_errors(shell)
             ours["agent"].Agent(control, shell.user_ns, ours["trainer"].serve).serve()
 
     bind_iopub_pipe(specification["directory"])
@@ -216,6 +217,16 @@ def forget_the_parent(environment: dict[str, str]) -> None:
     nltk: Any = sys.modules.get("nltk")
     if nltk is not None:
         nltk.data.path[:] = [environment["NLTK_DATA"]]
+
+
+def forget_errors(shell: Any) -> None:
+    """Let go of what cells raised: its frames keep all that they held, which may be all that the process may have."""
+    if not hasattr(sys, "last_traceback"):
+        return
+    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+        vars(sys).pop(name, None)
+    shell.InteractiveTB.tb = shell.last_execution_result = None
+    gc.collect()
 
 
 def bind_iopub_pipe(directory: str) -> None:
