@@ -149,8 +149,9 @@ def test_colab_and_gpu_habits_cost_nothing(graded: Graded) -> None:
 def test_what_a_cell_held_when_memory_ran_out_is_given_back(
     tmp_path: Path, assignment: Assignment, warm: WarmParent
 ) -> None:
-    greedy = "def take():\n    held = [bytearray(1 << 25) for _ in range(200)]\n\ntake()"
-    modest = solutions()["patch-embed"].replace("grid: Tensor = ", "room = bytearray(200 << 20)\n        grid = ")
+    greedy = "def take():\n    held = []\n    while True: held.append(bytearray(1 << 25))\n\ntake()"
+    room = "room = torch.empty(200 << 20, dtype=torch.uint8)\n        grid = "
+    modest = solutions()["patch-embed"].replace("grid: Tensor = ", room)
     path = tmp_path / "greedy.ipynb"
     path.write_text(notebook(*handwritten(patch_embed=modest), greedy), encoding="utf-8")
     result = grade(path, replace(assignment, limits=Limits(memory=600 << 20)), warm=warm)

@@ -274,12 +274,15 @@ class Watchdog:
         return None
 
     def memory(self, pids: Sequence[int]) -> int:
-        """Bytes of memory that processes use together, what they share counted once where the system
-        tells."""
-        held = 0
-        for pid in pids:
-            status = status_of(pid)
-            held += sum(int(status.get(key, "0 kB").split()[0]) * 1024 for key in ("RssAnon", "RssShmem"))
+        """Bytes of memory that processes use together, what they share counted once where the system tells.
+
+        Where it does not, as in a container, one of them counts as shared: the child that judges a law, just forked.
+        """
+        each = [
+            sum(int(status.get(key, "0 kB").split()[0]) * 1024 for key in ("RssAnon", "RssShmem"))
+            for status in map(status_of, pids)
+        ]
+        held = sum(each)
         if held <= self._budget.memory or not pids:
             return held
         # Too much only if nothing is shared; the exact sum is dearer, and needs the right to look into the
@@ -291,7 +294,7 @@ class Watchdog:
             except FileNotFoundError:
                 continue
             except OSError:
-                return held
+                return held - min(each) if len(each) > 1 else held
             exact += sum(
                 int(line.split()[1]) * 1024
                 for line in text.splitlines()
