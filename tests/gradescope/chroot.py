@@ -442,7 +442,7 @@ class Checks:
                 told.append(f"{megabytes} MB: refused")
         with limited(1000, 1.0) as groups:
             results, out = self.graded(greedy(), groups=groups)
-        assert "out of memory" in results["output"] or "memory" in json.dumps(results["tests"]), results
+        assert "memory" in json.dumps([results["output"], results["tests"]]).lower(), results
         assert results["score"] == 14, (results["score"], out)
         told.append("memory without end: 14, and told")
         return "; ".join(told)
