@@ -61,7 +61,10 @@ def base_notebook(name: str) -> Notebook:
 
 
 class Arena:
-    """A class's secrets, a warm parent, and the scores of the bases."""
+    """A class's secrets, a warm parent, and the scores of the bases.
+
+    HOSTILE_COLD in the environment starts each kernel on its own; HOSTILE_ALL_LAWS judges by all laws with all cases.
+    """
 
     def __init__(self, hurried: bool = "HOSTILE_ALL_LAWS" not in os.environ) -> None:
         self.hurried = hurried
@@ -91,7 +94,9 @@ class Arena:
         if self.hurried:
             self._hurry()
         self._watch_endings()
-        self.warm = self._stack.enter_context(WarmParent(environment(self.tmp / "warm")))
+        self.warm: WarmParent | None = None
+        if "HOSTILE_COLD" not in os.environ:
+            self.warm = self._stack.enter_context(WarmParent(environment(self.tmp / "warm")))
         self.schema = json.loads(
             (Path(assets.__file__).parent / "result.schema.json").read_text(encoding="utf-8")
         )
