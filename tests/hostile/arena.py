@@ -74,6 +74,8 @@ class Arena:
     def __enter__(self) -> Arena:
         self._stack = contextlib.ExitStack()
         self.nonce = secrets.token_hex(4)
+        # A name of its own, as the same notebooks may be graded beside this arena.
+        self.trace = f"{TRACE}-{secrets.token_hex(4)}"
         secret = f"{SECRET}-{self.nonce}"
         os.environ["HW3_PLANTED"] = secret
         self._stack.callback(os.environ.pop, "HW3_PLANTED", None)
@@ -155,7 +157,7 @@ class Arena:
         """What a hostile notebook achieved that it must not; empty if the walls hold."""
         notebook, honest = self.base(base)
         self.left = []
-        data = hostile(kind, notebook)
+        data = hostile(kind, notebook).replace(TRACE.encode(), self.trace.encode())
         started, memory = time.monotonic(), _memory()
         try:
             result = self.grade(data)
@@ -182,7 +184,7 @@ class Arena:
             *sys.path,
         ):
             with contextlib.suppress(OSError):
-                yield from (f"left {folder}/{name}" for name in os.listdir(folder) if TRACE in name)  # noqa: PTH208
+                yield from (f"left {folder}/{name}" for name in os.listdir(folder) if self.trace in name)  # noqa: PTH208
         yield from (f"left {name}" for name in os.listdir(self.tmp) if name not in ("class", "warm"))  # noqa: PTH208
 
     def unsafe(self, result: Result) -> list[str]:
