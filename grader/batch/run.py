@@ -234,7 +234,6 @@ class _Run:
         drawing.start()
         with workers(jobs, executor, self.store.release_in_child, host) as pool:
             self.store.put(".work", str(pool.host.folder))
-            pool.host.ensure()
             drawing.join()
             for job, found in pool.run(grade_job, work, self._tick):
                 self._keep(job, found, again=options.rerun_failed)

@@ -104,8 +104,10 @@ def status_of(pid: int | str) -> dict[str, str]:
 
 def owner(pid: int) -> int | None:
     """A process's real user."""
-    found = status_of(pid).get("Uid")
-    return int(found.split()[0]) if found else None
+    try:
+        return _state_and_users(pid)[1][0]
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _status(pid: int | str) -> dict[str, str]:

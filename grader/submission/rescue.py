@@ -30,8 +30,10 @@ def rescue_of(source: str, tree: ast.Module) -> str:
         within = only_definitions(statement)
         kept = kept or within is not None
         edits += [edit_for(statement)] if within is None else within
-    if not kept or not edits:
-        return source if kept else ""
+    if not kept:
+        return ""
+    if not edits:
+        return source
     rescue = edited(source, edits)
     return rescue if parse(rescue) is not None else ""
 

@@ -158,19 +158,22 @@ def test_what_the_judge_puts_there_is_given_away_but_no_link_is_followed(cell, t
     assert secret.stat().st_uid == os.geteuid()
 
 
+def test_shared_memory_needs_a_user_of_its_own(cell):
+    if cell.workspace.uid is not None or not cell.host.landlock:
+        pytest.skip("has a user of its own, or nothing that could keep it away")
+    outcome = cell.run(
+        """
+        from multiprocessing import Lock
+        put = lambda: open('/dev/shm/left-by-a-test', 'w')
+        print(json.dumps([attempt(put), attempt(Lock)]))
+        """
+    )
+    assert outcome == ["PermissionError", "PermissionError"]
+
+
 def test_shared_memory_is_deleted(cell):
     if cell.workspace.uid is None:
-        if not cell.host.landlock:
-            pytest.skip("without a user of its own nobody knows whose it is")
-        outcome = cell.run(
-            """
-            from multiprocessing import Lock
-            put = lambda: open('/dev/shm/left-by-a-test', 'w')
-            print(json.dumps([attempt(put), attempt(Lock)]))
-            """
-        )
-        assert outcome == ["PermissionError", "PermissionError"]
-        return
+        pytest.skip("without a user of its own there is none")
     with isolation.Workspace(cell.host) as workspace:
         type(cell)(workspace, cell.host, cell.interpreter).run(
             "open('/dev/shm/left-by-a-test', 'w').write('x'); print(0)"
