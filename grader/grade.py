@@ -186,7 +186,7 @@ def _run_and_judge(
             session.run_cells(lambda done, total: progress("running cells", done, total))
         with clock.stage("properties"):
             wait([drawing])
-        engine = stack.enter_context(Engine(session, assignment.seed, provided_methods(assignment.template)))
+        engine = Engine(session, assignment.seed, provided_methods(assignment.template))
         wanted = _wanted(assignment, only)
         items = sorted({law.part.item for law in wanted})
         done = 0
@@ -213,12 +213,12 @@ def _run_and_judge(
             )
             return Judged(result, verdicts, notes)
 
-        for item in items:
-            if partial is not None:
-                partial(so_far(finished=False).result)
-            with clock.stage("properties"):
-                verdicts |= engine.judge((law for law in wanted if law.part.item == item), count)
-        engine.close()
+        with engine:
+            for item in items:
+                if partial is not None:
+                    partial(so_far(finished=False).result)
+                with clock.stage("properties"):
+                    verdicts |= engine.judge((law for law in wanted if law.part.item == item), count)
         if job is not None:
             if partial is not None:
                 partial(so_far(finished=False).result)

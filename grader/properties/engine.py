@@ -95,10 +95,6 @@ class Engine:
 
     def __exit__(self, *exception: object) -> None:
         """End the shared child."""
-        self.close()
-
-    def close(self) -> None:
-        """End the shared child; it is forked again when a law is judged after this."""
         self._shared.give_up()
 
     def judge(
