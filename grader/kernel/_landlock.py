@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from grader.kernel.gpu import driver_folders
+
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _REMOVE_FILE, _MAKE_REG, _REFER, _TRUNCATE, _IOCTL_DEV = 1 << 5, 1 << 8, 1 << 13, 1 << 14, 1 << 15
 _READ = _READ_FILE | _READ_DIR
@@ -45,11 +47,12 @@ _SYSTEM = (
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _GPU_READ = (
-    "/proc",
+    *("/proc/driver", "/proc/devices", "/proc/modules", "/proc/sys/vm"),
     "/sys/devices",
     "/sys/bus/pci",
     "/sys/module",
     "/usr/local/cuda",
+    "/usr/local/nvidia",
     "/usr/share/nvidia",
     "/etc/nvidia",
 )
@@ -168,7 +171,7 @@ def rules(
         for path in map(str, _library_folders()):
             granted[path] = granted.get(path, 0) | _EXECUTE
     if gpu:
-        granted.update(dict.fromkeys(_GPU_READ, _READ))
+        granted.update(dict.fromkeys((*_GPU_READ, *driver_folders()), _READ))
         devices = [*Path("/dev").glob("nvidia*"), Path("/dev/dri")]
         granted.update({str(path): _READ | _WRITE_FILE | _IOCTL_DEV for path in devices})
     granted[str(own)] = _OWN_FOLDER

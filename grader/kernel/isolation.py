@@ -252,7 +252,7 @@ def make_policy(
         programs: whether the kernel may start other programs. Nothing in the homework does.
         connect: whether it may connect to Unix sockets; by default only with a user of its own, as the
             session bus or an agent of the judge's user would do things for it outside all confinement.
-        gpu: whether it may use NVIDIA devices; opens all of /proc for reading.
+        gpu: whether it may use NVIDIA devices and read what describes them.
         host: what the host offers, by default `probe`.
     """
     host, budget = host or probe(), budget or Budget()

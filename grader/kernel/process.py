@@ -24,6 +24,7 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
 from grader import assets
 from grader.errors import KernelError
+from grader.kernel import gpu
 
 LAUNCHER = Path(__file__).resolve().parent / "inside" / "launch.py"
 MAX_ANSWER = 1 << 16
@@ -34,7 +35,10 @@ MAX_WAITING = 100
 def environment(directory: Path) -> dict[str, str]:
     """The kernel's whole environment: nothing of the judge's, one thread, no GPU, all folders private."""
     home, tmp = str(directory / "home"), str(directory / "tmp")
+    # Read when the process starts, so too late for a kernel that is given a GPU later.
+    driver = {"LD_LIBRARY_PATH": os.pathsep.join(gpu.driver_folders())} if gpu.driver_folders() else {}
     return {
+        **driver,
         "HOME": home,
         "TMPDIR": tmp,
         "PATH": os.defpath,

@@ -59,7 +59,8 @@ class Limits:
             usual = replace(usual, data=1 << 50, memory=4 * usual.memory)
         if self.memory is None:
             return usual
-        return replace(usual, memory=min(self.memory, usual.memory), data=min(self.memory, usual.data))
+        data = usual.data if gpu else min(self.memory, usual.data)
+        return replace(usual, memory=min(self.memory, usual.memory), data=data)
 
 
 CellStatus = Literal["ok", "raised", "timeout", "died", "skipped", "rescued"]

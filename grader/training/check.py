@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from grader.errors import GraderError, KernelError
+from grader.kernel import gpu
 from grader.kernel.session import Session
 from grader.results import Evidence
 from grader.rubric import Budget, Rubric, TrainingItem
@@ -89,19 +89,6 @@ class Job:
         return vit_seconds + 2 * self.options.gpt_seconds
 
 
-def has_gpu() -> bool:
-    """Whether torch finds a GPU, asked so that CUDA is not started in this process.
-
-    Importing torch takes seconds, so on Linux it is not asked where there is no driver's device.
-    """
-    if sys.platform == "linux" and not any(Path(name).exists() for name in ("/dev/nvidiactl", "/dev/dxg")):
-        return False
-    import torch  # noqa: PLC0415
-
-    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
-    return torch.cuda.is_available()
-
-
 def plan(submission: Path, rubric: Rubric, options: Options) -> Job | None:
     """What the options ask for; None where the rubric has nothing that is trained."""
     item = next((item for item in rubric.items if isinstance(item, TrainingItem)), None)
@@ -122,7 +109,7 @@ def plan(submission: Path, rubric: Rubric, options: Options) -> Job | None:
 def _device(options: Options) -> Literal["cuda", "cpu"]:
     if options.device != "auto":
         return options.device
-    return "cuda" if has_gpu() else "cpu"
+    return "cuda" if gpu.is_present() else "cpu"
 
 
 def run(

@@ -261,7 +261,7 @@ def test_what_is_asked_for_is_planned(assignment: object, tmp_path: Path, monkey
     from grader.grade import Assignment
 
     assert isinstance(assignment, Assignment)
-    monkeypatch.setattr(check, "has_gpu", lambda: False)
+    monkeypatch.setattr(check.gpu, "is_present", lambda: False)
     path = tmp_path / "ada.ipynb"
     path.touch()
 

@@ -26,6 +26,7 @@ import shims
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 AVERAGE_EVERY = 4
 AVERAGING = 0.96
@@ -92,6 +93,8 @@ class Trainer:
                 self.pretended = False
         self._move_devices(device)
         self.device, self.half = torch.device(device), half
+        # Made once: a tensor of Python numbers makes the GPU wait each time.
+        self.scale = torch.tensor([_MEAN, _DEVIATION], device=device).view(2, 1, -1, 1, 1).unbind()
         for source in provided:
             for node in ast.parse(source).body:
                 exec(compile(ast.Module([node], []), "<provided>", "exec"), self.namespace)
@@ -150,8 +153,7 @@ class Trainer:
 
     def _normal(self, images: Tensor) -> Tensor:
         """uint8 images as the homework's transform gives them."""
-        mean = torch.tensor(_MEAN, device=images.device).view(1, -1, 1, 1)
-        deviation = torch.tensor(_DEVIATION, device=images.device).view(1, -1, 1, 1)
+        mean, deviation = self.scale
         return (images.float() / 255 - mean) / deviation
 
     def on_steps(self, count: int) -> dict[str, Any]:
@@ -264,7 +266,8 @@ class Run:
         self.rate, self.warm_up = float(recipe["rate"]), int(recipe["warm_up"])
         self.weights = [weight for weight in model.parameters() if weight.requires_grad]
         self.average: list[Tensor] | None = [weight.detach().clone() for weight in self.weights]
-        self.optimizer = torch.optim.AdamW(self.weights, lr=self.rate) if self.weights else None
+        fused = bool(self.weights) and all(weight.is_cuda for weight in self.weights)
+        self.optimizer = torch.optim.AdamW(self.weights, lr=self.rate, fused=fused) if self.weights else None
         self.taken, self.slices = 0, 1
 
     def steps(self, count: int) -> list[float]:
@@ -302,14 +305,12 @@ class Run:
             self.optimizer.step()
             return total
 
-    @torch.no_grad()
     def _follow(self) -> None:
         if self.average is None:
             return
         updates = self.taken // AVERAGE_EVERY
         stays = min(AVERAGING, updates / (updates + 3))
-        for average, weight in zip(self.average, self.weights, strict=True):
-            average.lerp_(weight, 1 - stays)
+        get_ema_multi_avg_fn(stays)(self.average, self.weights, None)
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
