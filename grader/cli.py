@@ -15,6 +15,7 @@ from grader.gradescope.commands import app as gradescope_app
 
 if TYPE_CHECKING:
     from grader.grade import Assignment
+    from grader.kernel.process import WarmLink
     from grader.training.check import Options
 
 UNFINISHED = "grading has not finished: it still runs, or the grader was killed"
@@ -170,14 +171,20 @@ def train(
     The student's own Vision Transformer is trained on CIFAR-10 until it is certain whether more than half of the validation
     images are right. Exit status 0: judged. 2: wrong usage or a bad rubric. 3: nothing to grade.
     """
-    from grader.grade import load_assignment  # noqa: PLC0415
-    from grader.training.check import DEVICES, Options  # noqa: PLC0415
+    from grader.kernel.warm import WarmHost, client_of  # noqa: PLC0415
 
-    chosen = next((name for name in DEVICES if name == device), None)
-    if chosen is None:
-        raise typer.BadParameter(f"--device takes one of {', '.join(DEVICES)}")
-    options = Options("always", data, chosen, minutes, gpt_seconds)
-    _judge_and_show(submission, load_assignment(rubric, seed_file), json_file, options, only=())
+    with WarmHost() as host:  # it takes seconds to get warm, in which we import what we need
+        from grader.grade import load_assignment  # noqa: PLC0415
+        from grader.training.check import DEVICES, Options  # noqa: PLC0415
+
+        chosen = next((name for name in DEVICES if name == device), None)
+        if chosen is None:
+            raise typer.BadParameter(f"--device takes one of {', '.join(DEVICES)}")
+        options = Options("always", data, chosen, minutes, gpt_seconds)
+        assignment = load_assignment(rubric, seed_file)
+        host.ensure()
+        warm = client_of(host.address)
+        _judge_and_show(submission, assignment, json_file, options, only=(), warm=warm)
 
 
 def _judge_and_show(
@@ -186,6 +193,7 @@ def _judge_and_show(
     json_file: Path | None,
     training: Options,
     only: Collection[str] | None = None,
+    warm: WarmLink | None = None,
 ) -> None:
     """Judge one submission with progress, write the result, print it, and exit with 3 where there was nothing to judge."""
     from grader.grade import failure, judge  # noqa: PLC0415
@@ -200,7 +208,7 @@ def _judge_and_show(
             json_file.unlink(missing_ok=True)
         failure(path.name, assignment, UNFINISHED).write(json_file)
     with shown(path.name) as progress:
-        result = judge(path, assignment, progress, only=only, training=training).result
+        result = judge(path, assignment, progress, warm, only=only, training=training).result
     if json_file is not None:
         result.write(json_file)
     print_result(result)

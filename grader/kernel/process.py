@@ -41,6 +41,9 @@ def environment(directory: Path) -> dict[str, str]:
         **driver,
         "HOME": home,
         "TMPDIR": tmp,
+        # The kernel's user has no account, and libraries ask for a name.
+        "USER": "student",
+        "LOGNAME": "student",
         "PATH": os.defpath,
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",

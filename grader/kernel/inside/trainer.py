@@ -34,6 +34,10 @@ AVERAGING = 0.96
 MAX_GRADIENT = 1.0
 """Norm to which gradients are cut: without a norm before attention, a single step can undo all before it."""
 LEAST_SLICE = 8
+RECORD_AFTER = 3
+"""Steps before one is recorded, by which libraries have set themselves up."""
+SAME = 0.02
+"""How far the loss of a recorded step may be from what the code itself computes: bfloat16 in another order, and no more."""
 _MEAN = (0.4914, 0.4822, 0.4465)
 _DEVIATION = (0.2470, 0.2435, 0.2616)
 
@@ -137,7 +141,8 @@ class Trainer:
                 logits = first_of(model(self._normal(images[chosen])))
             return functional.cross_entropy(logits.float(), labels[chosen])
 
-        self.run = Run(model, recipe, batches(len(images), recipe["batch"], seed, self.device), loss)
+        order = batches(len(images), recipe["batch"], seed, self.device)
+        self.run = Run(model, recipe, order, loss, same_each_time=len(images) >= recipe["batch"])
         return sum(parameter.numel() for parameter in model.parameters())
 
     def _build(self, name: str, settings: Mapping[str, int], seed: int) -> nn.Module:
@@ -261,28 +266,76 @@ class Run:
         recipe: Mapping[str, Any],
         order: Iterator[Tensor],
         loss: Callable[[Tensor], Tensor],
+        *,
+        same_each_time: bool = False,
     ) -> None:
+        """``same_each_time``: whether the loss of any batch is computed by the same operations on the same shapes."""
         self.model, self.order, self.loss = model, order, loss
         self.rate, self.warm_up = float(recipe["rate"]), int(recipe["warm_up"])
         self.weights = [weight for weight in model.parameters() if weight.requires_grad]
         self.average: list[Tensor] | None = [weight.detach().clone() for weight in self.weights]
-        fused = bool(self.weights) and all(weight.is_cuda for weight in self.weights)
-        self.optimizer = torch.optim.AdamW(self.weights, lr=self.rate, fused=fused) if self.weights else None
+        on_gpu = bool(self.weights) and all(weight.is_cuda for weight in self.weights)
+        rate = torch.tensor(self.rate, device=self.weights[0].device) if on_gpu else self.rate
+        self.optimizer = (
+            torch.optim.AdamW(self.weights, lr=rate, fused=on_gpu, capturable=on_gpu) if self.weights else None
+        )
         self.taken, self.slices = 0, 1
+        self.stream = torch.cuda.Stream() if on_gpu and same_each_time else None
+        self.recording: Recording | None = None
 
     def steps(self, count: int) -> list[float]:
         """Take so many steps; nothing waits for the device until all are under way."""
         if self.optimizer is None:
             raise agent.Unfit("the model has no parameters that could learn")
         losses = []
-        for _ in range(count):
-            self.taken += 1
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.rate * min(1.0, self.taken / self.warm_up)
-            losses.append(self._step(next(self.order)))
-            if self.taken % AVERAGE_EVERY == 0:
-                self._follow()
+        with self._beside():
+            for number in range(count):
+                self.taken += 1
+                self._set_rate(self.rate * min(1.0, self.taken / self.warm_up))
+                losses.append(self._recorded_step(next(self.order), held_against=number == 0))
+                if self.taken % AVERAGE_EVERY == 0:
+                    self._follow()
         return [float(value) for value in torch.stack(losses).tolist()]
+
+    @contextlib.contextmanager
+    def _beside(self) -> Iterator[None]:
+        """On a stream of its own, as only there a step can be recorded."""
+        if self.stream is None:
+            yield
+            return
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
+            yield
+        torch.cuda.current_stream().wait_stream(self.stream)
+
+    def _set_rate(self, rate: float) -> None:
+        assert self.optimizer is not None
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def _recorded_step(self, chosen: Tensor, *, held_against: bool) -> Tensor:
+        """A step by the recording, where there can be one and it still is what the code does; else by the code itself."""
+        if self.stream is None or self.taken <= RECORD_AFTER:
+            return self._step(chosen)
+        if self.recording is None:
+            held_against = True
+            try:
+                self.recording = Recording(self._step, chosen, self.stream)
+            except Exception:  # code that waits for the GPU cannot be recorded, and says so in many ways
+                self.stream = None
+                torch.cuda.synchronize()
+                return self._step(chosen)
+        if not held_against:
+            return self.recording.replay(chosen)
+        with torch.no_grad():
+            now = self.loss(chosen).float()
+        loss = self.recording.replay(chosen)
+        if not torch.allclose(now, loss.float(), rtol=SAME, atol=SAME):
+            self.recording = self.stream = None
+        return loss
 
     def _step(self, chosen: Tensor) -> Tensor:
         """One step on a batch, in as many slices as memory asks for."""
@@ -297,7 +350,8 @@ class Run:
                     loss.backward()
                     total += loss.detach()
             except (torch.cuda.OutOfMemoryError, RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or len(chosen) < LEAST_SLICE * self.slices:
+                recording = self.stream is not None and torch.cuda.is_current_stream_capturing()
+                if recording or not is_out_of_memory(error) or len(chosen) < LEAST_SLICE * self.slices:
                     raise
                 self.slices *= 2
                 continue
@@ -327,6 +381,27 @@ class Run:
             held = weight.clone()
             weight.copy_(average)
             average.copy_(held)
+
+
+class Recording:
+    """A step recorded as a CUDA graph: replayed, its thousand small kernels do not wait for Python to start each of them.
+
+    What the student's code does in Python is done while it is recorded and not again; who replays it holds what comes of it
+    against the code itself now and then.
+    """
+
+    def __init__(self, step: Callable[[Tensor], Tensor], chosen: Tensor, stream: torch.cuda.Stream) -> None:
+        """Record ``step`` on a batch, without taking it."""
+        self._chosen = chosen.clone()
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph, stream=stream):
+            self._loss = step(self._chosen)
+
+    def replay(self, chosen: Tensor) -> Tensor:
+        """Take the step on another batch of that size; its loss."""
+        self._chosen.copy_(chosen)
+        self._graph.replay()
+        return self._loss.clone()
 
 
 def batches(count: int, size: int, seed: int, device: torch.device) -> Iterator[Tensor]:
