@@ -173,7 +173,7 @@ def rules(
     if gpu:
         granted.update(dict.fromkeys((*_GPU_READ, *driver_folders()), _READ))
         # CUDA names its threads there, and does not start where it cannot.
-        granted["/proc/self"] = _READ | _WRITE_FILE
+        granted["/proc/self"] = _READ | _WRITE_FILE | _TRUNCATE
         devices = [*Path("/dev").glob("nvidia*"), Path("/dev/dri")]
         granted.update({str(path): _READ | _WRITE_FILE | _IOCTL_DEV for path in devices})
     granted[str(own)] = _OWN_FOLDER

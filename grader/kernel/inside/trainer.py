@@ -91,6 +91,8 @@ class Trainer:
             torch.zeros(1, device="cuda")
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         else:
+            # Where a GPU was tried first and could not be used, torch must not go on looking for it.
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
             torch.set_num_threads(threads)
             if self.pretended:  # a GPU was tried first
                 shims.pretend_cuda()
