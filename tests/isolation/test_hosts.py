@@ -65,6 +65,7 @@ def public_grader(tmp_path_factory):
         "__init__.py",
         "errors.py",
         "kernel/__init__.py",
+        "kernel/gpu.py",
         "kernel/isolation.py",
         "kernel/janitor.py",
         "kernel/inside/confine.py",
