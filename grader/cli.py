@@ -16,7 +16,7 @@ from grader.gradescope.commands import app as gradescope_app
 if TYPE_CHECKING:
     from grader.grade import Assignment
     from grader.kernel.process import WarmLink
-    from grader.training.check import Options
+    from grader.training.check import Mode, Options
 
 UNFINISHED = "grading has not finished: it still runs, or the grader was killed"
 
@@ -117,13 +117,11 @@ def grade(
     from grader import assets  # noqa: PLC0415  (each command loads what it needs: `grader --help` is instant)
     from grader.grade import load_assignment  # noqa: PLC0415
     from grader.kernel.session import Limits  # noqa: PLC0415
-    from grader.training.check import MODES, Options  # noqa: PLC0415
+    from grader.training.check import Options  # noqa: PLC0415
 
     if example == (submission is not None):
         raise typer.BadParameter("name one notebook, or give --example")
-    mode = next((mode for mode in MODES if mode == training), None)
-    if mode is None:
-        raise typer.BadParameter(f"--training takes one of {', '.join(MODES)}")
+    mode = _mode(training)
     _require(require_isolation)
     assignment = load_assignment(rubric, seed_file, Limits(cell=cell_seconds, total=timeout))
     path = submission or assets.EXAMPLES / "honest_mistakes.ipynb"
@@ -239,6 +237,15 @@ def check(
         raise typer.Exit(3)
 
 
+def _mode(name: str) -> Mode:
+    from grader.training.check import MODES  # noqa: PLC0415
+
+    mode = next((mode for mode in MODES if mode == name), None)
+    if mode is None:
+        raise typer.BadParameter(f"--training takes one of {', '.join(MODES)}")
+    return mode
+
+
 def _require(level: str | None) -> None:
     if level is None:
         return
@@ -287,6 +294,23 @@ def batch(
             "--rubric", metavar="FILE", help="Another rubric than the one that ships with the grader."
         ),
     ] = None,
+    training: Annotated[
+        str,
+        typer.Option(
+            metavar="WHEN",
+            help="Item 3c, after all else. auto: count with the checkpoints handed in, train the others on a GPU; "
+            "always: train; verify: checkpoints only; never.",
+        ),
+    ] = "auto",
+    data: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="DIR", help="CIFAR-10, as torchvision keeps it or as train/CLASS/* and test/CLASS/*."
+        ),
+    ] = None,
+    gpt_seconds: Annotated[
+        float, typer.Option(help="Time for the evidence of each trained GPT (4f, 4g); 0 leaves it out.", min=0)
+    ] = 0.0,
     require_isolation: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="LEVEL", help="Refuse to run with less isolation than full, strong or basic."),
@@ -309,10 +333,12 @@ def batch(
             from grader.batch.terminal import print_batch  # noqa: PLC0415
             from grader.grade import load_assignment  # noqa: PLC0415
             from grader.kernel.session import Limits  # noqa: PLC0415
+            from grader.training.check import Options as Training  # noqa: PLC0415
 
             _require(require_isolation)
             assignment = load_assignment(rubric, seed_file, Limits(total=timeout))
-            options = Options(jobs=jobs, only=tuple(only or ()), rerun_failed=rerun is not None, limit=limit)
+            trained = Training(_mode(training), data, gpt_seconds=gpt_seconds)
+            options = Options(jobs, tuple(only or ()), rerun is not None, limit, trained)
             text = (rubric or assets.RUBRIC).read_bytes()
             with shown() as progress:
                 outcome = run_batch(submissions, out, assignment, text, options, progress, host=host)

@@ -89,6 +89,8 @@ class Judged:
     """By item."""
     grader_failed: bool = False
     """Nothing could be judged by no fault of the submission's."""
+    trained: training_check.Outcome = field(default_factory=training_check.Outcome)
+    """What training found, which is in the result as well."""
 
 
 def grade(
@@ -211,7 +213,7 @@ def _run_and_judge(
                 finished=finished,
                 trained=trained,
             )
-            return Judged(result, verdicts, notes)
+            return Judged(result, verdicts, notes, trained=trained)
 
         with engine:
             for item in items:

@@ -22,22 +22,23 @@ MOST_RUNNING = 8
 def shown() -> Iterator[Callable[[Progress], None]]:
     """Gives the function to report with. It draws when told to, in no thread of its own, as workers may be forked meanwhile."""
     console = Console(stderr=True)
-    started = time.monotonic()
     if not console.is_terminal:
         yield _Lines(console)
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        yield lambda progress: live.update(view(progress, time.monotonic() - started), refresh=True)
+        yield lambda progress: live.update(view(progress, time.monotonic() - progress.started), refresh=True)
 
 
 class _Lines:
     """A line for each submission that is done."""
 
     def __init__(self, console: Console) -> None:
-        self.console, self.done = console, 0
+        self.console, self.done, self.doing = console, 0, "graded"
 
     def __call__(self, progress: Progress) -> None:
         """Print what is new."""
+        if progress.doing != self.doing:
+            self.done, self.doing = 0, progress.doing
         if progress.done > self.done:
             self.done = progress.done
             line = f"[{progress.done}/{progress.total}] {one_line(progress.last)}"
@@ -49,11 +50,11 @@ def view(progress: Progress, seconds: float) -> Group:
     left = progress.total - progress.done
     head = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=max(progress.total, 1), completed=progress.done, width=30)
-    facts = Text(f"{progress.done} of {progress.total} graded")
+    facts = Text(f"{progress.done} of {progress.total} {progress.doing}")
     if progress.known:
         facts.append(f", {progress.known} known from before", "bright_black")
     if progress.failed:
-        facts.append(f", {progress.failed} not gradable", "red")
+        facts.append(f", {progress.failed} could not be", "red")
     if progress.done and left:
         facts.append(f", {_clock(seconds / progress.done * left)} left", "bright_black")
     head.add_row(bar, facts)

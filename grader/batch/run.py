@@ -1,4 +1,4 @@
-"""A batch: which contents have to be judged, the judging of them, and the reports on the class."""
+"""A batch: which contents have to be judged, the judging and training of them, and the reports on the class."""
 
 from __future__ import annotations
 
@@ -7,24 +7,38 @@ import os
 import pickle
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from grader.batch import reports
 from grader.batch.overrides import load_overrides
 from grader.batch.pool import Lost, WarmParentLost, alarm, workers
-from grader.batch.store import Manifest, Member, Record, Store, context_of, scored, unreadable
+from grader.batch.store import (
+    Manifest,
+    Member,
+    Record,
+    Store,
+    Training,
+    context_of,
+    scored,
+    training_context_of,
+    unreadable,
+)
 from grader.batch.submissions import Entry, digest_of, find_submissions
+from grader.batch.training import Trainee, Trainees, known_training, trainees_of
 from grader.errors import GraderError, UsageError
-from grader.grade import Assignment, Judged, failure, judge, prepare, versions
+from grader.grade import NO_TRAINING, Assignment, Judged, failure, judge, prepare, versions
 from grader.kernel import isolation
 from grader.kernel.isolation import Mark, Uids
 from grader.kernel.warm import WarmHost, client_of
 from grader.report.safe_text import one_line
 from grader.results import Result
-from grader.rubric import Rubric
+from grader.rubric import ManualItem, Rubric, TrainingItem
+from grader.training import check as training_check
 
 GRACE_SECONDS = 60.0
 """What a submission may take beyond its limits, until the grader takes itself for the one that hangs."""
@@ -39,17 +53,19 @@ class Options:
         only: items to judge, all if empty.
         rerun_failed: judge again what the grader could not judge.
         limit: at most so many submissions are judged in this run.
+        training: whether models are trained as well, after all properties were judged.
     """
 
     jobs: int = 0
     only: tuple[str, ...] = ()
     rerun_failed: bool = False
     limit: int | None = None
+    training: training_check.Options = NO_TRAINING
 
 
 @dataclass(frozen=True)
 class Job:
-    """One content to judge: where it lies, and what it is judged by (a pickled `Assignment`)."""
+    """One content to judge or to train: where it lies, and what it is judged by (a pickled `Assignment`)."""
 
     path: Path
     digest: str
@@ -57,12 +73,17 @@ class Job:
     only: tuple[str, ...] | None
     seconds: float
     label: str
+    training: training_check.Job | None = None
+    weights: str = ""
+    """What tells the checkpoint that is verified from others."""
 
 
 @dataclass
 class Progress:
-    """How far a batch is; ``total``, ``done`` and ``failed`` count contents that are judged in this run."""
+    """How far a batch is; ``total``, ``done`` and ``failed`` count contents that are judged, or trained, in this run."""
 
+    doing: Literal["graded", "trained"] = "graded"
+    started: float = field(default_factory=time.monotonic)
     total: int = 0
     done: int = 0
     failed: int = 0
@@ -73,7 +94,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a batch did: ``judged`` contents now, ``known`` ones before, ``left`` for another run."""
+    """What a batch did: ``judged`` and ``trained`` contents now, ``known`` ones before, ``left`` for another run.
+
+    ``untrained`` says why others were not trained, with how many they are.
+    """
 
     members: tuple[Member, ...]
     results: dict[str, Result]
@@ -82,6 +106,8 @@ class Outcome:
     left: int
     lost: tuple[str, ...]
     restarts: int
+    trained: int = 0
+    untrained: Mapping[str, int] = field(default_factory=dict)
 
 
 class _TooLong(BaseException):
@@ -118,29 +144,37 @@ def run_batch(
         records, queue = _known_and_queue(store, entries, context, wanted, options)
         left = queue[options.limit :] if options.limit is not None else []
         queue = queue[: options.limit] if options.limit is not None else queue
+        known = len(records)
         run = _Run(store, assignment, context, wanted if options.only else None, records, show)
-        run.progress.known = len(records)
         try:
+            trainees = _trainees(run, entries, options)
             if queue:
                 run.judge(queue, options, executor, host)
+            not_yet = {entry.digest for entry in left}
+            able = [trainee for trainee in trainees.chosen if trainee.entry.digest not in not_yet]
+            if able:
+                run.train(able[: options.limit], trainees.at_a_time, executor, host)
+                not_yet |= {trainee.entry.digest for trainee in able[options.limit or len(able) :]}
         finally:
             # Also after Ctrl-C: the reports say what is known by then.
             results = report(store, manifest, assignment.rubric, run.records)
         return Outcome(
             manifest.members,
             results,
-            run.progress.done,
-            run.progress.known,
-            len(left),
+            run.done["graded"],
+            known,
+            len(not_yet),
             tuple(run.lost),
             run.restarts,
+            run.done["trained"],
+            trainees.others,
         )
 
 
 def report(store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]) -> dict[str, Result]:
     """Write results, feedback, grades and summary for the class; the results by key of those that are graded."""
     overrides = load_overrides(store.folder, manifest.members, rubric)
-    results = results_of(manifest, rubric, records)
+    results = results_of(store, manifest, rubric, records)
     rows = reports.rows_of(manifest, rubric, results, overrides)
     for row in rows:
         if row.result is not None:
@@ -152,14 +186,18 @@ def report(store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, 
     return results
 
 
-def results_of(manifest: Manifest, rubric: Rubric, records: dict[str, Record]) -> dict[str, Result]:
+def results_of(
+    store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]
+) -> dict[str, Result]:
     """The result of each member by key, as far as its content is judged."""
     results: dict[str, Result] = {}
+    context = training_context_of(manifest.context, rubric)
     for member in manifest.members:
         if member.problem is not None:
             results[member.key] = unreadable(member, rubric, manifest.seed, versions(rubric))
         elif member.digest in records:
-            results[member.key] = scored(records[member.digest], rubric, member)
+            training = known_training(store, member, context)
+            results[member.key] = scored(records[member.digest], rubric, member, training)
     return results
 
 
@@ -171,12 +209,13 @@ def load_records(store: Store, manifest: Manifest) -> dict[str, Record]:
 
 
 def _wanted(rubric: Rubric, only: Sequence[str]) -> tuple[str, ...]:
-    """The properties to judge; raises `UsageError` for an item that has none."""
-    automatic = {item.id: item for item in rubric.automatic}
-    unknown = [item for item in only if item not in automatic]
+    """The properties to judge; raises `UsageError` for an item that waits for a person."""
+    judged = [item for item in rubric.items if not isinstance(item, ManualItem)]
+    unknown = [name for name in only if name not in {item.id for item in judged}]
     if unknown:
-        raise UsageError(f"--only {unknown[0]}: the items judged automatically are {', '.join(automatic)}")
-    chosen = [automatic[item] for item in dict.fromkeys(only)] or list(rubric.automatic)
+        names = ", ".join(item.id for item in judged)
+        raise UsageError(f"--only {unknown[0]}: the items judged automatically are {names}")
+    chosen = [item for item in rubric.automatic if not only or item.id in only]
     return tuple(name for item in chosen for criterion in item.criteria for name in criterion.properties)
 
 
@@ -197,8 +236,20 @@ def _known_and_queue(
     return records, list(queue.values())
 
 
+def _trainees(run: _Run, entries: Sequence[Entry], options: Options) -> Trainees:
+    rubric = run.assignment.rubric
+    trained = {item.id for item in rubric.items if isinstance(item, TrainingItem)}
+    if options.only and not trained & set(options.only):
+        return Trainees()
+
+    def say(stage: str, done: int, total: int) -> None:
+        run.show(Progress(running=[f"{stage}: {done} of {total}"]))
+
+    return trainees_of(run.store, entries, rubric, run.training_context, options.training, say)
+
+
 class _Run:
-    """The judging of a queue."""
+    """The judging of a queue, and the training of models."""
 
     def __init__(
         self,
@@ -211,7 +262,9 @@ class _Run:
     ) -> None:
         self.store, self.assignment, self.context = store, assignment, context
         self.only, self.records, self.show = only, records, show
+        self.training_context = training_context_of(context, assignment.rubric)
         self.progress = Progress()
+        self.done = {"graded": 0, "trained": 0}
         self.lost: list[str] = []
         self.restarts = 0
 
@@ -222,8 +275,7 @@ class _Run:
         executor: Callable[[], Executor] | None,
         host: WarmHost | None,
     ) -> None:
-        self.progress.total = len(queue)
-        self.progress.known = len(self.records)
+        self.progress = Progress(total=len(queue), known=len(self.records))
         self.show(self.progress)
         jobs = max(1, min(options.jobs or os.cpu_count() or 1, len(queue)))
         pickled = pickle.dumps(self.assignment)
@@ -241,6 +293,63 @@ class _Run:
         self.progress.running = []
         self.show(self.progress)
 
+    def train(
+        self,
+        trainees: Sequence[Trainee],
+        at_a_time: int,
+        executor: Callable[[], Executor] | None,
+        host: WarmHost | None,
+    ) -> None:
+        """Train models whose notebooks could be judged, or count with their checkpoints."""
+        able = [
+            trainee
+            for trainee in trainees
+            if (record := self.records.get(trainee.entry.digest)) is not None and record.verdicts is not None
+        ]
+        self.progress = Progress(doing="trained", total=len(able))
+        self.show(self.progress)
+        pickled = pickle.dumps(self.assignment)
+        usual = self.assignment.limits.total + GRACE_SECONDS
+        work = [
+            Job(entry.path, entry.digest, pickled, (), usual + job.seconds, entry.name, job, trainee.weights)
+            for trainee in able
+            for entry, job in [(trainee.entry, trainee.job)]
+        ]
+        with workers(min(at_a_time, len(able) or 1), executor, self.store.release_in_child, host) as pool:
+            self.store.put(".work", str(pool.host.folder))
+            for job, found in pool.run(grade_job, work, self._tick):
+                self._keep_training(job, found)
+            self.restarts = max(self.restarts, pool.host.restarts)
+        self.progress.running = []
+        self.show(self.progress)
+
+    def _keep_training(self, job: Job, found: Judged | Lost) -> None:
+        assert job.training is not None
+        item = job.training.item.id
+        reason = found.reason if isinstance(found, Lost) else found.result.error
+        outcome = found.trained if isinstance(found, Judged) else training_check.Outcome()
+        if reason is not None:
+            outcome = training_check.Outcome(notes={item: [f"not judged: {reason}"]})
+            self.progress.failed += 1
+            self.lost.append(one_line(f"{job.label}: {item}: {reason}"))
+        self.store.keep_training(
+            Training.of(
+                outcome,
+                content=job.digest,
+                context=self.training_context,
+                weights=job.weights,
+                gpt_seconds=job.training.options.gpt_seconds,
+            )
+        )
+        verdict = outcome.verdicts.get(item)
+        self._count(f"{job.label}: {item} {verdict.status if verdict else 'waits'}")
+
+    def _count(self, label: str) -> None:
+        self.progress.done += 1
+        self.done[self.progress.doing] += 1
+        self.progress.last = label
+        self.show(self.progress)
+
     def _job(self, entry: Entry, pickled: bytes, seconds: float, options: Options) -> Job:
         known = self.records.get(entry.digest)
         only = self.only
@@ -253,8 +362,6 @@ class _Run:
         self.show(self.progress)
 
     def _keep(self, job: Job, found: Judged | Lost, *, again: bool) -> None:
-        self.progress.done += 1
-        self.progress.last = job.label
         lost = isinstance(found, Lost)
         if isinstance(found, Lost):
             found = Judged(failure(job.path.name, self.assignment, found.reason))
@@ -267,7 +374,7 @@ class _Run:
                 one_line(f"{job.label}: {record.result.error or 'not all of it could be judged'}")
             )
         self.records[job.digest] = record
-        self.show(self.progress)
+        self._count(job.label)
 
 
 @functools.lru_cache(maxsize=2)
@@ -287,9 +394,10 @@ def grade_job(job: Job, address: str | None) -> Judged:
     link = client_of(address)
     if link is None and address is not None:
         raise WarmParentLost
+    training = NO_TRAINING if job.training is None else job.training.options
     try:
         with alarm(job.seconds, _TooLong):
-            judged = judge(job.path, assignment, warm=link, only=job.only)
+            judged = judge(job.path, assignment, warm=link, only=job.only, training=training)
     except _TooLong:
         reason = f"the grader did not end within {job.seconds:.0f} s"
         judged = Judged(failure(job.path.name, assignment, reason), grader_failed=True)

@@ -1,6 +1,7 @@
 """A batch's folder: what was judged, by content and never twice, and what is made of it.
 
     DIR/judged/CONTENT-CONTEXT.json   verdicts of one content; CONTEXT stands for grader, template, seed and time limits
+    DIR/trained/CONTENT-CONTEXT.json  what came of training it, or CONTENT-CONTEXT-WEIGHTS.json, of weights handed in with it
     DIR/batch.json                    the class: who handed in which content, and the context
     DIR/rubric.yaml                   the rubric by which it was scored last
     DIR/overrides.yaml                a person's decisions; never written by the grader
@@ -8,7 +9,7 @@
     DIR/feedback/KEY.md                } made of the above, each time anew
     DIR/grades.csv, DIR/summary.md    /
 
-The first three are what a batch goes on from. Every file is put in its place whole.
+The first five are what a batch goes on from. Every file is put in its place whole.
 """
 
 from __future__ import annotations
@@ -30,12 +31,16 @@ from grader.batch.submissions import Entry
 from grader.errors import GraderError, UsageError
 from grader.grade import Assignment, Judged
 from grader.report.safe_text import one_line
-from grader.results import ItemResult, Result, totals, write_atomically
-from grader.rubric import AutomaticItem, Rubric
+from grader.results import Evidence, ItemResult, Result, totals, write_atomically
+from grader.rubric import AutomaticItem, Rubric, TrainingItem
 from grader.scoring import Verdict, nothing_judged, score
+from grader.training import checkpoint
+from grader.training.check import Outcome
 
 LOCK_SECONDS = 3.0
 _JUDGING = ("grade.py", "kernel", "properties", "submission", "data")
+_TRAINING = ("training",)
+_FOLDERS = ("judged", "trained", "results", "feedback")
 
 
 class _Stored(BaseModel):
@@ -79,6 +84,33 @@ class Record(_Stored):
         return [] if self.verdicts is None else [name for name in properties if name not in self.verdicts]
 
 
+class Training(_Stored):
+    """What training found out about one content, by item."""
+
+    format: Literal[1] = 1
+    content: str
+    context: str
+    weights: str = ""
+    """Of the checkpoint that was verified; empty where the model was trained here."""
+    gpt_seconds: float = 0.0
+    settled: bool
+    """Whether trying again would find nothing else."""
+    verdicts: dict[str, StoredVerdict] = {}
+    notes: dict[str, tuple[str, ...]] = {}
+    evidence: dict[str, tuple[Evidence, ...]] = {}
+
+    @classmethod
+    def of(cls, found: Outcome, **facts: Any) -> Training:
+        """What is kept of an outcome."""
+        return cls(
+            verdicts={item: StoredVerdict(**vars(verdict)) for item, verdict in found.verdicts.items()},
+            notes={item: tuple(lines) for item, lines in found.notes.items()},
+            evidence={item: tuple(shown) for item, shown in found.evidence.items()},
+            settled=found.settled,
+            **facts,
+        )
+
+
 class Member(_Stored):
     """An `Entry`, as the class list holds it."""
 
@@ -87,6 +119,8 @@ class Member(_Stored):
     id: str
     file: str
     digest: str
+    weights: str = ""
+    """What tells the checkpoint from others that was handed in with it; empty where none was."""
     late: bool = False
     email: str = ""
     problem: str | None = None
@@ -97,7 +131,8 @@ class Member(_Stored):
         """What is kept of a submission that was found."""
         facts = {**vars(entry)}
         facts["file"] = one_line(facts.pop("path").name)
-        return cls(**facts)
+        weights = facts.pop("checkpoint")
+        return cls(weights=checkpoint.digest_of(weights) if weights else "", **facts)
 
 
 class Manifest(_Stored):
@@ -114,15 +149,30 @@ def context_of(assignment: Assignment) -> str:
     digest = hashlib.sha256(f"{__version__}\n{assignment.limits!r}\n".encode())
     digest.update(hashlib.sha256(b"hw3 context/" + assignment.seed).digest())
     digest.update(hashlib.sha256(repr(assignment.template).encode()).digest())
+    digest.update(_code(*_JUDGING))
+    return digest.hexdigest()[:16]
+
+
+def training_context_of(context: str, rubric: Rubric) -> str:
+    """What the outcome of training depends on beside that: how it is done, and the rubric's budget; 16 hex digits."""
+    budgets = [item.budget.model_dump_json() for item in rubric.items if isinstance(item, TrainingItem)]
+    digest = hashlib.sha256(json.dumps([context, *budgets]).encode())
+    digest.update(_code(*_TRAINING))
+    return digest.hexdigest()[:16]
+
+
+def _code(*names: str) -> bytes:
+    """A digest of files and folders of the grader."""
+    digest = hashlib.sha256()
     root = Path(assets.__file__).resolve().parent
-    for name in _JUDGING:
+    for name in names:
         place = root / name
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
             if path.is_file() and "__pycache__" not in path.parts:
                 digest.update(
                     f"{path.relative_to(root)}\n".encode() + hashlib.sha256(path.read_bytes()).digest()
                 )
-    return digest.hexdigest()[:16]
+    return digest.digest()
 
 
 class Store:
@@ -138,7 +188,7 @@ class Store:
         if not self._create and not (self.folder / "batch.json").is_file():
             raise UsageError(f"{one_line(str(self.folder))}: holds no batch; make one with `grader batch`")
         try:
-            for name in ("judged", "results", "feedback"):
+            for name in _FOLDERS:
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             self._take_lock()
@@ -182,7 +232,7 @@ class Store:
 
     def _drop_leftovers(self) -> None:
         """Delete temporary files of a run that was killed while it wrote one."""
-        for name in (".", "judged", "results", "feedback"):
+        for name in (".", *_FOLDERS):
             for path in (self.folder / name).glob(".*.*"):
                 if path.is_file():
                     path.unlink()
@@ -220,6 +270,25 @@ class Store:
         write_atomically(self._path(content, context), record.model_dump_json() + "\n")
         return record
 
+    def keep_training(self, training: Training) -> None:
+        """Write down what training found."""
+        path = self._trained_path(training.content, training.context, training.weights)
+        write_atomically(path, training.model_dump_json() + "\n")
+
+    def load_training(self, content: str, context: str, weights: str = "") -> Training | None:
+        """What training found about a content, or its counting with those weights; None if nothing is known of it."""
+        path = self._trained_path(content, context, weights)
+        try:
+            training = Training.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError, ValueError):
+            return None
+        found = (training.content, training.context, training.weights)
+        return training if found == (content, context, weights) else None
+
+    def _trained_path(self, content: str, context: str, weights: str) -> Path:
+        names = [content, context, *([weights] if weights else [])]
+        return self.folder / "trained" / f"{'-'.join(names)}.json"
+
     # -- the class -----------------------------------------------------------------------------------------------
 
     def write_manifest(self, manifest: Manifest) -> None:
@@ -255,10 +324,18 @@ class Store:
                         path.unlink()
 
 
-def scored(record: Record, rubric: Rubric, member: Member) -> Result:
+def scored(record: Record, rubric: Rubric, member: Member, training: Training | None = None) -> Result:
     """The result of a record by a rubric, under a member's name. Items with properties not judged yet wait."""
     items: list[ItemResult] = []
     evidence = {item.id: item.evidence for item in record.result.items}
+    notes = dict(record.notes)
+    trained: dict[str, Verdict] = {}
+    if training is not None:
+        trained = {item: Verdict(**vars(verdict)) for item, verdict in training.verdicts.items()}
+        for item_id, lines in training.notes.items():
+            notes[item_id] = (*notes.get(item_id, ()), *lines)
+        for item_id, shown in training.evidence.items():
+            evidence[item_id] = (*evidence.get(item_id, ()), *shown)
     verdicts = {name: Verdict(**vars(verdict)) for name, verdict in (record.verdicts or {}).items()}
     for item in rubric.items:
         only = rubric.model_copy(update={"items": (item,)})
@@ -266,7 +343,7 @@ def scored(record: Record, rubric: Rubric, member: Member) -> Result:
         if record.verdicts is None or any(name not in verdicts for name in names):
             items += nothing_judged(only)
         else:
-            items += score(only, verdicts, evidence=evidence, notes=record.notes)
+            items += score(only, verdicts, training=trained, evidence=evidence, notes=notes)
     versions = record.result.versions.model_copy(update={"rubric": f"{rubric.version} {rubric.digest[:12]}"})
     known = record.result
     return Result(

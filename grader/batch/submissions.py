@@ -23,6 +23,7 @@ import yaml
 from grader.errors import UsageError
 from grader.report.safe_text import one_line
 from grader.submission.reading import MAX_FILE_BYTES
+from grader.training import checkpoint
 
 METADATA = "submission_metadata.yml"
 MAX_METADATA_BYTES = 64 << 20
@@ -53,6 +54,8 @@ class Entry:
     email: str = ""
     problem: str | None = None
     notes: tuple[str, ...] = ()
+    checkpoint: Path | None = None
+    """The weights of the Vision Transformer, where some were handed in with it."""
 
 
 def find_submissions(sources: Sequence[Path], extracted: Path) -> list[Entry]:
@@ -98,11 +101,11 @@ def _of_folder(folder: Path) -> Iterator[Entry]:
     notebooks = sorted(_notebooks(folder))
     names = [path.name for path in notebooks]
     if notebooks and all(_CANVAS.fullmatch(name) for name in names):
-        by_student: dict[str, list[Path]] = {}
-        for path in notebooks:
-            by_student.setdefault(_canvas(path)["user"], []).append(path)
-        for paths in by_student.values():
-            yield _canvas_entry(_canvas(paths[0]), paths)
+        by_student = _by_student(notebooks)
+        weights = _by_student(sorted(notebooks[0].parent.glob("*.safetensors")))
+        for user, paths in by_student.items():
+            entry = _canvas_entry(_canvas(paths[0]), paths)
+            yield replace(entry, checkpoint=entry.checkpoint or next(iter(weights.get(user, ())), None))
         return
     grouped = [path.relative_to(folder).parts[0] for path in notebooks]
     if len(notebooks) > 1 and all(_GRADESCOPE.fullmatch(part) for part in grouped):
@@ -188,6 +191,15 @@ def _text(facts: dict[Any, Any], name: str) -> str:
     return "" if value is None else one_line(str(value))
 
 
+def _by_student(paths: Sequence[Path]) -> dict[str, list[Path]]:
+    """Files that Canvas exported, by the student's id."""
+    found: dict[str, list[Path]] = {}
+    for path in paths:
+        if match := _CANVAS.fullmatch(path.name):
+            found.setdefault(match["user"], []).append(path)
+    return found
+
+
 def _canvas(path: Path) -> re.Match[str]:
     match = _CANVAS.fullmatch(path.name)
     assert match is not None
@@ -220,7 +232,10 @@ def _size(path: Path) -> int:
 
 def _entry(key: str, id: str, path: Path) -> Entry:
     digest, problem = digest_of(path)
-    return Entry(_slug(key), one_line(key), one_line(id), path, digest, problem=problem)
+    weights = checkpoint.find(path) if problem is None else None
+    return Entry(
+        _slug(key), one_line(key), one_line(id), path, digest, problem=problem, checkpoint=weights
+    )
 
 
 def digest_of(path: Path) -> tuple[str, str | None]:
@@ -261,7 +276,7 @@ def _unique(entries: Iterable[Entry]) -> Iterator[Entry]:
 
 
 def _unpack(archive: Path, extracted: Path) -> Path:
-    """Unpack an archive's notebooks and metadata once; gives the folder. Its names cannot lead out of it."""
+    """Unpack an archive's notebooks, checkpoints and metadata once; gives the folder. Its names cannot lead out of it."""
     try:
         with archive.open("rb") as file:
             digest = hashlib.sha256()
@@ -304,7 +319,7 @@ def _write_members(members: Iterable[tuple[str, int, Callable[[], IO[bytes] | No
     total = 0
     for number, (name, size, open_member) in enumerate(members):
         place = PurePosixPath(name.replace("\\", "/"))
-        wanted = place.suffix == ".ipynb" or place.name == METADATA
+        wanted = place.suffix in (".ipynb", ".safetensors") or place.name == METADATA
         inside = not place.is_absolute() and ".." not in place.parts
         if not wanted or not inside or any(part in _JUNK for part in place.parts):
             continue

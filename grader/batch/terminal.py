@@ -22,9 +22,11 @@ MOST_PROBLEMS = 10
 def print_batch(outcome: Outcome, folder: Path, console: Console | None = None) -> None:
     """Print what a batch did and where the reports lie."""
     console = console or Console()
+    trained = f", {outcome.trained} trained" if outcome.trained else ""
     lines = [
-        f"{outcome.judged} judged now, {outcome.known} known from before, {len(outcome.members)} submissions"
+        f"{outcome.judged} judged{trained} now, {outcome.known} known from before, {len(outcome.members)} submissions"
     ]
+    lines += [f"{count} not trained: {reason}" for reason, count in outcome.untrained.items()]
     if outcome.left:
         lines.append(f"{outcome.left} left; the same command goes on with them")
     scores = [result.score for result in outcome.results.values() if result.error is None]

@@ -52,6 +52,10 @@ class Options:
     """Of one attempt; by default the rubric's."""
     gpt_seconds: float = 0.0
     """For the GPT's evidence; none is gathered in no time."""
+    weights: Path | None = None
+    """The checkpoint that was handed in; by default what lies beside the notebook."""
+    threads: int = 0
+    """On the CPU; by default one a core."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class Outcome:
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     notes: Mapping[str, list[str]] = field(default_factory=dict)
     evidence: Mapping[str, list[Evidence]] = field(default_factory=dict)
+    settled: bool = False
+    """Whether trying again would find nothing else."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +100,14 @@ def plan(submission: Path, rubric: Rubric, options: Options) -> Job | None:
     item = next((item for item in rubric.items if isinstance(item, TrainingItem)), None)
     if item is None or options.mode == "never":
         return None
-    weights = None if options.mode == "always" else checkpoint.find(submission)
+    weights = None if options.mode == "always" else options.weights or checkpoint.find(submission)
     if options.mode == "verify" and weights is None:
         return Job(item, options, "nothing", why_not=f"there is no {checkpoint.NAME} beside the notebook to verify")
     if weights is not None:
         return Job(item, options, "verify", _device(options), weights)
     device = _device(options)
     if options.mode == "auto" and device == "cpu":
-        why = f"not trained: no GPU and no {checkpoint.NAME}; --training always trains on the CPU, in about five minutes"
+        why = f"no GPU and no {checkpoint.NAME}; --training always trains on the CPU, in about three minutes"
         return Job(item, options, "nothing", why_not=why)
     return Job(item, options, "train", device)
 
@@ -122,7 +128,7 @@ def run(
     """Carry out a job in the kernel of a submission whose cells have run. Nothing that goes wrong here is raised."""
     item = job.item.id
     if job.action == "nothing":
-        return Outcome(notes={item: [job.why_not]})
+        return Outcome(notes={item: [f"not trained: {job.why_not}"]})
     try:
         data = load(job.options.data, say=progress)
     except GraderError as error:
@@ -143,8 +149,9 @@ def run(
             reason = session.why_ended("during training") if str(error) != "timeout" else "no answer in time"
             found.verdicts[item] = Verdict(TRAINED, "failed", f"{reason} ({error})"[:500])
     except KeyboardInterrupt:
+        found.settled = False
         found.note(item, "the grader was interrupted during training; what was judged by then stands")
-    return Outcome(found.verdicts, found.notes, found.evidence)
+    return Outcome(found.verdicts, found.notes, found.evidence, found.settled)
 
 
 @dataclass
@@ -152,6 +159,7 @@ class _Gathered:
     verdicts: dict[str, Verdict]
     notes: dict[str, list[str]]
     evidence: dict[str, list[Evidence]]
+    settled: bool = True
 
     def note(self, item: str, *texts: str) -> None:
         self.notes.setdefault(item, []).extend(texts)
@@ -172,23 +180,23 @@ def _opened(data: Cifar10) -> Iterator[int]:
 def _begun(link: TrainerLink, job: Job, template: Template, found: _Gathered) -> Job:
     """Prepare the kernel; a GPU that it cannot use is said, and the CPU takes its place."""
     try:
-        _begin(link, job.device, template)
+        _begin(link, job.device, template, job.options.threads)
         return job
     except StudentError as error:
         if job.device == "cpu":
             raise
         found.note(job.item.id, f"the GPU could not be used, so the CPU was ({error})"[:300])
-    _begin(link, "cpu", template)
+    _begin(link, "cpu", template, job.options.threads)
     return replace(job, device="cpu")
 
 
-def _begin(link: TrainerLink, device: str, template: Template) -> None:
+def _begin(link: TrainerLink, device: str, template: Template, threads: int) -> None:
     link.ask(
         "begin",
         120.0,
         device=device,
         visible=os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] or "0",
-        threads=os.cpu_count() or 1,
+        threads=threads or os.cpu_count() or 1,
         half=True,
         provided=[source for _, source in template.classes],
     )
@@ -208,7 +216,7 @@ def _train(
     if job.device == "cuda" and attempts[-1].raised and "same device" in attempts[-1].message:
         found.note(item, "parts of the model stay on the CPU, so all of it was trained there")
         job = replace(job, device="cpu")
-        _begin(link, "cpu", template)
+        _begin(link, "cpu", template, job.options.threads)
         attempts = vit.check(link, data, job.budget, seed, progress)
     last = vit.decided(attempts)
     shown = " | ".join(
@@ -218,6 +226,7 @@ def _train(
     if shown:
         found.note(item, f"accuracy by epoch {shown}")
     if last.status == "pending":
+        found.settled = False
         found.note(item, f"not judged: {last.message}")
         return
     if last.status == "passed":

@@ -15,10 +15,11 @@ import pytest
 from grader import assets
 from grader.batch import run as batch_run
 from grader.batch.run import Options, Outcome, run_batch
-from grader.grade import Assignment, Judged, failure
+from grader.grade import NO_TRAINING, Assignment, Judged, failure
 from grader.kernel import warm
-from grader.results import totals
+from grader.results import Evidence, totals
 from grader.scoring import Verdict, score
+from grader.training import check
 from tests.conftest import notebook, solutions
 
 ROOT = Path(assets.__file__).resolve().parent.parent
@@ -55,15 +56,24 @@ def finished(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 class MadeUp:
-    """A judge that fails what a submission's text names: ``fails: 2a.softmax``; counts what it judges."""
+    """A judge that fails what a submission's text names: ``fails: 2a.softmax``; counts what it judges and trains."""
 
     def __init__(self) -> None:
         self.judged: list[str] = []
+        self.trained: list[str] = []
         self.properties: list[int] = []
 
-    def __call__(self, path: Path, assignment: Assignment, warm: object = None, only: Any = None) -> Judged:
+    def __call__(
+        self,
+        path: Path,
+        assignment: Assignment,
+        warm: object = None,
+        only: Any = None,
+        training: check.Options = NO_TRAINING,
+    ) -> Judged:
         text = path.read_text(encoding="utf-8")
-        self.judged.append(path.name)
+        job = check.plan(path, assignment.rubric, training)
+        (self.judged if job is None else self.trained).append(path.name)
         if "no kernel" in text:
             return Judged(
                 failure(path.name, assignment, "the grader could not run a kernel"), grader_failed=True
@@ -89,7 +99,18 @@ class MadeUp:
         result = failure(path.name, assignment, "x").model_copy(
             update={"items": items, "error": None, **totals(items)._asdict()}
         )
-        return Judged(result, verdicts)
+        return Judged(result, verdicts, trained=check.Outcome() if job is None else self.outcome(job, text))
+
+    @staticmethod
+    def outcome(job: check.Job, text: str) -> check.Outcome:
+        """What comes of training: ``learns`` passes, ``slow`` is not settled."""
+        item = job.item.id
+        if "slow" in text:
+            return check.Outcome(notes={item: ["this machine is too slow"]})
+        name = check.VERIFIED if job.action == "verify" else check.TRAINED
+        verdict = Verdict(name, "passed" if "learns" in text else "failed", "5,100 of 10,000")
+        shown = Evidence(kind="image", title="heatmaps", mime="image/png", data="AAAA")
+        return check.Outcome({item: verdict}, {item: [f"by {job.device}"]}, {"3d": [shown]}, settled=True)
 
 
 @pytest.fixture
