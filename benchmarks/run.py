@@ -150,7 +150,7 @@ def watching(process: subprocess.Popen[str]) -> Iterator[Watched]:
 
 def batch(folder: Path, out: Path, jobs: int, limit: int | None = None) -> tuple[float, Watched]:
     """Grade a class; wall seconds from the shell to the reports, and what was seen of its processes."""
-    command = grader("batch", folder, "--out", out, "--jobs", jobs)
+    command = grader("batch", folder, "--out", out, "--jobs", jobs, "--training", "never")
     command += ["--limit", str(limit)] if limit else []
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -202,7 +202,7 @@ def warm_kernels(count: int) -> tuple[list[float], list[str]]:
 def stages(notebook: Path, folder: Path) -> dict[str, float]:
     """Seconds by stage of grading one notebook cold, and in all from the shell to the table."""
     result = folder / "single.json"
-    whole = timed(lambda: run(grader("grade", notebook, "--json", result)))
+    whole = timed(lambda: run(grader("grade", notebook, "--json", result, "--training", "never")))
     found: dict[str, float] = json.loads(result.read_text(encoding="utf-8"))["seconds"]
     return {**found, "shell to table": whole}
 

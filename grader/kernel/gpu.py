@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 _DRIVER = "libcuda.so.1"
 # Where container runtimes and WSL put the driver, which ld.so does not always know.
@@ -40,17 +41,24 @@ def _torch_knows_cuda() -> bool:
 
 
 def _count() -> int:
-    """How many GPUs the driver's management library (NVML) counts, as CUDA_VISIBLE_DEVICES lets this process see any."""
+    """How many GPUs there are, unless CUDA_VISIBLE_DEVICES hides them all."""
     if sys.platform != "linux" or os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
         return 0
-    names = ["libnvidia-ml.so.1", *(str(Path(folder, "libnvidia-ml.so.1")) for folder in driver_folders())]
-    for name in names:
+    library = management_library()
+    count = ctypes.c_uint(0)
+    if library is None or library.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
+        return 0
+    library.nvmlShutdown()
+    return count.value
+
+
+def management_library() -> Any | None:
+    """The driver's management library (NVML), initialised; None where there is no driver that works."""
+    for folder in ("", *driver_folders()):
         try:
-            library = ctypes.CDLL(name)
+            library = ctypes.CDLL(str(Path(folder, "libnvidia-ml.so.1")))
         except OSError:
             continue
-        count = ctypes.c_uint(0)
-        if library.nvmlInit_v2() == 0 and library.nvmlDeviceGetCount_v2(ctypes.byref(count)) == 0:
-            library.nvmlShutdown()
-            return count.value
-    return 0
+        if library.nvmlInit_v2() == 0:
+            return library
+    return None

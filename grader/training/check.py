@@ -37,6 +37,7 @@ LIMITS = (
 WEAKER = (
     "verified checkpoint: the student's model reaches this with the weights that were handed in; who trained them is not proved"
 )
+OPENED = "to train on the GPU, the submission could talk to its driver, which no layer of isolation guards"
 _HEATMAPS, _CURVE, _SAMPLES = "3d", "4f", "4g"
 Progress = Callable[[str, int, int], None]
 
@@ -181,6 +182,8 @@ def _begun(link: TrainerLink, job: Job, template: Template, found: _Gathered) ->
     """Prepare the kernel; a GPU that it cannot use is said, and the CPU takes its place."""
     try:
         _begin(link, job.device, template, job.options.threads)
+        if job.device == "cuda":
+            found.note(job.item.id, OPENED)
         return job
     except StudentError as error:
         if job.device == "cpu":
@@ -220,11 +223,13 @@ def _train(
         attempts = vit.check(link, data, job.budget, seed, progress)
     last = vit.decided(attempts)
     shown = " | ".join(
-        f"{look.images / len(data.train_images):.2f}: {look.accuracy:.1%}" for look in last.looks if look.of
+        f"{look.images / len(data.train_images):.2f} ({look.seconds:.1f} s): {look.accuracy:.1%}"
+        for look in last.looks
+        if look.of
     )
     found.note(item, f"trained here on {job.device}, {_times(attempts)}", *last.notes)
     if shown:
-        found.note(item, f"accuracy by epoch {shown}")
+        found.note(item, f"accuracy by epoch (and time): {shown}")
     if last.status == "pending":
         found.settled = False
         found.note(item, f"not judged: {last.message}")

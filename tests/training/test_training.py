@@ -14,11 +14,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from grader.training import check, vit
+from grader import assets
+from grader.batch.run import Options, run_batch
+from grader.grade import Assignment
+from grader.training import check, data, vit
 from grader.training.data import Cifar10, Size, load
 from reference.vit import VisionTransformer
 from tests.conftest import handwritten, notebook, solutions
-from tests.training.conftest import Trained, item_of
+from tests.training.conftest import Trained, item_of, with_epochs
 
 
 def master(**replaced: str) -> str:
@@ -144,6 +147,32 @@ def test_ctrl_c_leaves_a_valid_result(trained: Trained, monkeypatch: pytest.Monk
     assert any("interrupted" in note for note in item.notes)
 
 
+def test_a_class_is_trained_by_a_batch(
+    tmp_path: Path, assignment: Assignment, colours: Cifar10, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (check, data):
+        monkeypatch.setattr(module, "load", lambda folder, say: colours)
+    monkeypatch.setattr(vit, "LOOK_EVERY", 4 * len(colours.train_images))
+    monkeypatch.setitem(vit.RECIPES, "cpu", {"batch": 64, "rate": 2e-3, "warm_up": 10})
+    folder = tmp_path / "class"
+    folder.mkdir()
+    (folder / "ada.ipynb").write_text(master(), encoding="utf-8")
+    (folder / "bob.ipynb").write_text(master(**WRONG["diverges"]), encoding="utf-8")
+    (folder / "cyd.ipynb").write_text("no notebook", encoding="utf-8")
+    outcome = run_batch(
+        [folder],
+        tmp_path / "out",
+        with_epochs(assignment, 16),
+        assets.RUBRIC.read_bytes(),
+        Options(only=("3c",), training=check.Options("always", device="cpu")),
+    )
+    assert (outcome.trained, outcome.lost) == (2, ())
+    items = {key: item_of(result, "3c") for key, result in outcome.results.items()}
+    assert [(key, items[key].points) for key in sorted(items)] == [("ada", 1), ("bob", 0), ("cyd", None)], items
+    assert "diverged" in items["bob"].criteria[0].message
+    assert [shown.kind for shown in item_of(outcome.results["ada"], "3d").evidence] == ["image"]
+
+
 def test_missing_data_make_the_item_wait(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HW3_CACHE", str(tmp_path / "cache"))
     item = item_of(trained(master(), data=None), "3c")
@@ -225,8 +254,8 @@ def test_real_images_in_short(
     trained: Trained, cifar10_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HW3_CACHE", str(tmp_path / "cache"))
-    data = load(cifar10_folder, size=Size(40, 10))
-    item = item_of(trained(master(), data=data, epochs=10), "3c")
+    some = load(cifar10_folder, size=Size(40, 10))
+    item = item_of(trained(master(), data=some, epochs=10), "3c")
     assert item.status in ("passed", "failed"), item
     assert any("accuracy by epoch" in note for note in item.notes)
     assert any("of 100 validation images" in line.message for line in item.criteria)
@@ -251,10 +280,7 @@ def test_real_images_whole(
     assert any("of 10000 validation images right" in note for note in item.notes)
 
 
-def test_what_is_asked_for_is_planned(assignment: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from grader.grade import Assignment
-
-    assert isinstance(assignment, Assignment)
+def test_what_is_asked_for_is_planned(assignment: Assignment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check.gpu, "is_present", lambda: False)
     path = tmp_path / "ada.ipynb"
     path.touch()
