@@ -19,8 +19,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Collection, Iterator
-from dataclasses import replace
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -374,13 +373,3 @@ def unreadable(member: Member, rubric: Rubric, seed: Literal["public", "secret"]
         versions=versions,
         **totals(items)._asdict(),
     )
-
-
-def with_digest(entry: Entry, digest: str, problem: str | None) -> Entry:
-    """An entry whose file was read once more."""
-    return replace(entry, digest=digest, problem=problem)
-
-
-def members(entries: Iterator[Entry] | list[Entry]) -> tuple[Member, ...]:
-    """The class list of the submissions that were found."""
-    return tuple(Member.of(entry) for entry in entries)
