@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from grader import __version__
 from grader.errors import GraderError
 from grader.gradescope.commands import app as gradescope_app
+from grader.options import DataFolder, GptSeconds, JsonFile, RequireIsolation, RubricFile, SeedFile
 
 if TYPE_CHECKING:
     from grader.grade import Assignment
@@ -55,7 +56,7 @@ def _version(value: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        Optional[bool],  # noqa: UP045  (typer reads this at run time on Python 3.10)
+        bool | None,
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit."),
     ] = None,
 ) -> None:
@@ -65,28 +66,15 @@ def _options(
 @app.command()
 def grade(
     submission: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Argument(help="The notebook (.ipynb) to grade, or a folder or archive that holds it."),
     ] = None,
     example: Annotated[
         bool, typer.Option("--example", help="Grade the example that ships with the grader.")
     ] = False,
-    json_file: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--json", metavar="FILE", help="Write the result to FILE as JSON."),
-    ] = None,
-    seed_file: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            "--seed-file", metavar="FILE", help="Secret seed of the assignment; same seed, same trials."
-        ),
-    ] = None,
-    rubric: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            "--rubric", metavar="FILE", help="Another rubric than the one that ships with the grader."
-        ),
-    ] = None,
+    json_file: JsonFile = None,
+    seed_file: SeedFile = None,
+    rubric: RubricFile = None,
     cell_seconds: Annotated[float, typer.Option(help="Time limit for each cell, in seconds.", min=1)] = 60.0,
     timeout: Annotated[
         float, typer.Option(help="Time limit for the whole submission, in seconds.", min=10)
@@ -99,16 +87,8 @@ def grade(
             "verify: a checkpoint or nothing; never.",
         ),
     ] = "auto",
-    data: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            metavar="DIR", help="CIFAR-10, as torchvision keeps it or as train/CLASS/* and test/CLASS/*."
-        ),
-    ] = None,
-    require_isolation: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(metavar="LEVEL", help="Refuse to run with less isolation than full, strong or basic."),
-    ] = None,
+    data: DataFolder = None,
+    require_isolation: RequireIsolation = None,
 ) -> None:
     """Grade one notebook.
 
@@ -133,36 +113,16 @@ def train(
     submission: Annotated[
         Path, typer.Argument(help="The notebook (.ipynb) to train, or a folder or archive that holds it.")
     ],
-    json_file: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--json", metavar="FILE", help="Write the result to FILE as JSON, pictures in it."),
-    ] = None,
-    data: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            metavar="DIR", help="CIFAR-10, as torchvision keeps it or as train/CLASS/* and test/CLASS/*."
-        ),
-    ] = None,
+    json_file: JsonFile = None,
+    data: DataFolder = None,
     device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cuda or cpu.")] = "auto",
     minutes: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(help="Time for one attempt at 3c; by default the rubric's.", min=0.01),
     ] = None,
-    gpt_seconds: Annotated[
-        float, typer.Option(help="Time for the GPT's evidence (4f, 4g); 0 leaves it out.", min=0)
-    ] = 120.0,
-    seed_file: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            "--seed-file", metavar="FILE", help="Secret seed of the assignment; same seed, same trials."
-        ),
-    ] = None,
-    rubric: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            "--rubric", metavar="FILE", help="Another rubric than the one that ships with the grader."
-        ),
-    ] = None,
+    gpt_seconds: GptSeconds = 120.0,
+    seed_file: SeedFile = None,
+    rubric: RubricFile = None,
 ) -> None:
     """Train the models of one notebook: judges 3c, and gathers evidence for 3d, 4f and 4g.
 
@@ -268,32 +228,22 @@ def batch(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where results go, and go on from.")],
     jobs: Annotated[int, typer.Option(help="Workers at a time; 0: one a core.", min=0)] = 0,
     only: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(metavar="ITEM", help="Judge this item only (may be given several times)."),
     ] = None,
     rerun: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(metavar="failed", help="Judge again what the grader could not judge."),
     ] = None,
     limit: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(help="Judge at most so many submissions now.", min=1),
     ] = None,
     timeout: Annotated[
         float, typer.Option(help="Time limit for each submission, in seconds.", min=10)
     ] = 900.0,
-    seed_file: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            "--seed-file", metavar="FILE", help="Secret seed of the assignment; same seed, same trials."
-        ),
-    ] = None,
-    rubric: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            "--rubric", metavar="FILE", help="Another rubric than the one that ships with the grader."
-        ),
-    ] = None,
+    seed_file: SeedFile = None,
+    rubric: RubricFile = None,
     training: Annotated[
         str,
         typer.Option(
@@ -302,19 +252,9 @@ def batch(
             "always: train; verify: checkpoints only; never.",
         ),
     ] = "auto",
-    data: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            metavar="DIR", help="CIFAR-10, as torchvision keeps it or as train/CLASS/* and test/CLASS/*."
-        ),
-    ] = None,
-    gpt_seconds: Annotated[
-        float, typer.Option(help="Time for the evidence of each trained GPT (4f, 4g); 0 leaves it out.", min=0)
-    ] = 0.0,
-    require_isolation: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(metavar="LEVEL", help="Refuse to run with less isolation than full, strong or basic."),
-    ] = None,
+    data: DataFolder = None,
+    gpt_seconds: GptSeconds = 0.0,
+    require_isolation: RequireIsolation = None,
 ) -> None:
     """Grade a class into a folder: results, feedback, grades.csv and summary.md.
 
@@ -389,8 +329,8 @@ def doctor() -> None:
 
 @app.command()
 def audit(
-    part: Annotated[Optional[str], typer.Option(help="Only the entries of one part, such as 2a.")] = None,  # noqa: UP045
-    only: Annotated[Optional[str], typer.Option(metavar="ID", help="Only the entry with this id.")] = None,  # noqa: UP045
+    part: Annotated[str | None, typer.Option(help="Only the entries of one part, such as 2a.")] = None,
+    only: Annotated[str | None, typer.Option(metavar="ID", help="Only the entry with this id.")] = None,
     jobs: Annotated[
         int | None, typer.Option(help="Entries at a time; by default one a core.", min=1)
     ] = None,
@@ -405,7 +345,7 @@ def audit(
     ] = False,
     seeds: Annotated[int, typer.Option(help="By how many seeds to judge each entry.", min=1)] = 1,
     json_file: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--json", metavar="FILE", help="Write all verdicts to FILE as JSON."),
     ] = None,
 ) -> None:
@@ -451,7 +391,7 @@ def audit(
 @data_app.command("fetch")
 def data_fetch(
     data: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--data", metavar="DIR", help="Take it from this folder instead of downloading it."),
     ] = None,
 ) -> None:
@@ -476,7 +416,7 @@ def data_fetch(
 @template_app.command("build")
 def template_build(
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(metavar="FOLDER", help="Where to write; by default where the template lies."),
     ] = None,
     master: Annotated[

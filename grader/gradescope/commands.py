@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
+
+from grader.options import RubricFile
 
 app = typer.Typer(
     help="Build the zip that Gradescope runs, and try it on this machine.", no_args_is_help=True
@@ -21,7 +23,7 @@ def build(
         "autograder.zip"
     ),
     seed_file: Annotated[
-        Optional[Path],  # noqa: UP045  (typer reads this at run time on Python 3.10)
+        Path | None,
         typer.Option(
             "--seed-file", metavar="FILE", help="Secret seed of the assignment; it travels in the zip."
         ),
@@ -29,20 +31,15 @@ def build(
     public_seed: Annotated[
         bool, typer.Option("--public-seed", help="Without a secret seed: students can foresee the trials.")
     ] = False,
-    rubric: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            "--rubric", metavar="FILE", help="Another rubric than the one that ships with the grader."
-        ),
-    ] = None,
+    rubric: RubricFile = None,
     minutes: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(
             help="The platform's time limit for this assignment; by default the rubric's.", min=2, max=40
         ),
     ] = None,
     wheel: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             "--wheel", metavar="FILE", help="The grader's wheel, where its sources are not at hand."
         ),
@@ -82,11 +79,11 @@ def try_zip(
         "autograder.zip"
     ),
     metadata: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--metadata", metavar="FILE", help="A submission_metadata.json, for due dates."),
     ] = None,
     json_file: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--json", metavar="FILE", help="Write results.json to FILE as well."),
     ] = None,
     instructor: Annotated[
