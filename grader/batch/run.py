@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -145,15 +145,15 @@ def run_batch(
         left = queue[options.limit :] if options.limit is not None else []
         queue = queue[: options.limit] if options.limit is not None else queue
         known = len(records)
-        run = _Run(store, assignment, context, wanted if options.only else None, records, show)
+        run = _Run(store, assignment, context, wanted if options.only else None, records, show, executor, host)
+        not_yet = {entry.digest for entry in left}
         try:
             trainees = _trainees(run, entries, options)
             if queue:
-                run.judge(queue, options, executor, host)
-            not_yet = {entry.digest for entry in left}
-            able = [trainee for trainee in trainees.chosen if trainee.entry.digest not in not_yet]
+                run.judge(queue, options)
+            able = [trainee for trainee in trainees.chosen if run.can_train(trainee)]
             if able:
-                run.train(able[: options.limit], trainees.at_a_time, executor, host)
+                run.train(able[: options.limit], trainees.at_a_time)
                 not_yet |= {trainee.entry.digest for trainee in able[options.limit or len(able) :]}
         finally:
             # Also after Ctrl-C: the reports say what is known by then.
@@ -259,66 +259,63 @@ class _Run:
         only: tuple[str, ...] | None,
         records: dict[str, Record],
         show: Callable[[Progress], None],
+        executor: Callable[[], Executor] | None,
+        host: WarmHost | None,
     ) -> None:
         self.store, self.assignment, self.context = store, assignment, context
         self.only, self.records, self.show = only, records, show
+        self.executor, self.host = executor, host
+        self.pickled = pickle.dumps(assignment)
+        self.seconds = assignment.limits.total + GRACE_SECONDS
         self.training_context = training_context_of(context, assignment.rubric)
         self.progress = Progress()
         self.done = {"graded": 0, "trained": 0}
         self.lost: list[str] = []
         self.restarts = 0
 
-    def judge(
-        self,
-        queue: Sequence[Entry],
-        options: Options,
-        executor: Callable[[], Executor] | None,
-        host: WarmHost | None,
-    ) -> None:
+    def judge(self, queue: Sequence[Entry], options: Options) -> None:
+        """Judge the properties of contents."""
         self.progress = Progress(total=len(queue), known=len(self.records))
-        self.show(self.progress)
-        jobs = max(1, min(options.jobs or os.cpu_count() or 1, len(queue)))
-        pickled = pickle.dumps(self.assignment)
-        seconds = self.assignment.limits.total + GRACE_SECONDS
-        work = [self._job(entry, pickled, seconds, options) for entry in queue]
         # While the warm parent gets warm, and before the workers start, so that forked ones have it all.
         drawing = threading.Thread(target=prepare, args=(self.assignment, self.only))
         drawing.start()
-        with workers(jobs, executor, self.store.release_in_child, host) as pool:
-            self.store.put(".work", str(pool.host.folder))
-            drawing.join()
-            for job, found in pool.run(grade_job, work, self._tick):
-                self._keep(job, found, again=options.rerun_failed)
-            self.restarts = pool.host.restarts
-        self.progress.running = []
-        self.show(self.progress)
+        work = [self._job(entry, options) for entry in queue]
+        keep = functools.partial(self._keep, again=options.rerun_failed)
+        self._work(work, options.jobs or os.cpu_count() or 1, keep, ready=drawing.join)
 
-    def train(
-        self,
-        trainees: Sequence[Trainee],
-        at_a_time: int,
-        executor: Callable[[], Executor] | None,
-        host: WarmHost | None,
-    ) -> None:
-        """Train models whose notebooks could be judged, or count with their checkpoints."""
-        able = [
-            trainee
-            for trainee in trainees
-            if (record := self.records.get(trainee.entry.digest)) is not None and record.verdicts is not None
-        ]
-        self.progress = Progress(doing="trained", total=len(able))
-        self.show(self.progress)
-        pickled = pickle.dumps(self.assignment)
-        usual = self.assignment.limits.total + GRACE_SECONDS
+    def can_train(self, trainee: Trainee) -> bool:
+        """Whether the notebook of a model could be judged."""
+        record = self.records.get(trainee.entry.digest)
+        return record is not None and record.verdicts is not None
+
+    def train(self, trainees: Sequence[Trainee], at_a_time: int) -> None:
+        """Train models, or count with their checkpoints."""
+        self.progress = Progress(doing="trained", total=len(trainees))
         work = [
-            Job(entry.path, entry.digest, pickled, (), usual + job.seconds, entry.name, job, trainee.weights)
-            for trainee in able
-            for entry, job in [(trainee.entry, trainee.job)]
+            replace(
+                self._job_of(trainee.entry, ()),
+                training=trainee.job,
+                weights=trainee.weights,
+                seconds=self.seconds + trainee.job.seconds,
+            )
+            for trainee in trainees
         ]
-        with workers(min(at_a_time, len(able) or 1), executor, self.store.release_in_child, host) as pool:
+        self._work(work, at_a_time, self._keep_training)
+
+    def _work(
+        self,
+        work: Sequence[Job],
+        jobs: int,
+        keep: Callable[[Job, Judged | Lost], None],
+        ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Do jobs, so many at a time, and keep what is found; ``ready`` is waited for before the first."""
+        self.show(self.progress)
+        with workers(min(jobs, len(work)), self.executor, self.store.release_in_child, self.host) as pool:
             self.store.put(".work", str(pool.host.folder))
+            ready()
             for job, found in pool.run(grade_job, work, self._tick):
-                self._keep_training(job, found)
+                keep(job, found)
             self.restarts = max(self.restarts, pool.host.restarts)
         self.progress.running = []
         self.show(self.progress)
@@ -350,12 +347,15 @@ class _Run:
         self.progress.last = label
         self.show(self.progress)
 
-    def _job(self, entry: Entry, pickled: bytes, seconds: float, options: Options) -> Job:
+    def _job(self, entry: Entry, options: Options) -> Job:
         known = self.records.get(entry.digest)
         only = self.only
         if known is not None and known.verdicts is not None and not (options.rerun_failed and known.failed):
             only = tuple(known.missing(self.only or self.assignment.rubric.properties))
-        return Job(entry.path, entry.digest, pickled, only, seconds, entry.name)
+        return self._job_of(entry, only)
+
+    def _job_of(self, entry: Entry, only: tuple[str, ...] | None) -> Job:
+        return Job(entry.path, entry.digest, self.pickled, only, self.seconds, entry.name)
 
     def _tick(self, running: list[Job]) -> None:
         self.progress.running = [job.label for job in running]

@@ -252,8 +252,13 @@ class Store:
     def keep(
         self, content: str, context: str, judged: Judged, *, lost: bool = False, again: bool = False
     ) -> Record:
-        """Write down what was judged now, beside what was known before, which ``again`` forgets."""
-        before = None if again else self.load(content, context)
+        """Write down what was judged now, beside what was known before, which ``again`` forgets unless this was ``lost``."""
+        known = self.load(content, context)
+        if lost and known is not None and known.verdicts is not None:
+            record = known.model_copy(update={"lost": True})
+            write_atomically(self._path(content, context), record.model_dump_json() + "\n")
+            return record
+        before = None if again else known
         verdicts = None
         notes = {item: tuple(lines) for item, lines in judged.notes.items()}
         if judged.verdicts is not None:

@@ -13,6 +13,7 @@ import pytest
 
 from grader import assets
 from grader.batch import rescore
+from grader.batch import run as batch_run
 from grader.batch.store import Store
 from grader.errors import GraderError, UsageError
 from grader.grade import Assignment
@@ -106,6 +107,25 @@ def test_rerun_failed(batch: Batch, classroom: Path, tmp_path: Path, made_up: Ma
     assert made_up.judged == []
     batch(classroom, rerun_failed=True)
     assert made_up.judged == ["eve.ipynb"]
+
+
+def test_what_is_lost_later_takes_nothing_back(
+    batch: Batch, classroom: Path, tmp_path: Path, made_up: MadeUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch(classroom, only=("2a",))
+    before = grades(tmp_path / "out")
+
+    def broken(*arguments: object, **options: object) -> None:
+        raise MemoryError("no memory")
+
+    monkeypatch.setattr(batch_run, "judge", broken)
+    outcome = batch(classroom)
+    assert len(outcome.lost) == 3
+    after = grades(tmp_path / "out")
+    assert [after[key]["2a"] for key in before] == [before[key]["2a"] for key in before] != [""] * 4
+    monkeypatch.setattr(batch_run, "judge", made_up)
+    assert not batch(classroom).lost
+    assert grades(tmp_path / "out")["ada"]["score"] == "18"
 
 
 def test_an_unreadable_submission_costs_the_others_nothing(

@@ -13,9 +13,11 @@ import pytest
 from grader import assets
 from grader.batch import rescore, training
 from grader.batch.store import Store
+from grader.batch.submissions import find_submissions
 from grader.errors import UsageError
+from grader.grade import Assignment
 from grader.results import ItemResult, Result
-from grader.training.check import Options
+from grader.training.check import Device, Options
 from grader.training.data import DataMissing
 from tests.batch.conftest import Batch, MadeUp
 
@@ -181,3 +183,27 @@ def test_another_budget_is_another_training(batch: Batch, learners: Path, out: P
         assert rescore.prepare(store, same).changes == ()
         changed = {change.key: change.items for change in rescore.prepare(store, other).changes}
     assert changed["ada"] == (("3c", 1.0, None),), "by another budget it waits"
+
+
+@pytest.mark.parametrize(
+    ("device", "cores", "at_a_time", "threads"),
+    [("cuda", 16, 3, 0), ("cuda", 2, 2, 0), ("cpu", 2, 1, 2), ("cpu", 16, 4, 4), ("cpu", 6, 1, 6)],
+)
+def test_how_many_at_a_time(
+    learners: Path,
+    out: Path,
+    assignment: Assignment,
+    monkeypatch: pytest.MonkeyPatch,
+    device: Device,
+    cores: int,
+    at_a_time: int,
+    threads: int,
+) -> None:
+    monkeypatch.setattr(training, "_cores", lambda: cores)
+    entries = find_submissions([learners], out)
+    with Store(out) as store:
+        found = training.trainees_of(
+            store, entries, assignment.rubric, "context", Options("always", device=device), lambda *said: None
+        )
+    assert found.at_a_time == at_a_time
+    assert {trainee.job.options.threads for trainee in found.chosen} == {threads}
