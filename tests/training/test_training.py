@@ -141,7 +141,12 @@ def test_the_kernel_has_neither_labels_nor_files(trained: Trained, colours: Cifa
 
 def test_ctrl_c_leaves_a_valid_result(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vit._Run, "_tell", lambda run: os.kill(os.getpid(), signal.SIGINT))
-    result = trained(master())
+    # Where tests run in the background, Ctrl-C is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        result = trained(master())
+    finally:
+        signal.signal(signal.SIGINT, before)
     item = item_of(result, "3c")
     assert item.status == "pending"
     assert any("interrupted" in note for note in item.notes)
