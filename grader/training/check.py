@@ -256,9 +256,9 @@ def _verify(link: TrainerLink, data: Cifar10, job: Job, seed: bytes, found: _Gat
         found.note(item, f"not judged: {error}")
         return
     attempt = vit.verify(link, data, job.budget, seed, weights)
-    found.note(item, WEAKER, *attempt.notes)
+    found.note(item, *attempt.notes)
     if attempt.status == "passed":
-        found.note(item, attempt.message)
+        found.note(item, attempt.message, WEAKER)
         _heatmaps(link, data, found)
         found.verdicts[item] = Verdict(VERIFIED, "passed", attempt.message)
     else:
