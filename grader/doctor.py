@@ -15,7 +15,7 @@ from pathlib import Path
 
 from grader import assets
 from grader.errors import GraderError
-from grader.kernel import isolation
+from grader.kernel import gpu, isolation
 from grader.report.safe_text import one_line
 from grader.tokenizer_data import tokenizer_data_hash
 
@@ -190,14 +190,12 @@ def _import(distribution: str, module: str) -> Finding:
 
 
 def _gpu() -> Finding:
-    try:
-        import torch  # noqa: PLC0415 - slow, and its absence is a finding of its own
-
-        if torch.cuda.is_available():
-            return Finding("GPU", True, torch.cuda.get_device_name(0))
-    except Exception as error:
-        return Finding("GPU", None, f"unknown: {type(error).__name__}")
-    return Finding("GPU", None, "none; training runs on the CPU, properties do so everywhere")
+    found = ", ".join(gpu.names())
+    if not found:
+        return Finding("GPU", None, "none; training runs on the CPU, properties do so everywhere")
+    if not gpu.torch_knows_cuda():
+        return Finding("GPU", None, f"{found}, but torch is built for the CPU", "pip install --force-reinstall torch torchvision")
+    return Finding("GPU", True, found)
 
 
 def _data() -> list[Finding]:

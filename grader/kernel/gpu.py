@@ -26,10 +26,10 @@ def driver_folders() -> tuple[str, ...]:
 @functools.cache
 def is_present() -> bool:
     """Whether the driver finds a GPU and torch is built for one."""
-    return _torch_knows_cuda() and _count() > 0
+    return torch_knows_cuda() and bool(names())
 
 
-def _torch_knows_cuda() -> bool:
+def torch_knows_cuda() -> bool:
     """Importing torch to ask takes seconds; its version file, a few lines, says it too."""
     found = importlib.util.find_spec("torch")
     folders = (found.submodule_search_locations if found else None) or ()
@@ -40,16 +40,22 @@ def _torch_knows_cuda() -> bool:
     return False
 
 
-def _count() -> int:
-    """How many GPUs there are, unless CUDA_VISIBLE_DEVICES hides them all."""
+def names() -> tuple[str, ...]:
+    """What the GPUs are called that the driver finds; none where CUDA_VISIBLE_DEVICES hides them all."""
     if sys.platform != "linux" or os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
-        return 0
+        return ()
     library = management_library()
-    count = ctypes.c_uint(0)
-    if library is None or library.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
-        return 0
+    if library is None:
+        return ()
+    count, device, name = ctypes.c_uint(0), ctypes.c_void_p(), ctypes.create_string_buffer(96)
+    library.nvmlDeviceGetCount_v2(ctypes.byref(count))
+    found = []
+    for number in range(count.value):
+        if library.nvmlDeviceGetHandleByIndex_v2(number, ctypes.byref(device)) == 0:
+            library.nvmlDeviceGetName(device, name, len(name))
+            found.append(name.value.decode("ascii", "replace"))
     library.nvmlShutdown()
-    return count.value
+    return tuple(found)
 
 
 def management_library() -> Any | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from grader import doctor
 from grader.kernel import _landlock, gpu
 from grader.kernel.process import environment
 from tests.isolation.conftest import Cell
@@ -48,6 +49,13 @@ class Library:
         place._obj.value = self.count
         return 0
 
+    def nvmlDeviceGetHandleByIndex_v2(self, number: int, place: Any) -> int:
+        return 0
+
+    def nvmlDeviceGetName(self, device: Any, name: Any, size: int) -> int:
+        name.value = b"NVIDIA X1"
+        return 0
+
     def nvmlShutdown(self) -> int:
         return 0
 
@@ -78,8 +86,15 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 def test_a_gpu_that_the_driver_counts_is_present(machine: Machine) -> None:
-    machine(Library(1))
-    assert gpu.is_present()
+    machine(Library(2))
+    assert gpu.is_present() and gpu.names() == ("NVIDIA X1", "NVIDIA X1")
+    assert doctor._gpu().ok and "NVIDIA X1" in doctor._gpu().detail
+
+
+def test_a_torch_that_cannot_use_it_is_found(machine: Machine) -> None:
+    machine(Library(1), "cuda = None")
+    finding = doctor._gpu()
+    assert not gpu.is_present() and finding.ok is None and "built for the CPU" in finding.detail
 
 
 def test_the_driver_is_found_where_only_the_environment_names_it(machine: Machine, driver: Path) -> None:
