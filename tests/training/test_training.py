@@ -40,9 +40,15 @@ def test_the_reference_learns_and_its_heatmaps_are_drawn(trained: Trained) -> No
 
 VIT = "vision_transformer"
 WRONG = {
-    "detached": {
+    "ignores its input": {
         "patch_embed": solutions()["patch-embed"].replace(
             "return grid.flatten(2).transpose(1, 2)", "return grid.flatten(2).transpose(1, 2) * 0"
+        )
+    },
+    "detached": {
+        "transformer": solutions()["transformer"].replace(
+            "return x, torch.stack(collected, dim=1) if return_attn else None",
+            "return x.detach() * 0.01, torch.stack(collected, dim=1) if return_attn else None",
         )
     },
     "diverges": {
@@ -59,7 +65,8 @@ WRONG = {
     },
 }
 REASONS = {
-    "detached": "40 of 400 validation images are right (10.0%)",
+    "ignores its input": "40 of 400 validation images are right (10.0%)",
+    "detached": "of 400 validation images are right",
     "diverges": "training diverged",
     "raises": "no patches today (code cell",
 }
@@ -71,6 +78,15 @@ def test_wrong_models_fail_and_say_why(trained: Trained, kind: str) -> None:
     item = item_of(result, "3c")
     assert (item.status, item.points) == ("failed", 0), item
     assert REASONS[kind] in item.criteria[0].message
+
+
+def test_a_model_that_is_far_slower_than_torchs_own_fails(trained: Trained) -> None:
+    slow = solutions()["patch-embed"].replace(
+        "grid: Tensor = self.project(x)", "import time; time.sleep(2.0); grid = self.project(x)"
+    )
+    item = item_of(trained(master(patch_embed=slow), minutes=0.05), "3c")
+    assert (item.status, item.points) == ("failed", 0), item
+    assert "images a second, where torch's own layers train" in item.criteria[0].message
 
 
 def test_a_model_with_its_patches_scrambled_still_learns(trained: Trained) -> None:
