@@ -194,7 +194,8 @@ def _gpu() -> Finding:
     if not found:
         return Finding("GPU", None, "none; training runs on the CPU, properties do so everywhere")
     if not gpu.torch_knows_cuda():
-        return Finding("GPU", None, f"{found}, but torch is built for the CPU", "pip install --force-reinstall torch torchvision")
+        remedy = "pip install --force-reinstall torch torchvision"
+        return Finding("GPU", None, f"{found}, but torch is built for the CPU", remedy)
     return Finding("GPU", True, found)
 
 
