@@ -15,9 +15,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,9 @@ from typing import Any
 import nbformat
 
 from benchmarks import others
+from benchmarks.watching import ROOT, children, watched
 from grader import template
 
-ROOT = Path(__file__).resolve().parent.parent
 CELLS = (
     "setup",
     "attention-head",
@@ -101,9 +100,10 @@ class Watched:
         """The most that a worker holds for itself."""
         return max((mb for pid, mb in self.memory.items() if pid != self.main), default=0.0)
 
-    def look(self) -> None:
-        """Take one sample."""
-        for pid in [self.main, *_children(self.main)]:
+    def look(self, main: int) -> None:
+        """Take one sample of a batch and its children."""
+        self.main = main
+        for pid in [main, *children(main)]:
             with contextlib.suppress(OSError, IndexError):
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 own, reaped = (
@@ -118,47 +118,17 @@ class Watched:
                     self.memory[pid] = max(self.memory.get(pid, 0.0), _private(pid))
 
 
-def _children(pid: int) -> list[int]:
-    with contextlib.suppress(OSError):
-        tasks = Path(f"/proc/{pid}/task").iterdir()
-        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    return []
-
-
 def _private(pid: int) -> float:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
-
-
-@contextlib.contextmanager
-def watching(process: subprocess.Popen[str]) -> Iterator[Watched]:
-    """Look at a batch's processes ten times a second while it runs."""
-    watched, ended = Watched(main=process.pid), threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(0.1):
-            watched.look()
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield watched
-    finally:
-        ended.set()
-        thread.join()
 
 
 def batch(folder: Path, out: Path, jobs: int, limit: int | None = None) -> tuple[float, Watched]:
     """Grade a class; wall seconds from the shell to the reports, and what was seen of its processes."""
     command = grader("batch", folder, "--out", out, "--jobs", jobs, "--training", "never")
     command += ["--limit", str(limit)] if limit else []
-    started = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    with watching(process) as watched:
-        text, _ = process.communicate()
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{text[-3000:]}")
-    return time.perf_counter() - started, watched
+    seen = Watched()
+    return watched(command, seen.look), seen
 
 
 # -- single measurements -----------------------------------------------------------------------------------------

@@ -14,74 +14,43 @@ import platform
 import re
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.run import ROOT, grader, make_class, say, table
+from benchmarks.run import grader, make_class, say, table
+from benchmarks.watching import EVERY, descendants, watched
 from grader.kernel import gpu
-
-EVERY = 0.1
-"""Seconds between two samples."""
 
 
 class _Rates(ctypes.Structure):
     _fields_ = (("gpu", ctypes.c_uint), ("memory", ctypes.c_uint))
 
 
-@dataclass
 class Seen:
-    """Samples of a command from outside: when, GPU utilisation in percent, the largest process in MB."""
+    """Samples of a command from outside: GPU utilisation in percent, the largest process in MB."""
 
-    rates: list[tuple[float, int]] = field(default_factory=list)
-    largest: float = 0.0
+    def __init__(self) -> None:
+        self.rates: list[int] = []
+        self.largest = 0.0
+        self._library = gpu.management_library()
+        self._device = ctypes.c_void_p()
+        if self._library and self._library.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(self._device)) != 0:
+            self._library = None
 
-    def share(self, seconds: float | None = None) -> float | None:
-        """Mean utilisation; of the best stretch of so many seconds if given. None without a GPU."""
-        values = [rate for _, rate in self.rates]
-        if not values:
-            return None
-        width = len(values) if seconds is None else max(1, min(len(values), round(seconds / EVERY)))
-        return max(statistics.fmean(values[at : at + width]) for at in range(len(values) - width + 1))
+    def look(self, main: int) -> None:
+        """Take one sample of a command, its descendants and the GPU."""
+        rates = _Rates()
+        if self._library and self._library.nvmlDeviceGetUtilizationRates(self._device, ctypes.byref(rates)) == 0:
+            self.rates.append(rates.gpu)
+        self.largest = max([self.largest, *map(_peak, descendants(main))])
 
-
-@contextlib.contextmanager
-def seeing(process: subprocess.Popen[str]) -> Iterator[Seen]:
-    """Look at a command, its descendants and the GPU while it runs."""
-    seen, ended = Seen(), threading.Event()
-    library = gpu.management_library()
-    device = ctypes.c_void_p()
-    if library is not None and library.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(device)) != 0:
-        library = None
-
-    def look() -> None:
-        while not ended.wait(EVERY):
-            rates = _Rates()
-            if library is not None and library.nvmlDeviceGetUtilizationRates(device, ctypes.byref(rates)) == 0:
-                seen.rates.append((time.monotonic(), rates.gpu))
-            seen.largest = max([seen.largest, *map(_peak, _descendants(process.pid))])
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _descendants(pid: int) -> Iterator[int]:
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in map(int, (task / "children").read_text().split()):
-                yield child
-                yield from _descendants(child)
+    def share(self, seconds: float | None = None) -> int:
+        """Mean utilisation in percent; of the best stretch of so many seconds if given."""
+        count = len(self.rates)
+        width = count if seconds is None else max(1, min(count, round(seconds / EVERY)))
+        return round(max(statistics.fmean(self.rates[at : at + width]) for at in range(count - width + 1)))
 
 
 def _peak(pid: int) -> float:
@@ -91,21 +60,11 @@ def _peak(pid: int) -> float:
     return 0.0
 
 
-def watched(command: Sequence[str]) -> tuple[float, Seen]:
-    """Wall seconds of a command, and what was seen of it."""
-    started = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    with seeing(process) as seen:
-        text, _ = process.communicate()
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{text[-3000:]}")
-    return time.perf_counter() - started, seen
-
-
 def single(path: Path, work: Path, options: Sequence[object]) -> dict[str, Any]:
     """One notebook from the command to the verdict."""
     file = work / "result.json"
-    seconds, seen = watched(grader("train", path, "--json", file, "--gpt-seconds", 0, *options))
+    seen = Seen()
+    seconds = watched(grader("train", path, "--json", file, "--gpt-seconds", 0, *options), seen.look)
     result = json.loads(file.read_text(encoding="utf-8"))
     item = next(item for item in result["items"] if item["id"] == "3c")
     figures = {
@@ -117,8 +76,8 @@ def single(path: Path, work: Path, options: Sequence[object]) -> dict[str, Any]:
     }
     if seen.rates:
         figures["GPU at work (%)"] = {
-            "of the whole command": round(seen.share() or 0),
-            "of training": round(seen.share(result["seconds"]["training"]) or 0),
+            "of the whole command": seen.share(),
+            "of training": seen.share(result["seconds"]["training"]),
         }
     return figures
 
@@ -128,7 +87,8 @@ def whole_class(count: int, work: Path, options: Sequence[object]) -> dict[str, 
     make_class(work / "class", count)
     out = work / "out"
     command = grader("batch", work / "class", "--out", out, "--only", "3c", "--training", "always", *options)
-    seconds, seen = watched(command)
+    seen = Seen()
+    seconds = watched(command, seen.look)
     results = [json.loads(path.read_text(encoding="utf-8")) for path in (out / "results").glob("*.json")]
     items = [item for result in results for item in result["items"] if item["id"] == "3c"]
     figures: dict[str, Any] = {
@@ -138,7 +98,7 @@ def whole_class(count: int, work: Path, options: Sequence[object]) -> dict[str, 
         "seconds each": round(seconds / count, 2),
     }
     if seen.rates:
-        figures["GPU at work (%)"] = round(seen.share() or 0)
+        figures["GPU at work (%)"] = seen.share()
     return figures
 
 
@@ -170,4 +130,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
