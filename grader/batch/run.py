@@ -148,7 +148,7 @@ def run_batch(
         run = _Run(store, assignment, context, wanted if options.only else None, records, show, executor, host)
         not_yet = {entry.digest for entry in left}
         try:
-            trainees = _trainees(run, entries, options)
+            trainees = run.trainees(entries, options)
             if queue:
                 run.judge(queue, options)
             able = [trainee for trainee in trainees.chosen if run.can_train(trainee)]
@@ -236,18 +236,6 @@ def _known_and_queue(
     return records, list(queue.values())
 
 
-def _trainees(run: _Run, entries: Sequence[Entry], options: Options) -> Trainees:
-    rubric = run.assignment.rubric
-    trained = {item.id for item in rubric.items if isinstance(item, TrainingItem)}
-    if options.only and not trained & set(options.only):
-        return Trainees()
-
-    def say(stage: str, done: int, total: int) -> None:
-        run.show(Progress(running=[f"{stage}: {done} of {total}"]))
-
-    return trainees_of(run.store, entries, rubric, run.training_context, options.training, say)
-
-
 class _Run:
     """The judging of a queue, and the training of models."""
 
@@ -282,6 +270,18 @@ class _Run:
         work = [self._job(entry, options) for entry in queue]
         keep = functools.partial(self._keep, again=options.rerun_failed)
         self._work(work, options.jobs or os.cpu_count() or 1, keep, ready=drawing.join)
+
+    def trainees(self, entries: Sequence[Entry], options: Options) -> Trainees:
+        """Whose models are to be trained in this run."""
+        rubric = self.assignment.rubric
+        trained = {item.id for item in rubric.items if isinstance(item, TrainingItem)}
+        if options.only and not trained & set(options.only):
+            return Trainees()
+
+        def say(stage: str, done: int, total: int) -> None:
+            self.show(Progress(running=[f"{stage}: {done} of {total}"]))
+
+        return trainees_of(self.store, entries, rubric, self.training_context, options.training, say)
 
     def can_train(self, trainee: Trainee) -> bool:
         """Whether the notebook of a model could be judged."""

@@ -21,7 +21,7 @@ import os
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -33,17 +33,26 @@ from grader.report.safe_text import one_line
 from grader.results import Evidence, ItemResult, Result, totals, write_atomically
 from grader.rubric import AutomaticItem, Rubric, TrainingItem
 from grader.scoring import Verdict, nothing_judged, score
-from grader.training import checkpoint
 from grader.training.check import Outcome
 
 LOCK_SECONDS = 3.0
 _JUDGING = ("grade.py", "kernel", "properties", "submission", "data")
-_TRAINING = ("training",)
 _FOLDERS = ("judged", "trained", "results", "feedback")
 
 
 class _Stored(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+_Model = TypeVar("_Model", bound=_Stored)
+
+
+def _read(path: Path, model: type[_Model]) -> _Model | None:
+    """What a file holds; None if there is none, or if it is damaged."""
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError, ValueError):
+        return None
 
 
 class StoredVerdict(_Stored):
@@ -55,6 +64,15 @@ class StoredVerdict(_Stored):
     counterexample: str | None = None
     title: str = ""
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> StoredVerdict:
+        """A verdict to write down."""
+        return cls(**vars(verdict))
+
+    def verdict(self) -> Verdict:
+        """The verdict that was written down."""
+        return Verdict(**vars(self))
 
 
 class Record(_Stored):
@@ -102,7 +120,7 @@ class Training(_Stored):
     def of(cls, found: Outcome, **facts: Any) -> Training:
         """What is kept of an outcome."""
         return cls(
-            verdicts={item: StoredVerdict(**vars(verdict)) for item, verdict in found.verdicts.items()},
+            verdicts={item: StoredVerdict.of(verdict) for item, verdict in found.verdicts.items()},
             notes={item: tuple(lines) for item, lines in found.notes.items()},
             evidence={item: tuple(shown) for item, shown in found.evidence.items()},
             settled=found.settled,
@@ -130,8 +148,8 @@ class Member(_Stored):
         """What is kept of a submission that was found."""
         facts = {**vars(entry)}
         facts["file"] = one_line(facts.pop("path").name)
-        weights = facts.pop("checkpoint")
-        return cls(weights=checkpoint.digest_of(weights) if weights else "", **facts)
+        del facts["checkpoint"]
+        return cls(**facts)
 
 
 class Manifest(_Stored):
@@ -156,7 +174,7 @@ def training_context_of(context: str, rubric: Rubric) -> str:
     """What the outcome of training depends on beside that: how it is done, and the rubric's budget; 16 hex digits."""
     budgets = [item.budget.model_dump_json() for item in rubric.items if isinstance(item, TrainingItem)]
     digest = hashlib.sha256(json.dumps([context, *budgets]).encode())
-    digest.update(_code(*_TRAINING))
+    digest.update(_code("training"))
     return digest.hexdigest()[:16]
 
 
@@ -243,11 +261,9 @@ class Store:
 
     def load(self, content: str, context: str) -> Record | None:
         """What is known of a content; None if nothing is, or if the file is damaged."""
-        try:
-            record = Record.model_validate_json(self._path(content, context).read_bytes())
-        except (OSError, ValidationError, ValueError):
-            return None
-        return record if (record.content, record.context) == (content, context) else None
+        record = _read(self._path(content, context), Record)
+        known = record is not None and (record.content, record.context) == (content, context)
+        return record if known else None
 
     def keep(
         self, content: str, context: str, judged: Judged, *, lost: bool = False, again: bool = False
@@ -256,21 +272,8 @@ class Store:
         known = self.load(content, context)
         if lost and known is not None and known.verdicts is not None:
             record = known.model_copy(update={"lost": True})
-            write_atomically(self._path(content, context), record.model_dump_json() + "\n")
-            return record
-        before = None if again else known
-        verdicts = None
-        notes = {item: tuple(lines) for item, lines in judged.notes.items()}
-        if judged.verdicts is not None:
-            verdicts = {
-                name: StoredVerdict(**vars(verdict)) for name, verdict in sorted(judged.verdicts.items())
-            }
-            if before is not None and before.verdicts is not None:
-                verdicts = {**before.verdicts, **verdicts}
-                notes = {**before.notes, **notes}
-        record = Record(
-            content=content, context=context, verdicts=verdicts, notes=notes, lost=lost, result=judged.result
-        )
+        else:
+            record = _recorded(content, context, judged, None if again else known, lost=lost)
         write_atomically(self._path(content, context), record.model_dump_json() + "\n")
         return record
 
@@ -281,13 +284,10 @@ class Store:
 
     def load_training(self, content: str, context: str, weights: str = "") -> Training | None:
         """What training found about a content, or its counting with those weights; None if nothing is known of it."""
-        path = self._trained_path(content, context, weights)
-        try:
-            training = Training.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError, ValueError):
-            return None
-        found = (training.content, training.context, training.weights)
-        return training if found == (content, context, weights) else None
+        found = _read(self._trained_path(content, context, weights), Training)
+        wanted = (content, context, weights)
+        known = found is not None and (found.content, found.context, found.weights) == wanted
+        return found if known else None
 
     def _trained_path(self, content: str, context: str, weights: str) -> Path:
         names = [content, context, *([weights] if weights else [])]
@@ -328,6 +328,20 @@ class Store:
                         path.unlink()
 
 
+def _recorded(content: str, context: str, judged: Judged, before: Record | None, *, lost: bool) -> Record:
+    """What was judged now, over what was known before."""
+    verdicts = None
+    notes = {item: tuple(lines) for item, lines in judged.notes.items()}
+    if judged.verdicts is not None:
+        verdicts = {name: StoredVerdict.of(verdict) for name, verdict in sorted(judged.verdicts.items())}
+        if before is not None and before.verdicts is not None:
+            verdicts = {**before.verdicts, **verdicts}
+            notes = {**before.notes, **notes}
+    return Record(
+        content=content, context=context, verdicts=verdicts, notes=notes, lost=lost, result=judged.result
+    )
+
+
 def scored(record: Record, rubric: Rubric, member: Member, training: Training | None = None) -> Result:
     """The result of a record by a rubric, under a member's name. Items with properties not judged yet wait."""
     items: list[ItemResult] = []
@@ -335,12 +349,12 @@ def scored(record: Record, rubric: Rubric, member: Member, training: Training | 
     notes = dict(record.notes)
     trained: dict[str, Verdict] = {}
     if training is not None:
-        trained = {item: Verdict(**vars(verdict)) for item, verdict in training.verdicts.items()}
+        trained = {item: stored.verdict() for item, stored in training.verdicts.items()}
         for item_id, lines in training.notes.items():
             notes[item_id] = (*notes.get(item_id, ()), *lines)
         for item_id, shown in training.evidence.items():
             evidence[item_id] = (*evidence.get(item_id, ()), *shown)
-    verdicts = {name: Verdict(**vars(verdict)) for name, verdict in (record.verdicts or {}).items()}
+    verdicts = {name: stored.verdict() for name, stored in (record.verdicts or {}).items()}
     for item in rubric.items:
         only = rubric.model_copy(update={"items": (item,)})
         names = only.properties if isinstance(item, AutomaticItem) else ()

@@ -56,6 +56,8 @@ class Entry:
     notes: tuple[str, ...] = ()
     checkpoint: Path | None = None
     """The weights of the Vision Transformer, where some were handed in with it."""
+    weights: str = ""
+    """What tells these weights from others; empty where there are none."""
 
 
 def find_submissions(sources: Sequence[Path], extracted: Path) -> list[Entry]:
@@ -105,7 +107,7 @@ def _of_folder(folder: Path) -> Iterator[Entry]:
         weights = _by_student(sorted(notebooks[0].parent.glob("*.safetensors")))
         for user, paths in by_student.items():
             entry = _canvas_entry(_canvas(paths[0]), paths)
-            yield replace(entry, checkpoint=entry.checkpoint or next(iter(weights.get(user, ())), None))
+            yield entry if entry.checkpoint else _with_weights(entry, weights.get(user, []))
         return
     grouped = [path.relative_to(folder).parts[0] for path in notebooks]
     if len(notebooks) > 1 and all(_GRADESCOPE.fullmatch(part) for part in grouped):
@@ -232,10 +234,15 @@ def _size(path: Path) -> int:
 
 def _entry(key: str, id: str, path: Path) -> Entry:
     digest, problem = digest_of(path)
-    weights = checkpoint.find(path) if problem is None else None
-    return Entry(
-        _slug(key), one_line(key), one_line(id), path, digest, problem=problem, checkpoint=weights
-    )
+    entry = Entry(_slug(key), one_line(key), one_line(id), path, digest, problem=problem)
+    found = checkpoint.find(path) if problem is None else None
+    return _with_weights(entry, [found] if found else [])
+
+
+def _with_weights(entry: Entry, paths: Iterable[Path]) -> Entry:
+    """The entry with the first of these checkpoints that is a file."""
+    path = next(filter(checkpoint.is_file, paths), None)
+    return entry if path is None else replace(entry, checkpoint=path, weights=checkpoint.digest_of(path))
 
 
 def digest_of(path: Path) -> tuple[str, str | None]:

@@ -11,7 +11,7 @@ from grader.batch.store import Member, Store, Training
 from grader.batch.submissions import Entry
 from grader.errors import GraderError
 from grader.rubric import Rubric
-from grader.training import check, checkpoint, data
+from grader.training import check, data
 
 GPU_TRAINEES = 3
 """At a time on one GPU: while one kernel sets itself up, another keeps the GPU busy."""
@@ -56,7 +56,7 @@ def trainees_of(
         job = check.plan(entry.path, rubric, replace(options, weights=entry.checkpoint))
         if job is None:
             break
-        weights = checkpoint.digest_of(job.weights) if job.weights else ""
+        weights = entry.weights if job.action == "verify" else ""
         if _is_known(store, entry.digest, context, weights, options.gpt_seconds):
             continue
         if job.action == "nothing":

@@ -181,7 +181,7 @@ def _opened(data: Cifar10) -> Iterator[int]:
 def _begun(link: TrainerLink, job: Job, template: Template, found: _Gathered) -> Job:
     """Prepare the kernel; a GPU that it cannot use is said, and the CPU takes its place."""
     try:
-        _begin(link, job.device, template, job.options.threads)
+        _begin(link, job, template)
         if job.device == "cuda":
             found.note(job.item.id, OPENED)
         return job
@@ -189,17 +189,18 @@ def _begun(link: TrainerLink, job: Job, template: Template, found: _Gathered) ->
         if job.device == "cpu":
             raise
         found.note(job.item.id, f"the GPU could not be used, so the CPU was ({error})"[:300])
-    _begin(link, "cpu", template, job.options.threads)
-    return replace(job, device="cpu")
+    job = replace(job, device="cpu")
+    _begin(link, job, template)
+    return job
 
 
-def _begin(link: TrainerLink, device: str, template: Template, threads: int) -> None:
+def _begin(link: TrainerLink, job: Job, template: Template) -> None:
     link.ask(
         "begin",
         120.0,
-        device=device,
+        device=job.device,
         visible=os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] or "0",
-        threads=threads or os.cpu_count() or 1,
+        threads=job.options.threads or os.cpu_count() or 1,
         half=True,
         provided=[source for _, source in template.classes],
     )
@@ -219,7 +220,7 @@ def _train(
     if job.device == "cuda" and attempts[-1].raised and "same device" in attempts[-1].message:
         found.note(item, "parts of the model stay on the CPU, so all of it was trained there")
         job = replace(job, device="cpu")
-        _begin(link, "cpu", template, job.options.threads)
+        _begin(link, job, template)
         attempts = vit.check(link, data, job.budget, seed, progress)
     last = vit.decided(attempts)
     shown = " | ".join(

@@ -31,13 +31,13 @@ def find(submission: Path) -> Path | None:
     Beside a notebook of several it must bear the notebook's own name (``ada.safetensors``), as else it could be anybody's.
     """
     if submission.is_dir():
-        found = sorted(path for path in submission.rglob(NAME) if _is_file(path))
+        found = sorted(path for path in submission.rglob(NAME) if is_file(path))
         return found[0] if len(found) == 1 else None
     named = submission.with_suffix(".safetensors")
-    if _is_file(named):
+    if is_file(named):
         return named
     beside = submission.with_name(NAME)
-    if not _is_file(beside):
+    if not is_file(beside):
         return None
     alone = sum(path.suffix == submission.suffix for path in submission.parent.iterdir()) == 1
     return beside if alone else None
@@ -52,7 +52,8 @@ def digest_of(path: Path) -> str:
         return "unreadable"
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Whether it is a file, and no link to one: links may lead anywhere."""
     try:
         return stat.S_ISREG(path.lstat().st_mode)
     except OSError:

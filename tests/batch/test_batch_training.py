@@ -115,6 +115,7 @@ def test_checkpoints_travel_in_archives_and_canvas_exports(batch: Batch, tmp_pat
     (canvas / "lovelaceada_11_501_homework.ipynb").write_text("learns ada")
     (canvas / "babbagecharles_12_502_homework.ipynb").write_text("learns charles")
     (canvas / "lovelaceada_11_503_vit.safetensors").write_bytes(b"weights")
+    (canvas / "babbagecharles_12_504_vit.safetensors").symlink_to(archive)  # links may lead anywhere
     batch(archive, canvas, training=VERIFY)
     assert sorted(made_up.trained) == ["homework.ipynb", "lovelaceada_11_501_homework.ipynb"]
 
