@@ -330,7 +330,9 @@ def doctor() -> None:
 @app.command()
 def audit(
     part: Annotated[str | None, typer.Option(help="Only the entries of one part, such as 2a.")] = None,
-    only: Annotated[str | None, typer.Option(metavar="ID", help="Only the entry with this id.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Only the entry with this id; may be repeated.")
+    ] = None,
     jobs: Annotated[
         int | None, typer.Option(help="Entries at a time; by default one a core.", min=1)
     ] = None,
@@ -364,7 +366,7 @@ def audit(
     cases = [
         case
         for case in corpus.load_all(criteria)
-        if (part is None or case.part == part) and (only is None or case.entry.id == only)
+        if (part is None or case.part == part) and (not only or case.entry.id in only)
     ]
     if not cases:
         raise typer.BadParameter("the corpus has no such entry")
@@ -377,7 +379,7 @@ def audit(
             progress(verdict.name, finished, total)
 
         judged = run.judge_all(cases, fast=fast, cold=cold, jobs=jobs, seed_count=seeds, done=count)
-    covered = criteria if only is None else []
+    covered = [] if only else criteria
     found = matrix.examine(judged, [name for name in covered if part is None or name.startswith(part + ".")])
     console = Console()
     matrix.print_matrix(judged, criteria, console)

@@ -9,21 +9,26 @@ from typing import Literal
 from .results import CriterionResult, Evidence, ItemResult, ItemStatus
 from .rubric import AutomaticItem, Criterion, ManualItem, Rubric, TrainingItem
 
+VerdictStatus = Literal["passed", "failed", "unreached", "error", "inapplicable"]
+"""`unreached`: the property found nothing wrong, but it could compare too few of its cases to say that the code is right.
+`error`: the grader's own fault, which never costs a student points. `inapplicable`: the property does not fit how the student
+built the part, and another one of the criterion judges it."""
+
 
 @dataclass(frozen=True)
 class Verdict:
     """What was found out about one property of one submission."""
 
     property: str
-    status: Literal["passed", "failed", "error", "inapplicable"]
-    """`error` is the grader's own fault: it never costs a student points. `inapplicable`: the property does not
-    fit how the student built the part, and another one of the criterion judges it."""
+    status: VerdictStatus
     message: str = ""
     counterexample: str | None = None
     title: str = ""
     """The law in one sentence, as the property's docstring states it."""
     notes: tuple[str, ...] = ()
     """What a person should know about how the item was judged."""
+    defers_to: tuple[str, ...] = ()
+    """The properties of which one must fail if this one is `unreached`; else a fault would be found by nobody."""
 
 
 def score(
@@ -52,14 +57,27 @@ def score(
     return tuple(results)
 
 
-def _criterion(criterion: Criterion, verdicts: Sequence[Verdict]) -> CriterionResult:
-    """Decides by the worst verdict: one error leaves it open, else one failure loses it."""
+def _criterion(
+    criterion: Criterion, verdicts: Sequence[Verdict], others: Mapping[str, Verdict]
+) -> CriterionResult:
+    """Decides by the worst verdict: one error leaves it open, else one failure loses it.
+
+    A criterion is earned by comparisons only. A property that reached too few is excused if one that it defers to, among the
+    ``others``, failed; a criterion of which no property compared anything is lost all the same.
+    """
     broken = [verdict for verdict in verdicts if verdict.status == "error"]
     failed = [verdict for verdict in verdicts if verdict.status == "failed"]
+    unreached = [verdict for verdict in verdicts if verdict.status == "unreached"]
     decisive = next(iter(broken or failed), None)
     if decisive is None and all(verdict.status == "inapplicable" for verdict in verdicts):
         broken = [Verdict(criterion.id, "error", "none of its properties fits how this part was built")]
         decisive = broken[0]
+    if decisive is None and unreached:
+        blamed = {verdict: _blamed(verdict, others) for verdict in unreached}
+        broken = [verdict for verdict in unreached if "error" in blamed[verdict]]
+        unexcused = [verdict for verdict in unreached if "failed" not in blamed[verdict]]
+        nothing_reached = not any(verdict.status == "passed" for verdict in verdicts)
+        decisive = next(iter(broken or unexcused or (unreached if nothing_reached else [])), None)
     if decisive is None:
         return CriterionResult(
             id=criterion.id,
@@ -80,6 +98,11 @@ def _criterion(criterion: Criterion, verdicts: Sequence[Verdict]) -> CriterionRe
     )
 
 
+def _blamed(verdict: Verdict, others: Mapping[str, Verdict]) -> set[str]:
+    """How the properties fared that an unreached one defers to."""
+    return {others[name].status for name in verdict.defers_to if name in others}
+
+
 def _automatic(
     item: AutomaticItem,
     verdicts: Mapping[str, Verdict],
@@ -93,7 +116,9 @@ def _automatic(
         ]
         for criterion in item.criteria
     ]
-    criteria = [_criterion(criterion, ours) for criterion, ours in zip(item.criteria, found, strict=True)]
+    criteria = [
+        _criterion(criterion, ours, verdicts) for criterion, ours in zip(item.criteria, found, strict=True)
+    ]
     remarks = [*notes, *(note for ours in found for verdict in ours for note in verdict.notes)]
     return _judged(item, criteria, evidence, tuple(dict.fromkeys(remarks)))
 
@@ -115,7 +140,7 @@ def _training(
         public=False,
         properties=(verdict.property,),
     )
-    return _judged(item, [_criterion(criterion, [verdict])], evidence, (*notes, *verdict.notes))
+    return _judged(item, [_criterion(criterion, [verdict], {})], evidence, (*notes, *verdict.notes))
 
 
 def _judged(

@@ -106,3 +106,46 @@ def test_points_always_add_up(data):
                 if all(verdicts[name].status == "passed" for name in criterion.properties)
             )
             assert (item.points or 0) == earned
+
+
+def unreached(name: str, *defers_to: str) -> Verdict:
+    return Verdict(name, "unreached", "could not be checked", defers_to=defers_to)
+
+
+def criterion_of(verdicts, number: int = 2):
+    return by_id(score(RUBRIC, verdicts))["2a"].criteria[number]
+
+
+def test_what_was_not_compared_is_not_earned():
+    verdicts = all_passed()
+    name = MASK.properties[0]
+    verdicts[name] = unreached(name)
+    criterion = criterion_of(verdicts)
+    assert (criterion.status, criterion.message) == ("failed", "could not be checked")
+
+
+def test_standing_back_is_excused_where_the_fault_costs_its_own_criterion():
+    verdicts = all_passed()
+    name, softmax = MASK.properties[0], RUBRIC.automatic[0].criteria[1].properties[0]
+    verdicts[name] = unreached(name, softmax)
+    assert criterion_of(verdicts).status == "failed"
+    verdicts[softmax] = Verdict(softmax, "failed", "rows do not sum to 1")
+    assert criterion_of(verdicts).status == "passed"
+    assert criterion_of(verdicts, 1).status == "failed"
+
+
+def test_a_criterion_of_which_nothing_was_compared_is_lost_whoever_is_to_blame():
+    verdicts = all_passed()
+    softmax = RUBRIC.automatic[0].criteria[1].properties[0]
+    verdicts[softmax] = Verdict(softmax, "failed", "rows do not sum to 1")
+    for name in MASK.properties:
+        verdicts[name] = unreached(name, softmax)
+    assert criterion_of(verdicts).status == "failed"
+
+
+def test_standing_back_for_what_the_grader_could_not_judge_waits():
+    verdicts = all_passed()
+    name, softmax = MASK.properties[0], RUBRIC.automatic[0].criteria[1].properties[0]
+    verdicts[name] = unreached(name, softmax)
+    verdicts[softmax] = Verdict(softmax, "error", "the oracle raised")
+    assert criterion_of(verdicts).status == "error"

@@ -32,7 +32,7 @@ from grader.grade import Assignment, Judged
 from grader.report.safe_text import one_line
 from grader.results import Evidence, ItemResult, Result, totals, write_atomically
 from grader.rubric import AutomaticItem, Rubric, TrainingItem
-from grader.scoring import Verdict, nothing_judged, score
+from grader.scoring import Verdict, VerdictStatus, nothing_judged, score
 from grader.training.check import Outcome
 
 LOCK_SECONDS = 3.0
@@ -59,11 +59,12 @@ class StoredVerdict(_Stored):
     """A `Verdict`, as it is written down."""
 
     property: str
-    status: Literal["passed", "failed", "error", "inapplicable"]
+    status: VerdictStatus
     message: str = ""
     counterexample: str | None = None
     title: str = ""
     notes: tuple[str, ...] = ()
+    defers_to: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, verdict: Verdict) -> StoredVerdict:

@@ -142,6 +142,7 @@ LARGE_SCORES_MISS = 2e-3
 def distributions(alpha: Array, name: str, miss: float = 1e-4) -> None:
     """Rows along the last axis are at least 0 and sum to 1, but for ``miss``."""
     finite(alpha, name)
+    expect.compared()
     if alpha.min(initial=0.0) < -1e-6:
         index = tuple(int(i) for i in np.unravel_index(int(np.argmin(alpha)), alpha.shape))
         raise expect.Violation(

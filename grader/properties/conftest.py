@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import note, reject
 
 from grader import assets
 from grader.kernel.session import Session
 from grader.properties.engine import Engine, provided_methods
+from grader.properties.expect import StoodBack
 from grader.properties.law import Law
 from grader.submission.planning import make_plan
 from grader.submission.reading import read_submission
@@ -51,6 +53,9 @@ class PytestStudent:
                 f"{law.part.name} is judged {'whole' if self._engine.is_fused(law.part) else 'with stand-ins'}"
             )
         failure = self._engine.hold_once(law, case)
+        if isinstance(failure, StoodBack):
+            note(f"stood back: {failure.reason} ({', '.join(failure.to)})")
+            reject()
         if failure is not None:
             shown = "\n".join(f"{label} = {text}" for label, text in failure.shown)
             pytest.fail(f"{failure.message}\n{shown}", pytrace=False)

@@ -18,7 +18,7 @@ from grader.properties import common, draws, expect, oracles
 from grader.properties.draws import GPTCase
 from grader.properties.law import Part, Program, law
 
-PART = Part("4c", "DialogueGPT", ("Transformer",), (9, 5, 4, 3, 5, 2, 2))
+PART = Part("4c", "DialogueGPT", ("Transformer",), (9, 5, 4, 3, 5, 2, 2), draws.plain_ids)
 FELT = 1e-7
 SHOWN = "log_softmax(logits)"
 
@@ -76,12 +76,14 @@ def not_by_chance(program: Callable[[Student, GPTCase], Program]) -> Callable[[S
 def test_shapes(student: Student, case: GPTCase) -> Program:
     """DialogueGPT returns logits of shape (B, T, V), for batches of any size and for every T."""
     logits_of((yield student.DialogueGPT(*case.sizes.values())(case.input_ids)), case)
+    expect.compared()
 
 
 @law(PART, draws.dialogues(full=True, least_tokens=3), examples=4)
 def test_the_longest_sequence_fits(student: Student, case: GPTCase) -> Program:
     """A sequence of max_N tokens can be given."""
     readable((yield student.DialogueGPT(*case.sizes.values())(case.input_ids)), case)
+    expect.compared()
 
 
 @law(PART, draws.dialogues(), examples=4)
@@ -214,6 +216,7 @@ def test_every_earlier_token_counts(student: Student, case: GPTCase) -> Program:
     reply, changed = yield model(case.input_ids), others
     before = readable(reply, case)
     gaps = [np.abs(readable(value, case) - before).max(axis=(0, 2)) for value in changed]
+    expect.compared()
     deaf = np.argwhere(np.max(gaps, axis=0)[place:] <= FELT)
     if len(deaf):
         where = place + int(deaf[0][0])
@@ -332,6 +335,7 @@ def test_embeddings_learn(student: Student, case: GPTCase) -> Program:
     for name, weight in weights.items():
         gradient = gradients.get(name)
         if weight.ndim < 2 or (isinstance(gradient, np.ndarray) and np.any(gradient)):
+            expect.compared()
             continue
         model.load({name: weight * 1.5 + np.float32(0.3)})
         changed = yield model(case.input_ids)

@@ -104,6 +104,16 @@ def sequences(
     return draw_case()
 
 
+def plain_inputs(dim: int) -> tuple[Array, Array]:
+    """x (2, 3, dim) and a mask of ones, to find out whether a module works at all."""
+    return np.ones((2, 3, dim), np.float32), np.ones((2, 3, 3), np.float32)
+
+
+def plain_ids() -> tuple[Array]:
+    """Token ids (2, 3), to find out whether a module works at all."""
+    return (np.array([[START, UNK, UNK + 1], [START, UNK + 1, UNK]], np.int64),)
+
+
 def heads(**how: Any) -> st.SearchStrategy[SequenceCase]:
     """Cases for AttentionHead(dim, n_hidden)."""
     return sequences(dim=(1, 6), n_hidden=(1, 6), **how)

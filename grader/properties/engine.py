@@ -22,12 +22,13 @@ from hypothesis.errors import NoSuchExample, Unsatisfiable
 from grader.errors import KernelError
 from grader.kernel.remote import Connection, NoReply, Recording, Student, StudentError, recording_of
 from grader.kernel.session import Limits, PropertyChannel
-from grader.properties.expect import Violation
+from grader.properties.expect import StoodBack, Violation, comparisons
 from grader.properties.law import Law, Part, Program
 from grader.scoring import Verdict
 from grader.submission.template import Template
 
 SHRINK_CALLS = 120
+NOTHING_COMPARED = "your code returned nothing that this property could compare"
 PROVIDED_METHODS = (("DialogueGPT", "generate"),)
 
 
@@ -38,6 +39,27 @@ class Failure:
     kind: str
     message: str
     shown: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Unreached:
+    """Why a property compared too few of its cases, and which properties must find the fault that kept it from more."""
+
+    reasons: tuple[str, ...]
+    to: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What all cases of a property came to: the first failure with its case's number, or how too little was compared."""
+
+    failure: tuple[int, Failure] | None = None
+    unreached: Unreached | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether no case failed and enough of them compared something."""
+        return self.failure is None and self.unreached is None
 
 
 class Kernel(Protocol):
@@ -123,37 +145,54 @@ class Engine:
         """Whether a law is about the way in which the student built its part."""
         return law.world in ("any", "whole" if self.is_fused(law.part) else "stand-ins")
 
-    def hold_once(self, law: Law, case: Any) -> Failure | None:
+    def hold_once(self, law: Law, case: Any) -> Failure | StoodBack | None:
         """Hold a law for one case, in a child of its own; raises `NoReply` when the child falls silent."""
-        with self.session.property(self._world(law.part)) as channel:
+        with self.session.property(self._world_of(law.part)) as channel:
             return self._run_one(law, channel.connection, 0, case, trial_seed(law, self.seed))
 
     def is_fused(self, part: Part) -> bool:
-        """Whether the student's class builds none of its stand-ins, so that it has to be judged whole; found out once."""
+        """Whether the student's class is judged whole: it builds no stand-ins, or works with its own classes only.
+
+        Found out once for each part.
+        """
         if not part.stand_ins:
             return False
         if part.name not in self._fused:
-            self._fused[part.name] = self._builds_none(part)
-            if self._fused[part.name]:
-                self.notes[part.item] = f"{part.name} builds no {part.stand_ins[0]}, so it is judged whole"
+            why = self._why_whole(part)
+            self._fused[part.name] = why is not None
+            if why is not None:
+                self.notes[part.item] = f"{part.name} {why}, so it is judged whole"
         return self._fused[part.name]
 
-    def _builds_none(self, part: Part) -> bool:
+    def _why_whole(self, part: Part) -> str | None:
+        answer = self._probe(part, self._world(part, list(part.stand_ins)))
+        if isinstance(answer, list):
+            return None if answer else f"builds no {part.stand_ins[0]}"
+        if isinstance(answer, StudentError) and isinstance(self._probe(part, self._world(part, [])), list):
+            return f"uses what only your own {part.stand_ins[0]} has ({answer})"[:200]
+        return None
+
+    def _probe(self, part: Part, world: dict[str, Any]) -> Any:
+        """Build and call the part in a world: the list of stand-ins that took part, or why that failed."""
         student = Student(0)
-        getattr(student, part.name)(*part.probe)
+        module = getattr(student, part.name)(*part.probe)
+        if inputs := part.probe_inputs():
+            module(*inputs)
         try:
-            connection = self._shared.channel(self._world(part, probing=True)).connection
+            connection = self._shared.channel(world).connection
             connection.begin()
             (answer,) = connection.run([(0, recording_of(student), student.standins())], stop=True)
         except (NoReply, KernelError):
             self._shared.give_up()
-            return False
-        return isinstance(answer, list) and not answer
+            return None
+        return answer
 
-    def _world(self, part: Part, *, probing: bool = False) -> dict[str, Any]:
-        bare = not probing and self.is_fused(part)
+    def _world_of(self, part: Part) -> dict[str, Any]:
+        return self._world(part, [] if self.is_fused(part) else list(part.stand_ins))
+
+    def _world(self, part: Part, stand_ins: list[str]) -> dict[str, Any]:
         return {
-            "stand_ins": [] if bare else list(part.stand_ins),
+            "stand_ins": stand_ins,
             "lenient": part.lenient,
             "provided": [],
             "methods": [list(method) for method in self.provided.get(part.name, [])],
@@ -161,53 +200,58 @@ class Engine:
 
     def _verdict(self, law: Law) -> Verdict:
         try:
-            failure = self._hold(law)
+            found = self._hold(law)
         except KernelError:
             self._shared.give_up()
-            failure = Failure("kernel", self.session.why_ended("before this could be judged"))
+            found = Failure("kernel", self.session.why_ended("before this could be judged"))
         except Exception as error:  # a defect of ours: said, never scored
             self._shared.give_up()
             where = traceback.extract_tb(error.__traceback__)[-1]
             text = f"the grader failed here ({type(error).__name__}: {error}, {where.name}:{where.lineno})"
             return Verdict(law.name, "error", text[:500], title=law.title)
-        if failure is None:
+        if found is None:
             return Verdict(law.name, "passed", title=law.title)
-        counterexample = "\n".join(f"{label} = {text}" for label, text in failure.shown)
-        return Verdict(law.name, "failed", failure.message, counterexample or None, title=law.title)
+        if isinstance(found, Unreached):
+            message = f"This could not be checked: {'; '.join(found.reasons)}."
+            return Verdict(law.name, "unreached", message, title=law.title, defers_to=found.to)
+        counterexample = "\n".join(f"{label} = {text}" for label, text in found.shown)
+        return Verdict(law.name, "failed", found.message, counterexample or None, title=law.title)
 
-    def _hold(self, law: Law) -> Failure | None:
+    def _hold(self, law: Law) -> Failure | Unreached | None:
         """Judge a law in the child that others held in, if there is one, or else in a new one, where its failure counts.
 
         A new child in which it holds is the next law's.
         """
         cases = cases_for(law, self.seed)
-        world = self._world(law.part)
+        world = self._world_of(law.part)
         seed = trial_seed(law, self.seed)
         if self._shared.is_in_use:
             with contextlib.suppress(NoReply):
-                if self.first_failure(law, self._shared.channel(world).connection) is None:
+                if self.run_cases(law, self._shared.channel(world).connection).is_held:
                     return None
             self._shared.give_up()
         channel = self._shared.channel(world)
         try:
-            found = self.first_failure(law, channel.connection)
+            found = self.run_cases(law, channel.connection)
         except NoReply as error:
             silence = self._silence(channel, error)
             self._shared.give_up()
             return self._blame(law, world, cases, seed, silence)
-        if found is None:
-            return None
+        if found.failure is None:
+            return found.unreached
         self._shared.give_up()
-        number, failure = found
+        number, failure = found.failure
         return self._shrunk(law, world, seed, number, failure) or self._repeated(
             law, world, cases[number], seed, failure
         )
 
-    def first_failure(self, law: Law, connection: Connection) -> tuple[int, Failure] | None:
-        """Run all cases in lockstep, a frame a round; the first case that fails, in their order."""
+    def run_cases(self, law: Law, connection: Connection) -> Outcome:
+        """Run all cases in lockstep, a frame a round; the first case that fails, in their order, decides."""
         cases, seed = cases_for(law, self.seed), trial_seed(law, self.seed)
         connection.begin()
         failures: dict[int, Failure] = {}
+        compared = [False] * len(cases)
+        stood_back: list[StoodBack] = []
         running: list[tuple[int, Any, Recording, Any]] = []
         for number, case in enumerate(cases):
             student = Student(seed + number)
@@ -221,17 +265,29 @@ class Engine:
             same = None
             still = []
             for (number, program, recording, _), answer in zip(running, answers):  # noqa: B905
+                before = comparisons()
                 try:
                     still.append((number, program, recording, _tell(program, answer)))
                 except StopIteration:
-                    continue
+                    pass
+                except StoodBack as reason:
+                    stood_back.append(reason)
                 except (Violation, StudentError) as error:
                     failures[number] = self._failure(error, cases[number])
                     break
+                compared[number] = compared[number] or comparisons() > before
             running = [row for row in still if not failures or row[0] < min(failures)]
-        return min(failures.items()) if failures else None
+        if failures:
+            return Outcome(failure=min(failures.items()))
+        if 2 * sum(compared) > len(cases):
+            return Outcome()
+        reasons = dict.fromkeys(reason.reason for reason in stood_back)
+        to = dict.fromkeys(name for reason in stood_back for name in reason.to)
+        return Outcome(unreached=Unreached(tuple(reasons)[:3] or (NOTHING_COMPARED,), tuple(to)))
 
-    def _run_one(self, law: Law, connection: Connection, number: int, case: Any, seed: int) -> Failure | None:
+    def _run_one(
+        self, law: Law, connection: Connection, number: int, case: Any, seed: int
+    ) -> Failure | StoodBack | None:
         student = Student(seed)
         program = law.program(student, case)
         try:
@@ -241,6 +297,8 @@ class Engine:
                 wanted = _tell(program, answer)
         except StopIteration:
             return None
+        except StoodBack as reason:
+            return reason
         except (Violation, StudentError) as error:
             return self._failure(error, case)
 
@@ -260,7 +318,7 @@ class Engine:
             if calls > SHRINK_CALLS:
                 return False
             found = self._run_one(law, channel.connection, calls, case, seed)
-            if found is None or found.kind != failure.kind:
+            if not isinstance(found, Failure) or found.kind != failure.kind:
                 return False
             smallest.append(found)
             return True
@@ -286,10 +344,10 @@ class Engine:
         """The failure as it was found, if it recurs on its own; else it is called nondeterministic."""
         with self.session.property(world) as channel:
             try:
-                again = self._run_one(law, channel.connection, 0, case, seed)
+                again: object = self._run_one(law, channel.connection, 0, case, seed)
             except NoReply:
                 again = failure
-        if again is not None:
+        if isinstance(again, Failure):
             return again
         note = (
             "nondeterministic: this failed once and did not fail again for the same input and random seed. "

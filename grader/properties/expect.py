@@ -1,9 +1,13 @@
-"""Checks that laws are made of. Each failure says what came out, what had to come out, and the worst entry."""
+"""Checks that properties are made of. A failure says what came out, what was expected, and which entry is worst.
+
+`close`, `zero`, `differs`, `same`, `holds` and `shape` count as *comparisons*: a property has held a case only if it made one.
+`tensor`, `shaped`, `parts` and `require` only read what came back. A property that cannot compare a case calls `stand_back`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -20,6 +24,38 @@ class Violation(Exception):
     def __init__(self, message: str, shown: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.message, self.shown = message, dict(shown or {})
+
+
+class StoodBack(Exception):
+    """A case cannot be compared, because of a fault that one of the properties in ``to`` finds."""
+
+    def __init__(self, to: tuple[str, ...], reason: str) -> None:
+        super().__init__(reason)
+        self.to, self.reason = to, reason
+
+
+class _Count:
+    """How many comparisons this process has made."""
+
+    made = 0
+
+
+def compared(number: int = 1) -> None:
+    """Count comparisons; the checks below do it themselves."""
+    _Count.made += number
+
+
+def comparisons() -> int:
+    """How many comparisons were made so far; the engine takes differences."""
+    return _Count.made
+
+
+def stand_back(to: str | tuple[str, ...], reason: str) -> NoReturn:
+    """Leave a case to the properties named ``to`` ("module.test_name"): their criteria are lost if ``reason`` is true.
+
+    Where none of them fails, what stood back counts as not met, so a fault can hide in neither.
+    """
+    raise StoodBack((to,) if isinstance(to, str) else to, reason)
 
 
 def show(value: Any) -> str:
@@ -70,6 +106,12 @@ def shaped(value: Any, shape: Sequence[int], name: str, *, kind: str = "f") -> A
     return value
 
 
+def shape(value: Any, wanted: Sequence[int], name: str, *, kind: str = "f") -> Array:
+    """`shaped`, as what a property is about: it counts as a comparison."""
+    compared()
+    return shaped(value, wanted, name, kind=kind)
+
+
 def parts(value: Any, count: int, name: str) -> tuple[Any, ...]:
     """``value`` as a tuple of ``count`` returned values."""
     if not isinstance(value, tuple | list) or len(value) != count:
@@ -82,6 +124,8 @@ def close(
     got: Array, want: Array, name: str, why: str, *, dtype: str = "float32", scale: float | None = None
 ) -> None:
     """``got`` equals ``want`` up to rounding; ``scale`` is the size of what was summed, if larger than the result."""
+    if want.size:
+        compared()
     size = max(1.0, float(np.abs(want).max(initial=0.0)), scale or 0.0)
     gap = np.abs(got - want)
     if np.all(gap <= _RELATIVE[dtype] * size):
@@ -96,12 +140,15 @@ def close(
 
 def differs(got: Array, other: Array, name: str, why: str, *, least: float = 1e-4) -> None:
     """``got`` is not the same as ``other``: what was changed between them has to matter."""
+    compared()
     if float(np.abs(got - other).max(initial=0.0)) < least:
         raise Violation(why, {f"your {name}, both times": show(got)})
 
 
 def zero(got: Array, where: Array, name: str, why: str, *, most: float = MASKED) -> None:
     """``got`` is 0 (at most ``most``) wherever ``where`` holds."""
+    if np.any(where):
+        compared()
     wrong = np.where(where, np.abs(got), 0.0)
     if wrong.max(initial=0.0) <= most:
         return
@@ -114,6 +161,7 @@ def zero(got: Array, where: Array, name: str, why: str, *, most: float = MASKED)
 
 def same(got: Any, want: Any, name: str, why: str = "") -> None:
     """``got`` equals ``want`` exactly and has its type."""
+    compared()
     if type(got) is not type(want) or got != want:
         prefix = f"{why}: " if why else ""
         raise Violation(f"{prefix}{name} is {show(got)}, but has to be {show(want)}")
@@ -121,6 +169,12 @@ def same(got: Any, want: Any, name: str, why: str = "") -> None:
 
 def holds(condition: bool, message: str, shown: Mapping[str, str] | None = None) -> None:
     """``condition`` is true."""
+    compared()
+    require(condition, message, shown)
+
+
+def require(condition: bool, message: str, shown: Mapping[str, str] | None = None) -> None:
+    """``condition`` is true, which has to be so before anything can be compared."""
     if not condition:
         raise Violation(message, shown)
 

@@ -36,13 +36,15 @@ class Case(Protocol):
 class Part:
     """A judged part of the homework and what it builds on.
 
-    ``probe`` are constructor arguments with which to find out whether the student's class builds its stand-ins.
+    ``probe`` are constructor arguments, and ``probe_inputs`` makes the arguments of a call, with which to find out whether
+    the student's class builds its stand-ins and works with them.
     """
 
     item: str
     name: str
     stand_ins: tuple[str, ...] = ()
     probe: tuple[int, ...] = ()
+    probe_inputs: Callable[[], tuple[Any, ...]] = tuple
     lenient: bool = True
 
 

@@ -100,6 +100,7 @@ def _listed(numbers: list[int]) -> str:
 def test_shapes(student: Student, case: ImageCase) -> Program:
     """PatchEmbed returns an embedding for each patch: shape (B, N, nout), whatever the sizes are."""
     embeddings((yield student.PatchEmbed(case.img_size, case.patch_size, case.nin, case.nout)(case.x)), case)
+    expect.compared()
 
 
 @law(PART, draws.images(), examples=5)

@@ -131,6 +131,7 @@ def test_unknown_words_become_unk(student: Student, case: WordsCase) -> Program:
     # Whatever the student's encoding is when all words are known: with fewer known words only those change.
     want = [name if name in ids or name not in all_ids else UNK for name in named(loose_ids(full), all_ids)]
     got = named(loose_ids(partly), ids)
+    expect.compared()
     if got != want or UNK not in got:
         shown = _side_by_side(got, want)
         raise expect.Violation(
