@@ -194,7 +194,7 @@ def _plain(node: yaml.Node, where: tuple[str | int, ...], lines: dict[tuple[str 
 
 
 @functools.cache
-def _reference() -> tuple[str, ...]:
+def reference_cells() -> tuple[str, ...]:
     """The cells of a plain right submission: imports, and every class that the notebook provides or asks for."""
     sources = []
     notebook = template.build_master()
@@ -209,7 +209,7 @@ def _reference() -> tuple[str, ...]:
 
 def _cells(class_name: str, entry: Entry) -> Iterable[str]:
     found = False
-    for cell in _reference():
+    for cell in reference_cells():
         source = _class_source(cell, class_name)
         if source is None:
             yield cell
