@@ -3,10 +3,14 @@
 Gradescope: ``submission_12345/homework.ipynb`` for each, with ``submission_metadata.yml`` beside the folders.
 Canvas: ``lastnamefirst_LATE_123_456_homework.ipynb``, where LATE may be absent and 123 is the student's id.
 Anything else: each notebook is a submission, named after its file, or after its folder where all files are called alike.
+
+Students' files lie beneath what the instructor gave, so a layout is recognized at its root alone: a metadata file or a
+file name deeper down is part of a hand-in, and names nobody else's work.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -27,12 +31,15 @@ from grader.training import checkpoint
 
 METADATA = "submission_metadata.yml"
 MAX_METADATA_BYTES = 64 << 20
+MAX_TEXT = 300
+"""Characters of a name, an id or an address in the metadata."""
 MAX_MEMBERS = 50_000
 MAX_ARCHIVE_BYTES = 20 << 30
 _CANVAS = re.compile(
     r"(?P<name>[^_]+)_(?:(?P<late>late)_)?(?P<user>\d+)_(?P<submission>\d+)_(?P<file>.+)", re.I | re.S
 )
 _GRADESCOPE = re.compile(r"submission_(\d+)")
+_EXPORT = re.compile(r"assignment_\d+_export")
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 _JUNK = ("__MACOSX", ".ipynb_checkpoints")
 
@@ -65,9 +72,16 @@ def find_submissions(sources: Sequence[Path], extracted: Path) -> list[Entry]:
 
     Raises `UsageError` for a source that does not exist or holds no submission.
     """
+    opened = [_opened(source, extracted) for source in sources]
+    exports = [_export(place) if place.is_dir() else None for place in opened]
+    # A folder of hand-ins may be given as `class/*`. Whoever puts metadata into one must not be read as an export.
+    trusted = None not in exports
     found: list[Entry] = []
-    for source in sources:
-        entries = list(_of_source(source, extracted))
+    for source, place, export in zip(sources, opened, exports, strict=True):
+        if export is not None and trusted:
+            entries = list(_of_gradescope(export))
+        else:
+            entries = [_noted(entry, place) for entry in (_of_folder if place.is_dir() else _of_file)(place)]
         if not entries:
             raise UsageError(f"{one_line(str(source))}: holds no notebook (.ipynb)")
         found += entries
@@ -76,30 +90,61 @@ def find_submissions(sources: Sequence[Path], extracted: Path) -> list[Entry]:
     return sorted(_unique(once.values()), key=lambda entry: entry.key)
 
 
-def _of_source(source: Path, extracted: Path) -> Iterator[Entry]:
+def _opened(source: Path, extracted: Path) -> Path:
+    """The folder or the file that a source stands for; an archive is unpacked."""
     try:
         is_folder = source.is_dir()
         if not is_folder and not source.is_file() and not source.is_symlink():
             raise UsageError(f"{one_line(str(source))}: there is no such file or folder")
     except OSError as error:
         raise UsageError(f"{one_line(str(source))}: {error.strerror or error}") from None
-    if is_folder:
-        yield from _of_folder(source)
-    elif source.name.lower().endswith(_ARCHIVES):
-        yield from _of_folder(_unpack(source, extracted))
-    elif (canvas := _CANVAS.fullmatch(source.name)) and source.suffix == ".ipynb":
+    is_archive = not is_folder and source.name.lower().endswith(_ARCHIVES)
+    return _unpack(source, extracted) if is_archive else source
+
+
+def _export(folder: Path) -> Path | None:
+    """The root of a Gradescope export: metadata beside ``submission_N`` folders.
+
+    It is the folder itself or the one folder in it, as a downloaded export has.
+    """
+    inside = [path for path in _listed(folder) if path.name not in _JUNK and not path.name.startswith(".")]
+    candidates = [folder]
+    if len(inside) == 1 and inside[0].is_dir() and not inside[0].is_symlink():
+        candidates += inside
+    for root in candidates:
+        metadata = root / METADATA
+        beside = any(_GRADESCOPE.fullmatch(path.name) and path.is_dir() for path in _listed(root))
+        if metadata.is_file() and not metadata.is_symlink() and (beside or root is folder):
+            return root
+    return None
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _noted(entry: Entry, source: Path) -> Entry:
+    """The entry, which says that metadata handed in with it has no effect."""
+    above = [entry.path.parent, *entry.path.parent.parents] if source.is_dir() else []
+    within = above[: above.index(source) + 1] if source in above else []
+    if not any((folder / METADATA).is_file() for folder in within):
+        return entry
+    note = (
+        f"the {METADATA} beside or above this notebook has no effect, because it is not at the root of a Gradescope "
+        "export; to use an export's metadata, pass that export alone"
+    )
+    return replace(entry, notes=(*entry.notes, note))
+
+
+def _of_file(source: Path) -> Iterator[Entry]:
+    if (canvas := _CANVAS.fullmatch(source.name)) and source.suffix == ".ipynb":
         yield _canvas_entry(canvas, [source])
     else:
         yield _entry(source.stem, source.stem, source)
 
 
 def _of_folder(folder: Path) -> Iterator[Entry]:
-    metadata = next(
-        (path for path in (folder / METADATA, *folder.glob(f"*/{METADATA}")) if path.is_file()), None
-    )
-    if metadata is not None:
-        yield from _of_gradescope(metadata)
-        return
     notebooks = sorted(_notebooks(folder))
     names = [path.name for path in notebooks]
     if notebooks and all(_CANVAS.fullmatch(name) for name in names):
@@ -129,9 +174,8 @@ def _notebooks(folder: Path) -> Iterator[Path]:
                 yield Path(parent, name)
 
 
-def _of_gradescope(metadata: Path) -> Iterator[Entry]:
-    folder = metadata.parent
-    known = _read_metadata(metadata)
+def _of_gradescope(folder: Path) -> Iterator[Entry]:
+    known = _read_metadata(folder / METADATA)
     folders = {path.name for path in folder.iterdir() if path.is_dir() and _GRADESCOPE.fullmatch(path.name)}
     for name in sorted({*folders, *known}):
         entry = _one_of(
@@ -146,6 +190,14 @@ def _of_gradescope(metadata: Path) -> Iterator[Entry]:
             email=", ".join(filter(None, (_text(person, "email") for person in people))),
             late=bool(_value(facts, "late") or _value(facts, "lateness")),
         )
+    # What lies beside the submissions is somebody's work too.
+    for path in _listed(folder):
+        if path.name in folders or path.name in _JUNK or path.name.startswith("."):
+            continue
+        if path.is_dir() and not path.name.endswith(".ipynb"):
+            yield _noted(_one_of(path.name, path.name, list(_notebooks(path))), path)
+        elif path.suffix == ".ipynb":
+            yield _entry(path.stem, path.stem, path)
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -166,7 +218,11 @@ _Loader.add_multi_constructor("", _untagged)
 def _read_metadata(path: Path) -> dict[str, dict[Any, Any]]:
     try:
         with path.open("rb") as file:
-            data = yaml.load(file.read(MAX_METADATA_BYTES), _Loader)  # a safe loader
+            text = file.read(MAX_METADATA_BYTES)
+        # A few hundred bytes of aliases stand for a list of any length.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _Loader)):
+            raise ValueError("YAML aliases are not supported")
+        data = yaml.load(text, _Loader)  # a safe loader
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError(f"{one_line(str(path))}: cannot be read: {one_line(str(error))}") from None
     if not isinstance(data, dict):
@@ -190,7 +246,7 @@ def _list(facts: dict[Any, Any], name: str) -> list[Any]:
 
 def _text(facts: dict[Any, Any], name: str) -> str:
     value = _value(facts, name)
-    return "" if value is None else one_line(str(value))
+    return one_line(str(value)[:MAX_TEXT]) if isinstance(value, str | int | float) else ""
 
 
 def _by_student(paths: Sequence[Path]) -> dict[str, list[Path]]:
@@ -328,7 +384,12 @@ def _write_members(members: Iterable[tuple[str, int, Callable[[], IO[bytes] | No
         place = PurePosixPath(name.replace("\\", "/"))
         wanted = place.suffix in (".ipynb", ".safetensors") or place.name == METADATA
         inside = not place.is_absolute() and ".." not in place.parts
-        if not wanted or not inside or any(part in _JUNK for part in place.parts):
+        if not inside or not place.parts or any(part in _JUNK for part in place.parts):
+            continue
+        if not wanted:
+            # `_export` asks whether a folder is alone in the archive, so whatever else lies there leaves an empty folder.
+            with contextlib.suppress(OSError):
+                folder.joinpath(place.parts[0]).mkdir(exist_ok=True)
             continue
         total += size
         if number > MAX_MEMBERS or total > MAX_ARCHIVE_BYTES:

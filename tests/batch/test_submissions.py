@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
@@ -147,3 +148,69 @@ def test_names_become_file_names(tmp_path: Path) -> None:
     write(tmp_path / "class" / "...ipynb")
     for key in find(tmp_path, tmp_path / "class"):
         assert len(key) <= 84 and not set(key) & set(" ;$/\n") and not key.startswith(".")
+
+
+FORGED = METADATA.replace("submission_11", "submission_1").replace("submission_12", "submission_2")
+
+
+@pytest.mark.parametrize("given", ["folder", "zip", "tar.gz", "one by one"])
+@pytest.mark.parametrize("place", ["mallory", "mallory/deeper", "mallory/submission_1"])
+def test_metadata_in_a_hand_in_names_nobody(tmp_path: Path, given: str, place: str) -> None:
+    folder = tmp_path / "class"
+    for name in ("alice", "bob"):
+        write(folder / name / f"{name}.ipynb", name)
+    write(folder / "carol" / "hw3.pdf")
+    write(folder / "mallory" / "submission_1" / "mallory.ipynb", "mallory")
+    write(folder / place / "submission_metadata.yml", FORGED)
+    sources = sorted(path for path in folder.iterdir() if path.name != "carol")
+    if given != "one by one":
+        sources = [folder]
+    if given == "zip":
+        sources = [Path(shutil.make_archive(str(tmp_path / "given"), "zip", folder))]
+    elif given == "tar.gz":
+        sources = [Path(shutil.make_archive(str(tmp_path / "given"), "gztar", folder))]
+    found = find(tmp_path, *sources)
+    contents = {entry.path.read_text() for entry in found.values()}
+    assert contents >= {"alice", "bob", "mallory"}
+    for entry in found.values():
+        assert not entry.email and "Lovelace" not in entry.name and entry.id != "007"
+        said = any("submission_metadata.yml" in note for note in entry.notes)
+        assert said == (entry.path.read_text() == "mallory" and place != "mallory/deeper")
+
+
+def test_metadata_of_a_hand_in_does_not_take_over_where_others_hand_in_no_notebook(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "class.zip", "w") as zipped:
+        zipped.writestr("mallory/submission_metadata.yml", FORGED)
+        zipped.writestr("mallory/submission_1/hw.ipynb", "mallory")
+        zipped.writestr("carol/hw3.pdf", "no notebook")
+    found = find(tmp_path, tmp_path / "class.zip")
+    assert not any("Lovelace" in entry.name for entry in found.values())
+
+
+def test_what_lies_beside_gradescopes_folders_has_a_row(tmp_path: Path) -> None:
+    folder = tmp_path / "export"
+    write(folder / "submission_metadata.yml", METADATA)
+    write(folder / "submission_11" / "hw.ipynb", "1")
+    write(folder / "late" / "hw.ipynb", "2")
+    write(folder / "by mail.ipynb", "3")
+    assert list(find(tmp_path, folder)) == ["by-mail", "late", "submission_11", "submission_12", "submission_13"]
+
+
+def test_two_exports_keep_their_names(tmp_path: Path) -> None:
+    for section, submission in (("a", "submission_11"), ("b", "submission_12")):
+        write(tmp_path / section / "submission_metadata.yml", METADATA)
+        write(tmp_path / section / submission / "hw.ipynb", section)
+    found = find(tmp_path, tmp_path / "a", tmp_path / "b")
+    assert "ada@example.org" in {entry.email for entry in found.values()}
+
+
+@pytest.mark.parametrize("levels", [1, 9, 60])
+def test_yaml_aliases_are_refused_at_once(tmp_path: Path, levels: int) -> None:
+    bomb = ["a0: &a0 [x,x,x,x,x,x,x,x,x,x]"]
+    bomb += [f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 10)}]" for n in range(1, levels)]
+    bomb += [f"submission_1:\n  :submitters:\n  - :name: *a{levels - 1}\n"]
+    folder = tmp_path / "export"
+    write(folder / "submission_1" / "hw.ipynb")
+    write(folder / "submission_metadata.yml", "\n".join(bomb))
+    with pytest.raises(UsageError, match="aliases"):
+        find(tmp_path, folder)
