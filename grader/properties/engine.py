@@ -326,7 +326,7 @@ class Engine:
         with self.session.property(world) as channel:
             try:
                 find(
-                    law.strategy,
+                    law.strategy_for(number),
                     fails,
                     settings=_settings(2, Phase.generate, Phase.shrink),
                     random=_random(law, self.seed, number),
@@ -481,7 +481,8 @@ def cases_for(law: Law, seed: bytes) -> tuple[Any, ...]:
     for number in range(law.examples):
         drawn: list[Any] = []
         with contextlib.suppress(NoSuchExample, Unsatisfiable):
-            find(law.strategy, record, settings=_settings(2, Phase.generate), random=_random(law, seed, number))
+            strategy, chance = law.strategy_for(number), _random(law, seed, number)
+            find(strategy, record, settings=_settings(2, Phase.generate), random=chance)
         cases += drawn[-1:] if number else drawn[:1]
     return tuple(cases)
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from grader.kernel.remote import Student
@@ -52,6 +53,7 @@ class Part:
 class Law:
     """A property, its part, and the world in which it applies ("any", "stand-ins" or "whole").
 
+    The n-th case comes from the n-th strategy, and from the first again after the last.
     A law that ``catches`` may catch a `StudentError` where it yields, to leave an exception to another law.
     """
 
@@ -60,27 +62,41 @@ class Law:
     part: Part
     world: str
     examples: int
-    strategy: SearchStrategy[Any]
+    strategies: tuple[SearchStrategy[Any], ...]
     program: Callable[[Student, Any], Program]
     catches: bool = False
 
+    def strategy_for(self, number: int) -> SearchStrategy[Any]:
+        """The strategy that the case with this number comes from."""
+        return self.strategies[number % len(self.strategies)]
+
 
 def law(
-    part: Part, strategy: SearchStrategy[Any], *, world: str = "any", examples: int = 7, catches: bool = False
+    part: Part,
+    strategy: SearchStrategy[Any] | tuple[SearchStrategy[Any], ...],
+    *,
+    world: str = "any",
+    examples: int = 7,
+    catches: bool = False,
 ) -> Callable[[Callable[[Any, Any], Program]], Callable[[Any], None]]:
-    """Declare a property of ``part`` over cases of ``strategy``; its docstring is the title that people read."""
+    """Declare a property of ``part`` over cases of ``strategy``; its docstring is the title that people read.
+
+    Several strategies take turns, so that what has to be met (sizes that coincide, the homework's own sizes) is met with
+    every seed.
+    """
+    strategies = strategy if isinstance(strategy, tuple) else (strategy,)
 
     def declare(program: Callable[[Any, Any], Program]) -> Callable[[Any], None]:
         module = program.__module__.rpartition(".")[2]
         title = " ".join((inspect.getdoc(program) or "").split())
         if not title:
             raise TypeError(f"{module}.{program.__name__} needs a docstring: it is what students read")
-        declared = Law(f"{module}.{program.__name__}", title, part, world, examples, strategy, program, catches)
+        declared = Law(f"{module}.{program.__name__}", title, part, world, examples, strategies, program, catches)
 
         @settings(
             max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck)
         )
-        @given(case=strategy)
+        @given(case=st.one_of(*strategies))
         def run(student: Any, case: Any) -> None:
             student.hold(declared, case)
 
