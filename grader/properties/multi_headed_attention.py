@@ -180,7 +180,7 @@ def test_alphas_are_in_the_order_of_the_heads(student: Student, case: SequenceCa
         return
     by_head = {int(call["index"]): call for call in common.calls(made, case.batch)}
     for place, index in enumerate(sorted(by_head)[: case.num_heads]):
-        want = oracles.marks(common.mixing_of(by_head[index], case), 1, index)[:, 0]
+        want = oracles.marks(common.mixing_of(by_head[index], case), 1, index, by_head[index]["x"])[:, 0]
         why = f"alphas[:, {place}] are not the weights of head {place}"
         expect.close(alphas[:, place], want, f"alphas[:, {place}]", why)
 

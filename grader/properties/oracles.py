@@ -34,11 +34,14 @@ def mixing(mask: Array | None, batch: int, tokens: int) -> Array:
     return spread
 
 
-def marks(mix: Array, heads: int, index: int) -> Array:
-    """The attention weights of a stand-in (B, heads, T, T), told apart by head and by the stand-in's index."""
-    tilt = np.arange(mix.shape[-1])
-    rows = np.stack([mix * (1.0 + (tilt + head + 3 * index) % 5) for head in range(heads)], axis=1)
-    weights: Array = rows / rows.sum(-1, keepdims=True)
+def marks(mix: Array, heads: int, index: int, x: Array) -> Array:
+    """The attention weights of a stand-in (B, heads, T, T), told apart by head, by its index and by its input."""
+    tilt = 1.0 + (np.arange(mix.shape[-1]) + np.arange(heads)[:, None, None] + 3 * index) % 5
+    seen = x.astype(np.float64) @ np.cos(np.arange(x.shape[-1]))
+    of_token = 1.0 + 0.5 * seen / (1.0 + np.abs(seen))
+    rows = mix[:, None] * tilt * of_token[:, None, None]
+    total = rows.sum(-1, keepdims=True)
+    weights: Array = rows / np.where(total > 0, total, 1.0)
     return weights
 
 

@@ -50,6 +50,7 @@ class StandIn(nn.Module):
         rows, columns = self.shape()
         grid = torch.arange(rows * columns, dtype=torch.float32).reshape(rows, columns)
         self.weight = nn.Parameter(torch.sin(1.0 + grid + 7.0 * self.index))
+        self.built_with = (self.weight,)
 
     def _ordered(
         self, method: str, names: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -79,6 +80,8 @@ class StandIn(nn.Module):
 
     def mix(self, x: Tensor, attn_mask: Any) -> Tensor:
         """Token mixing (B, T, T): each row spreads evenly over the tokens that the mask permits."""
+        if self.weight is not self.built_with[0]:  # as by torch.func.functional_call
+            raise TypeError(f"{type(self).__name__} is called with other parameters than its own")
         batch, tokens = x.shape[0], x.shape[1]
         given = attn_mask is not None
         # Copies: what is changed in place later was not given in this call.
@@ -95,13 +98,17 @@ class StandIn(nn.Module):
         # A row that permits nothing mixes nothing: a wrong mask is the mask's law's to find, not that of all which follow.
         return mask / mask.sum(-1, keepdim=True).clamp_min(1.0)
 
-    def marks(self, heads: int, mixing: Tensor) -> Tensor:
-        """Recognisable attention weights (B, heads, T, T): the mixing, tilted by head and by instance."""
+    def marks(self, heads: int, mixing: Tensor, x: Tensor) -> Tensor:
+        """Recognizable attention weights (B, heads, T, T): the mixing, tilted by head, by instance and by the tokens."""
         token = torch.arange(mixing.shape[-1], device=mixing.device)
         head = torch.arange(heads, device=mixing.device)
         tilt = 1.0 + ((token + head[:, None, None] + 3 * self.index) % 5).to(mixing.dtype)
-        tilted = mixing[:, None] * tilt  # (B, heads, T, T)
-        return tilted / tilted.sum(-1, keepdim=True).clamp_min(1.0)
+        # In float64, so that the judge gets the same for inputs of any size.
+        seen = x.detach().to(torch.float64) @ torch.cos(torch.arange(x.shape[-1], dtype=torch.float64, device=x.device))
+        of_token = (1.0 + 0.5 * seen / (1.0 + seen.abs())).to(mixing.dtype)  # (B, T)
+        tilted = mixing[:, None] * tilt * of_token[:, None, None]  # (B, heads, T, T)
+        total = tilted.sum(-1, keepdim=True)
+        return tilted / torch.where(total > 0, total, 1.0)
 
 
 class AttentionHead(StandIn):
@@ -121,7 +128,7 @@ class AttentionHead(StandIn):
         """x (B, T, dim), attn_mask -> (B, T, n_hidden) and (B, T, T)."""
         x, attn_mask = self._ordered("forward", ("x", "attn_mask"), args, kwargs)
         mixing = self.mix(x, attn_mask)
-        return mixing @ x @ self.weight, self.marks(1, mixing)[:, 0]
+        return mixing @ x @ self.weight, self.marks(1, mixing, x)[:, 0]
 
 
 class AttentionResidual(StandIn):
@@ -137,7 +144,7 @@ class AttentionResidual(StandIn):
         """x (B, T, dim), attn_mask -> (B, T, dim) and (B, H, T, T)."""
         x, attn_mask = self._ordered("forward", ("x", "attn_mask"), args, kwargs)
         mixing = self.mix(x, attn_mask)
-        return x + mixing @ x @ self.weight, self.marks(self.settings["num_heads"], mixing)
+        return x + mixing @ x @ self.weight, self.marks(self.settings["num_heads"], mixing, x)
 
 
 class Transformer(StandIn):
@@ -154,7 +161,7 @@ class Transformer(StandIn):
         x, attn_mask, return_attn = self._ordered("forward", ("x", "attn_mask", "return_attn"), args, kwargs)
         mixing = self.mix(x, attn_mask)
         layers, heads = self.settings["num_layers"], self.settings["num_heads"]
-        alphas = self.marks(layers * heads, mixing).unflatten(1, (layers, heads)) if return_attn else None
+        alphas = self.marks(layers * heads, mixing, x).unflatten(1, (layers, heads)) if return_attn else None
         return x + mixing @ x @ self.weight, alphas
 
 
