@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grader import __version__
+from grader.audit.commands import app as audit_app
 from grader.errors import GraderError
 from grader.gradescope.commands import app as gradescope_app
 from grader.options import DataFolder, GptSeconds, JsonFile, RequireIsolation, RubricFile, SeedFile
@@ -33,6 +34,7 @@ template_app = typer.Typer(
     help="Make the students' notebook from the reference, or check it.", no_args_is_help=True
 )
 data_app = typer.Typer(help="Get CIFAR-10 for training checks.", no_args_is_help=True)
+app.add_typer(audit_app, name="audit")
 app.add_typer(template_app, name="template")
 app.add_typer(data_app, name="data")
 app.add_typer(gradescope_app, name="gradescope")
@@ -324,69 +326,6 @@ def doctor() -> None:
     print_findings(findings)
     if missing := essentials_missing(findings):
         print(f"\nNothing can be graded here: {', '.join(finding.name for finding in missing)}")
-        raise typer.Exit(1)
-
-
-@app.command()
-def audit(
-    part: Annotated[str | None, typer.Option(help="Only the entries of one part, such as 2a.")] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Only the entry with this id; may be repeated.")
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="Entries at a time; by default one a core.", min=1)
-    ] = None,
-    fast: Annotated[
-        bool,
-        typer.Option(
-            "--fast", help="Without notebooks, kernels and isolation: only for a corpus of your own."
-        ),
-    ] = False,
-    cold: Annotated[
-        bool, typer.Option("--cold", help="Start each kernel on its own instead of forking a warm one.")
-    ] = False,
-    seeds: Annotated[int, typer.Option(help="By how many seeds to judge each entry.", min=1)] = 1,
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write all verdicts to FILE as JSON."),
-    ] = None,
-) -> None:
-    """Hold the rubric against a corpus of wrong and right answers; exit status 1 when any verdict is wrong.
-
-    The corpus is a file for each part in grader/audit/corpus.
-    """
-    from rich.console import Console  # noqa: PLC0415
-
-    from grader.audit import corpus, matrix, run  # noqa: PLC0415
-    from grader.report.progress import shown  # noqa: PLC0415
-    from grader.results import write_atomically  # noqa: PLC0415
-    from grader.rubric import load_rubric  # noqa: PLC0415
-
-    criteria = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
-    cases = [
-        case
-        for case in corpus.load_all(criteria)
-        if (part is None or case.part == part) and (not only or case.entry.id in only)
-    ]
-    if not cases:
-        raise typer.BadParameter("the corpus has no such entry")
-    with shown("audit") as progress:
-        total, finished = len(cases) * seeds, 0
-
-        def count(verdict: run.Verdict) -> None:
-            nonlocal finished
-            finished += 1
-            progress(verdict.name, finished, total)
-
-        judged = run.judge_all(cases, fast=fast, cold=cold, jobs=jobs, seed_count=seeds, done=count)
-    covered = [] if only else criteria
-    found = matrix.examine(judged, [name for name in covered if part is None or name.startswith(part + ".")])
-    console = Console()
-    matrix.print_matrix(judged, criteria, console)
-    matrix.print_findings(found, judged, console)
-    if json_file is not None:
-        write_atomically(json_file, matrix.to_json(judged, found))
-    if found.wrong:
         raise typer.Exit(1)
 
 

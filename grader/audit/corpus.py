@@ -147,7 +147,7 @@ def _load(path: Path, criteria: Collection[str]) -> list[Case]:
             if name not in criteria:
                 raise _Fault(lines["entries", place, "loses", n], f"the rubric has no criterion {name}")
         try:
-            cells = tuple(_cells(file.class_name, entry))
+            cells = tuple(cells_of(file.class_name, entry))
         except _Fault as fault:
             raise _Fault(line, f"{entry.id}: {fault.reason}") from None
         cases.append(Case(file.part, entry, cells))
@@ -207,7 +207,8 @@ def reference_cells() -> tuple[str, ...]:
     return tuple(sources)
 
 
-def _cells(class_name: str, entry: Entry) -> Iterable[str]:
+def cells_of(class_name: str, entry: Entry) -> Iterable[str]:
+    """The cells of a right submission with an entry in the place of one class."""
     found = False
     for cell in reference_cells():
         source = _class_source(cell, class_name)

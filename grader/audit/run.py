@@ -16,7 +16,7 @@ from pathlib import Path
 from grader.audit.corpus import Case
 from grader.grade import PUBLIC_SEED, Assignment, grade, load_assignment
 from grader.kernel.warm import WarmHost, client_of
-from grader.properties.engine import Engine, provided_methods
+from grader.properties.engine import SHRINK_CALLS, Engine, provided_methods
 from grader.properties.registry import LAWS
 from grader.results import ItemResult
 from grader.scoring import score
@@ -44,8 +44,8 @@ def _assignment(seed: bytes) -> Assignment:
     return Assignment(shipped.rubric, shipped.template, seed, shipped.limits)
 
 
-def judge_fast(case: Case, seed: bytes = PUBLIC_SEED) -> Verdict:
-    """Judge a case in a fork of this process, without any isolation."""
+def judge_fast(case: Case, seed: bytes = PUBLIC_SEED, *, shrink: bool = True) -> Verdict:
+    """Judge a case in a fork of this process, without any isolation; ``shrink`` makes counterexamples small, which is slow."""
     from grader.audit.fast import FastKernel  # noqa: PLC0415  (imports torch)
 
     started = time.perf_counter()
@@ -54,6 +54,7 @@ def judge_fast(case: Case, seed: bytes = PUBLIC_SEED) -> Verdict:
         FastKernel(case.cells) as kernel,
         Engine(kernel, seed, provided_methods(assignment.template)) as engine,
     ):
+        engine.shrink_calls = SHRINK_CALLS if shrink else 1
         verdicts = engine.judge([LAWS[name] for name in assignment.rubric.properties])
     items = score(assignment.rubric, verdicts)
     return _verdict(case, items, kernel.errors, engine.notes.values(), time.perf_counter() - started)
@@ -89,8 +90,8 @@ def _verdict(
     return Verdict(case.name, tuple(lost), tuple(errors), tuple(notes), round(seconds, 2))
 
 
-def _judge(case: Case, fast: bool, seed: bytes, warm: str | None) -> Verdict:
-    return judge_fast(case, seed) if fast else judge_real(case, seed, warm)
+def _judge(case: Case, fast: bool, shrink: bool, seed: bytes, warm: str | None) -> Verdict:
+    return judge_fast(case, seed, shrink=shrink) if fast else judge_real(case, seed, warm)
 
 
 def seeds(count: int) -> list[bytes]:
@@ -102,6 +103,7 @@ def judge_all(
     cases: Sequence[Case],
     *,
     fast: bool,
+    shrink: bool = True,
     cold: bool = False,
     jobs: int | None = None,
     seed_count: int = 1,
@@ -111,6 +113,7 @@ def judge_all(
     """Judge all cases by each of ``seed_count`` seeds; in their order, whatever ends first.
 
     With ``cold`` each kernel is an interpreter of its own, which takes three times as long and changes no verdict.
+    Without ``shrink`` a ``fast`` audit leaves counterexamples as they were found.
     """
     with contextlib.ExitStack() as stack:
         warm = None
@@ -122,7 +125,7 @@ def judge_all(
             executor = ProcessPoolExecutor(jobs or os.cpu_count(), multiprocessing.get_context("spawn"))
             stack.callback(executor.shutdown, cancel_futures=True)
         tasks = [
-            (executor.submit(_judge, case, fast, seed, warm), case)
+            (executor.submit(_judge, case, fast, shrink, seed, warm), case)
             for seed in seeds(seed_count)
             for case in cases
         ]

@@ -107,6 +107,7 @@ class Engine:
     ) -> None:
         self.session, self.seed = session, seed
         self.provided = provided or {}
+        self.shrink_calls = SHRINK_CALLS
         self.notes: dict[str, str] = {}
         self._fused: dict[str, bool] = {}
         self._shared = _SharedChild(session)
@@ -315,7 +316,7 @@ class Engine:
         def fails(case: Any) -> bool:
             nonlocal calls
             calls += 1
-            if calls > SHRINK_CALLS:
+            if calls > self.shrink_calls:
                 return False
             found = self._run_one(law, channel.connection, calls, case, seed)
             if not isinstance(found, Failure) or found.kind != failure.kind:

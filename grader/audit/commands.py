@@ -1,0 +1,145 @@
+"""The ``grader audit`` commands: the corpus, and the mutants that are made from the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from grader.audit.run import Verdict
+
+app = typer.Typer(invoke_without_command=True)
+
+
+@app.callback()
+def audit(
+    context: typer.Context,
+    part: Annotated[str | None, typer.Option(help="Only the entries of one part, such as 2a.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Only the entry with this id; may be repeated.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Entries at a time; by default one a core.", min=1)
+    ] = None,
+    fast: Annotated[
+        bool,
+        typer.Option(
+            "--fast", help="Without notebooks, kernels and isolation: only for a corpus of your own."
+        ),
+    ] = False,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Start each kernel on its own instead of forking a warm one.")
+    ] = False,
+    seeds: Annotated[int, typer.Option(help="By how many seeds to judge each entry.", min=1)] = 1,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write all verdicts to FILE as JSON."),
+    ] = None,
+) -> None:
+    """Check the rubric against a corpus of wrong and right answers.
+
+    The corpus is a file for each part in grader/audit/corpus. Exit status 1: at least one verdict is wrong.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from rich.console import Console  # noqa: PLC0415
+
+    from grader.audit import corpus, matrix, run  # noqa: PLC0415
+    from grader.results import write_atomically  # noqa: PLC0415
+    from grader.rubric import load_rubric  # noqa: PLC0415
+
+    criteria = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
+    cases = [
+        case
+        for case in corpus.load_all(criteria)
+        if (part is None or case.part == part) and (not only or case.entry.id in only)
+    ]
+    if not cases:
+        raise typer.BadParameter("the corpus has no such entry")
+    with _counted(len(cases) * seeds) as count:
+        judged = run.judge_all(cases, fast=fast, cold=cold, jobs=jobs, seed_count=seeds, done=count)
+    covered = [] if only else criteria
+    found = matrix.examine(judged, [name for name in covered if part is None or name.startswith(part + ".")])
+    console = Console()
+    matrix.print_matrix(judged, criteria, console)
+    matrix.print_findings(found, judged, console)
+    if json_file is not None:
+        write_atomically(json_file, matrix.to_json(judged, found))
+    if found.wrong:
+        raise typer.Exit(1)
+
+
+@app.command("generate")
+def generate(
+    part: Annotated[str | None, typer.Option(help="Only the mutants of one part, such as 2a.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Only the mutant with this id; may be repeated.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="At most so many mutants, always the same ones.", min=1)
+    ] = None,
+    list_only: Annotated[bool, typer.Option("--list", help="Show the mutants without judging them.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option(help="Mutants at a time; by default one a core.", min=1)
+    ] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Without notebooks, kernels and isolation.")] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write every mutant and its verdict to FILE.")
+    ] = None,
+) -> None:
+    """Make mutants from the reference's answers mechanically, judge them, and show which lose no points.
+
+    A mutant that is as right as the reference belongs in grader/audit/equivalent.yaml, with the reason. Any other that
+    survives shows that a property is missing. Exit status 1: at least one survivor is not reviewed.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from grader.audit import mechanical, run  # noqa: PLC0415
+    from grader.results import write_atomically  # noqa: PLC0415
+    from grader.rubric import load_rubric  # noqa: PLC0415
+
+    console = Console()
+    chosen = [mutant for mutant in mechanical.mutants(part) if not only or mutant.mutation.id in only]
+    chosen = mechanical.sample(chosen, limit)
+    if not chosen:
+        raise typer.BadParameter("there is no such mutant; --list shows all of them")
+    if list_only:
+        mechanical.print_mutants(chosen, console)
+        return
+    reviewed = mechanical.load_reviewed()
+    criteria = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
+    with _counted(len(chosen)) as count:
+        judged = run.judge_all(
+            [mutant.case(criteria) for mutant in chosen], fast=fast, shrink=False, jobs=jobs, done=count
+        )
+    swept = [
+        (mutant, verdict, mechanical.outcome(mutant, verdict, reviewed))
+        for mutant, (_, verdict) in zip(chosen, judged, strict=True)
+    ]
+    mechanical.print_sweep(swept, console)
+    if json_file is not None:
+        write_atomically(json_file, mechanical.to_json(swept))
+    if form := mechanical.review_form(swept):
+        print("For those that are as right as the reference, add these to grader/audit/equivalent.yaml with the reason:")
+        print(form, end="")
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _counted(total: int) -> Iterator[Callable[[Verdict], None]]:
+    """A progress bar that one verdict after the other fills."""
+    from grader.report.progress import shown  # noqa: PLC0415
+
+    with shown("audit") as progress:
+        finished = 0
+
+        def count(verdict: Verdict) -> None:
+            nonlocal finished
+            finished += 1
+            progress(verdict.name, finished, total)
+
+        yield count
