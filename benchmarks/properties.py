@@ -19,9 +19,8 @@ from pathlib import Path
 from grader.audit.corpus import reference_cells
 from grader.audit.fast import FastKernel
 from grader.grade import PUBLIC_SEED, load_assignment
-from grader.properties.engine import Engine, cases_for, provided_methods
+from grader.properties.engine import Engine, cases_for
 from grader.properties.law import Law
-from grader.properties.registry import LAWS
 
 
 def of_children() -> float:
@@ -33,7 +32,7 @@ def of_children() -> float:
 def judged(cells: Sequence[str], laws: Sequence[Law]) -> tuple[dict[str, float], float]:
     """The judge's CPU seconds by property, and those of a kernel in which the cells ran and these properties were judged."""
     before, spent = of_children(), {}
-    methods = provided_methods(load_assignment().template)
+    methods = load_assignment().provided_methods
     with FastKernel(cells) as kernel, Engine(kernel, PUBLIC_SEED, methods) as engine:
         for law in laws:
             started = time.process_time()
@@ -53,8 +52,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
     chosen = parser.parse_args()
     groups: defaultdict[str, list[Law]] = defaultdict(list)
-    for name in load_assignment().rubric.properties:
-        law = LAWS[name]
+    for law in load_assignment().laws:
         if chosen.part in (None, law.part.item):
             groups[law.part.item].append(law)
             cases_for(law, PUBLIC_SEED)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
-_ROOT = _PACKAGE / "_shipped" if (_PACKAGE / "_shipped").is_dir() else _PACKAGE.parent
+ROOT = _PACKAGE / "_shipped" if (_PACKAGE / "_shipped").is_dir() else _PACKAGE.parent
 
-RUBRIC = _ROOT / "rubric.yaml"
-TEMPLATE = _ROOT / "student_template" / "homework3.ipynb"
-REFERENCE = _ROOT / "reference"
-EXAMPLES = _ROOT / "examples"
+RUBRIC = ROOT / "rubric.yaml"
+TEMPLATE = ROOT / "student_template" / "homework3.ipynb"
+REFERENCE = ROOT / "reference"
+EXAMPLES = ROOT / "examples"
 DATA = _PACKAGE / "data"

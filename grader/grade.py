@@ -10,21 +10,22 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
 from threadpoolctl import threadpool_limits
 
-from grader import __version__, assets
+from grader import __version__
 from grader.errors import GraderError, KernelError, NothingToGrade, UsageError
 from grader.evidence import collect
+from grader.homework import Homework, load_homework
 from grader.kernel import isolation
 from grader.kernel.process import WarmLink
 from grader.kernel.session import CellOutcome, Limits, Session
-from grader.properties.engine import Engine, cases_for, provided_methods
+from grader.properties.engine import SHRINK_CALLS, Engine, cases_for, provided_methods
 from grader.properties.law import Law
-from grader.properties.registry import LAWS
 from grader.results import Cell, Flag, Isolation, Result, Versions, totals
 from grader.rubric import AutomaticItem, Rubric, load_rubric
 from grader.scoring import Verdict, nothing_judged, score
@@ -49,6 +50,23 @@ class Assignment:
     template: Template
     seed: bytes = PUBLIC_SEED
     limits: Limits = field(default_factory=Limits)
+    homework: Homework = field(default_factory=load_homework)
+    most_cases: int | None = None
+    """Of a property; by default as many as it asks for."""
+    shrink_calls: int = SHRINK_CALLS
+    """How many cases may be tried to make a counterexample smaller."""
+
+    @cached_property
+    def laws(self) -> tuple[Law, ...]:
+        """The properties that the rubric names, in its order."""
+        named = (self.homework.laws[name] for name in self.rubric.properties)
+        most = self.most_cases
+        return tuple(law if most is None else replace(law, examples=min(law.examples, most)) for law in named)
+
+    @property
+    def provided_methods(self) -> dict[str, list[tuple[str, str, str]]]:
+        """Methods of the template that take the place of the student's, by class."""
+        return provided_methods(self.template, self.homework.provided_methods)
 
     @property
     def seed_kind(self) -> Literal["public", "secret"]:
@@ -57,12 +75,17 @@ class Assignment:
 
 
 def load_assignment(
-    rubric: Path | None = None, seed_file: Path | None = None, limits: Limits | None = None
+    rubric: Path | None = None,
+    seed_file: Path | None = None,
+    limits: Limits | None = None,
+    homework: Homework | None = None,
 ) -> Assignment:
     """The assignment of a rubric file and a seed file; raises `RubricError` or `UsageError`."""
-    loaded = load_rubric(rubric or assets.RUBRIC, known_properties=LAWS)
+    homework = homework or load_homework()
+    loaded = load_rubric(rubric or homework.rubric, known_properties=homework.laws)
     seed = PUBLIC_SEED if seed_file is None else read_seed(seed_file)
-    return Assignment(loaded, load_template(assets.TEMPLATE), seed, limits or Limits())
+    template = load_template(homework.template, homework.provided_classes)
+    return Assignment(loaded, template, seed, limits or Limits(), homework)
 
 
 def read_seed(path: Path) -> bytes:
@@ -144,13 +167,13 @@ def judge(
 
 def prepare(assignment: Assignment, only: Collection[str] | None = None) -> None:
     """Draw the cases of the properties and read the template, once a process; processes forked after it have them too."""
-    provided_methods(assignment.template)
+    _ = assignment.provided_methods
     for law in _wanted(assignment, only):
         cases_for(law, assignment.seed)
 
 
 def _wanted(assignment: Assignment, only: Collection[str] | None) -> list[Law]:
-    return [LAWS[name] for name in assignment.rubric.properties if only is None or name in only]
+    return [law for law in assignment.laws if only is None or law.name in only]
 
 
 def _defect(error: Exception) -> str:
@@ -188,7 +211,7 @@ def _run_and_judge(
             session.run_cells(lambda done, total: progress("running cells", done, total))
         with clock.stage("properties"):
             wait([drawing])
-        engine = Engine(session, assignment.seed, provided_methods(assignment.template))
+        engine = Engine(session, assignment.seed, assignment.provided_methods, assignment.shrink_calls)
         wanted = _wanted(assignment, only)
         items = sorted({law.part.item for law in wanted})
         done = 0

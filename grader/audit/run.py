@@ -9,15 +9,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from grader.audit.corpus import Case
 from grader.grade import PUBLIC_SEED, Assignment, grade, load_assignment
 from grader.kernel.warm import WarmHost, client_of
-from grader.properties.engine import SHRINK_CALLS, Engine, provided_methods
-from grader.properties.registry import LAWS
+from grader.properties.engine import Engine
 from grader.results import ItemResult
 from grader.scoring import score
 
@@ -41,7 +40,7 @@ class Verdict:
 @cache
 def _assignment(seed: bytes) -> Assignment:
     shipped = load_assignment()
-    return Assignment(shipped.rubric, shipped.template, seed, shipped.limits)
+    return replace(shipped, seed=seed)
 
 
 def judge_fast(case: Case, seed: bytes = PUBLIC_SEED, *, shrink: bool = True) -> Verdict:
@@ -52,10 +51,9 @@ def judge_fast(case: Case, seed: bytes = PUBLIC_SEED, *, shrink: bool = True) ->
     assignment = _assignment(seed)
     with (
         FastKernel(case.cells) as kernel,
-        Engine(kernel, seed, provided_methods(assignment.template)) as engine,
+        Engine(kernel, seed, assignment.provided_methods, assignment.shrink_calls if shrink else 1) as engine,
     ):
-        engine.shrink_calls = SHRINK_CALLS if shrink else 1
-        verdicts = engine.judge([LAWS[name] for name in assignment.rubric.properties])
+        verdicts = engine.judge(assignment.laws)
     items = score(assignment.rubric, verdicts)
     return _verdict(case, items, kernel.errors, engine.notes.values(), time.perf_counter() - started)
 

@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 from hypothesis import note, reject
 
-from grader import assets
+from grader.grade import load_assignment
 from grader.kernel.session import Session
-from grader.properties.engine import Engine, provided_methods
+from grader.properties.engine import Engine
 from grader.properties.expect import StoodBack
 from grader.properties.law import Law
 from grader.submission.planning import make_plan
 from grader.submission.reading import read_submission
-from grader.submission.template import load_template
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -67,8 +66,8 @@ def student(request: pytest.FixtureRequest) -> Iterator[PytestStudent]:
     name = request.config.getoption("--submission")
     if name is None:
         pytest.skip("needs --submission FILE")
-    template = load_template(assets.TEMPLATE)
-    with Session(make_plan(read_submission(Path(name)), template)) as session:
+    assignment = load_assignment()
+    with Session(make_plan(read_submission(Path(name)), assignment.template)) as session:
         session.run_cells()
-        with Engine(session, b"pytest", provided_methods(template)) as engine:
+        with Engine(session, b"pytest", assignment.provided_methods) as engine:
             yield PytestStudent(engine)

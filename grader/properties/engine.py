@@ -29,7 +29,6 @@ from grader.submission.template import Template
 
 SHRINK_CALLS = 120
 NOTHING_COMPARED = "your code returned nothing that this property could compare"
-PROVIDED_METHODS = (("DialogueGPT", "generate"),)
 
 
 @dataclass(frozen=True)
@@ -99,13 +98,18 @@ class Engine:
     Args:
         session: the kernel, its cells run.
         seed: the assignment's seed; the same seed gives the same cases for every submission.
-        provided: source texts and methods of the template that take the place of the student's, by part name.
+        provided: methods of the template that take the place of the student's, by part name.
+        shrink_calls: how many cases may be tried to make a counterexample smaller.
     """
 
     def __init__(
-        self, session: Kernel, seed: bytes, provided: dict[str, list[tuple[str, str, str]]] | None = None
+        self,
+        session: Kernel,
+        seed: bytes,
+        provided: dict[str, list[tuple[str, str, str]]] | None = None,
+        shrink_calls: int = SHRINK_CALLS,
     ) -> None:
-        self.session, self.seed = session, seed
+        self.session, self.seed, self.shrink_calls = session, seed, shrink_calls
         self.provided = provided or {}
         self.shrink_calls = SHRINK_CALLS
         self.notes: dict[str, str] = {}
@@ -428,14 +432,16 @@ class _SharedChild:
 
 
 @functools.lru_cache(maxsize=8)
-def provided_methods(template: Template) -> dict[str, list[tuple[str, str, str]]]:
-    """Methods that the template provides within a class that students write, which take the place of theirs.
+def provided_methods(
+    template: Template, wanted: tuple[tuple[str, str], ...]
+) -> dict[str, list[tuple[str, str, str]]]:
+    """Methods, named by ``wanted``, that the template provides within a class that students write, in place of theirs.
 
     Gives (class, method, source) by the class's name.
     """
     found: dict[str, list[tuple[str, str, str]]] = {}
     for cell in template.cells:
-        for owner, method in PROVIDED_METHODS:
+        for owner, method in wanted:
             if f"class {owner}" not in cell.source:
                 continue
             for node in ast.walk(ast.parse(cell.source)):

@@ -7,6 +7,7 @@ import difflib
 import functools
 import io
 import tokenize
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,6 @@ from grader.submission.analysis import parse
 from grader.submission.magics import without_magics
 from grader.submission.reading import Submission, read_submission
 
-PROVIDED = frozenset({"FFN", "AttentionResidual", "VisionTransformer", "DialogueDataset"})
 ALIKE = 0.9
 _MAX_TOKENS = 3_000
 
@@ -73,12 +73,15 @@ class Altered:
     number: int
 
 
-def load_template(path: Path) -> Template:
-    """Read the template notebook; raises NothingToGrade if it cannot be read."""
-    return template_of(read_submission(path))
+def load_template(path: Path, provided: Collection[str] = ()) -> Template:
+    """Read the template notebook; raises NothingToGrade if it cannot be read.
+
+    In a template that marks no cell as provided, ``provided`` are the classes that students do not write.
+    """
+    return template_of(read_submission(path), provided)
 
 
-def template_of(notebook: Submission) -> Template:
+def template_of(notebook: Submission, provided: Collection[str] = ()) -> Template:
     """The template that a notebook is."""
     cells = tuple(TemplateCell(cell.source, cell.role, cell.part, cell.id) for cell in notebook.cells)
     marked = any(cell.role == "provided" for cell in cells)
@@ -87,7 +90,7 @@ def template_of(notebook: Submission) -> Template:
     for cell in cells:
         for node in _definitions(cell.source):
             if isinstance(node, ast.ClassDef):
-                if cell.role == "provided" or (not marked and node.name in PROVIDED):
+                if cell.role == "provided" or (not marked and node.name in provided):
                     classes[node.name] = ast.unparse(node)
             elif cell.role in ("provided", "setup") or not marked:
                 functions[node.name] = ast.unparse(node)

@@ -24,7 +24,6 @@ from grader import grade as grading
 from grader.kernel import isolation
 from grader.kernel.process import WarmParent, environment
 from grader.kernel.session import Limits
-from grader.properties import engine
 from grader.report.safe_text import clean
 from grader.report.terminal import print_result
 from grader.results import Result
@@ -109,23 +108,24 @@ class Arena:
 
     def _hurry(self) -> None:
         """A law or two of each criterion, few examples and little shrinking: enough to see a score rise."""
-        laws = {
-            name: dataclasses.replace(law, examples=min(law.examples, 4))
-            for name, law in grading.LAWS.items()
-        }
-        for owner, name, value in ((grading, "LAWS", laws), (engine, "SHRINK_CALLS", 6)):
-            self._stack.callback(setattr, owner, name, getattr(owner, name))
-            setattr(owner, name, value)
         rubric = self.assignment.rubric
         items = tuple(
-            item.model_copy(update={"criteria": tuple(map(_fewer, item.criteria))})
+            item.model_copy(update={"criteria": tuple(self._fewer(each) for each in item.criteria)})
             if isinstance(item, AutomaticItem)
             else item
             for item in rubric.items
         )
         self.assignment = dataclasses.replace(
-            self.assignment, rubric=rubric.model_copy(update={"items": items})
+            self.assignment, rubric=rubric.model_copy(update={"items": items}), most_cases=4, shrink_calls=6
         )
+
+    def _fewer(self, criterion: Criterion) -> Criterion:
+        """The criterion with the first of its laws for each way to build the part, and the last of them."""
+        laws = self.assignment.homework.laws
+        first = {laws[name].world: name for name in reversed(criterion.properties)}
+        kept = first if set(first) != {"any"} and "any" not in first else {"any": first["any"]}
+        names = dict.fromkeys([*kept.values(), criterion.properties[-1]])
+        return criterion.model_copy(update={"properties": tuple(names)})
 
     def _watch_endings(self) -> None:
         """Note what still runs when a kernel's user is given back."""
@@ -213,13 +213,6 @@ class Arena:
         except (jsonschema.ValidationError, UnicodeError) as error:
             found.append(f"the JSON is off its schema: {str(error)[:200]}")
         return found
-
-
-def _fewer(criterion: Criterion) -> Criterion:
-    """The criterion with the first of its laws for each way to build the part, and the last of them."""
-    first = {grading.LAWS[name].world: name for name in reversed(criterion.properties)}
-    kept = first if set(first) != {"any"} and "any" not in first else {"any": first["any"]}
-    return criterion.model_copy(update={"properties": tuple(dict.fromkeys([*kept.values(), criterion.properties[-1]]))})
 
 
 def inflation(result: Result, honest: Result, kind: str) -> list[str]:

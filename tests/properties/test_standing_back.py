@@ -9,8 +9,8 @@ from types import ModuleType
 
 import pytest
 
+from grader.homework3 import HOMEWORK
 from grader.properties import common
-from grader.properties.registry import LAWS, MODULES
 
 
 def generators(module: ModuleType) -> Iterator[ast.FunctionDef]:
@@ -22,7 +22,7 @@ def generators(module: ModuleType) -> Iterator[ast.FunctionDef]:
             yield node
 
 
-@pytest.mark.parametrize("module", [*MODULES, common], ids=lambda module: module.__name__.rpartition(".")[2])
+@pytest.mark.parametrize("module", [*HOMEWORK.modules, common], ids=lambda module: module.__name__.rpartition(".")[2])
 def test_no_program_returns_early_without_a_word(module):
     silent = [
         f"{function.name}, line {node.lineno}"
@@ -33,7 +33,7 @@ def test_no_program_returns_early_without_a_word(module):
     assert silent == [], "use expect.stand_back, which names the property that finds the fault"
 
 
-@pytest.mark.parametrize("module", [*MODULES, common], ids=lambda module: module.__name__.rpartition(".")[2])
+@pytest.mark.parametrize("module", [*HOMEWORK.modules, common], ids=lambda module: module.__name__.rpartition(".")[2])
 def test_cases_are_left_to_properties_that_exist(module):
     named = [
         constant.value
@@ -42,4 +42,4 @@ def test_cases_are_left_to_properties_that_exist(module):
         for constant in ast.walk(node.args[0])
         if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
     ]
-    assert [name for name in named if name not in LAWS] == []
+    assert [name for name in named if name not in HOMEWORK.laws] == []

@@ -7,6 +7,8 @@
 # Write your code between the markers.
 
 # %% id="setup" part="0" role="setup"
+import torch
+
 torch.manual_seed(0)
 
 # %% id="rnn-cell" part="1a" role="solution"

@@ -1,0 +1,124 @@
+"""What a homework is, and how the one to grade is found.
+
+The engine knows notebooks, kernels, properties and rubrics, and no homework. All that it needs of one is declared by a
+`Homework`: Homework 3 by ``grader.homework3``, any other by the ``homework.py`` of a folder or by a module, either of which
+names it ``HOMEWORK``.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+
+from grader.errors import UsageError
+from grader.properties.law import Law, laws_of
+
+VARIABLE = "GRADER_HOMEWORK"
+DEFAULT = "grader.homework3"
+
+
+@dataclass(frozen=True, eq=False)
+class Homework:
+    """Everything that the engine asks of a homework.
+
+    Args:
+        name: its identity in results and stores; also the template's file name.
+        folder: what instructors edit: ``rubric.yaml``, ``reference/``, ``student_template/`` and ``examples/``.
+        modules: the modules whose properties judge the parts.
+        package: where all else lies: ``corpus/`` and ``stand_ins.py``; the folder itself by default.
+        outline: the notebook's outline within ``reference/``.
+        provided_classes: classes of the template that students do not write, for templates without marked cells.
+        provided_methods: (class, method) pairs that the template provides within classes that students write.
+        files: files that a notebook finds in its working directory, by name.
+    """
+
+    name: str
+    folder: Path
+    modules: tuple[ModuleType, ...]
+    package: Path | None = None
+    outline: str = "outline.py"
+    provided_classes: frozenset[str] = frozenset()
+    provided_methods: tuple[tuple[str, str], ...] = ()
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def rubric(self) -> Path:
+        """The rubric's file."""
+        return self.folder / "rubric.yaml"
+
+    @property
+    def reference(self) -> Path:
+        """The folder of the reference solution."""
+        return self.folder / "reference"
+
+    @property
+    def template(self) -> Path:
+        """The notebook that students get."""
+        return self.folder / "student_template" / f"{self.name}.ipynb"
+
+    @property
+    def examples(self) -> Path:
+        """The folder of example submissions."""
+        return self.folder / "examples"
+
+    @property
+    def corpus(self) -> Path:
+        """The folder of wrong and right answers that the rubric is audited with."""
+        return (self.package or self.folder) / "corpus"
+
+    @property
+    def stand_ins(self) -> Path:
+        """The source of the stand-ins, which runs in the kernel; a homework may have none."""
+        return (self.package or self.folder) / "stand_ins.py"
+
+    @cached_property
+    def laws(self) -> dict[str, Law]:
+        """Every property by its name, in the order of the modules."""
+        return {law.name: law for module in self.modules for law in laws_of(module)}
+
+
+def load_homework(source: str | Path | None = None) -> Homework:
+    """The homework of a folder or a module; by default of ``GRADER_HOMEWORK``, else Homework 3. Raises `UsageError`."""
+    return _load(str(source or os.environ.get(VARIABLE) or DEFAULT))
+
+
+@functools.cache
+def _load(source: str) -> Homework:
+    module = _module_of_folder(Path(source)) if Path(source).is_dir() else _module(source)
+    found = getattr(module, "HOMEWORK", None)
+    if not isinstance(found, Homework):
+        raise UsageError(f"{source}: defines no HOMEWORK = Homework(...)")
+    return found
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and name.startswith(error.name):
+            raise UsageError(f"{name}: no such folder or module; give a homework's folder with --homework") from None
+        raise
+
+
+def _module_of_folder(folder: Path) -> ModuleType:
+    """``homework.py`` of a folder, imported as part of a package of its own, so that it may import its neighbors."""
+    path = folder.resolve()
+    if not (path / "homework.py").is_file():
+        raise UsageError(f"{folder}: has no homework.py; `grader homework new {folder}` writes one")
+    package = f"homework_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    if package not in sys.modules:
+        specification = importlib.util.spec_from_loader(package, loader=None, is_package=True)
+        assert specification is not None
+        made = importlib.util.module_from_spec(specification)
+        made.__path__ = [str(path)]
+        sys.modules[package] = made
+    return importlib.import_module(f"{package}.homework")

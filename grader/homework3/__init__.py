@@ -1,0 +1,36 @@
+"""Homework 3: attention and a Transformer, a Vision Transformer on CIFAR-10, a GPT on Shakespeare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from grader import assets
+from grader.homework import Homework
+from grader.properties import (
+    attention_head,
+    dialogue_gpt,
+    dialogue_loss,
+    multi_headed_attention,
+    patch_embed,
+    tokenizer,
+    transformer,
+)
+
+HOMEWORK = Homework(
+    name="homework3",
+    folder=assets.ROOT,
+    package=Path(__file__).resolve().parent,
+    outline="homework3.py",
+    modules=(
+        attention_head,
+        multi_headed_attention,
+        transformer,
+        patch_embed,
+        tokenizer,
+        dialogue_gpt,
+        dialogue_loss,
+    ),
+    provided_classes=frozenset({"FFN", "AttentionResidual", "VisionTransformer", "DialogueDataset"}),
+    provided_methods=(("DialogueGPT", "generate"),),
+    files={"input.txt": assets.DATA / "shakespeare.txt"},
+)
