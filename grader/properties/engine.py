@@ -24,8 +24,11 @@ from grader.kernel.remote import Connection, NoReply, Recording, Student, Studen
 from grader.kernel.session import Limits, PropertyChannel
 from grader.properties.expect import StoodBack, Violation, comparisons
 from grader.properties.law import Law, Part, Program
+from grader.properties.reproducible import make_reproducible
 from grader.scoring import Verdict
 from grader.submission.template import Template
+
+make_reproducible()
 
 SHRINK_CALLS = 120
 NOTHING_COMPARED = "your code returned nothing that this property could compare"
