@@ -13,8 +13,8 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -39,6 +39,7 @@ class Homework:
         provided_classes: classes of the template that students do not write, for templates without marked cells.
         provided_methods: (class, method) pairs that the template provides within classes that students write.
         files: files that a notebook finds in its working directory, by name.
+        source: what `load_homework` finds it by; it sets this itself.
     """
 
     name: str
@@ -49,6 +50,11 @@ class Homework:
     provided_classes: frozenset[str] = frozenset()
     provided_methods: tuple[tuple[str, str], ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
+    source: str = DEFAULT
+
+    def __reduce__(self) -> tuple[Callable[[str], Homework], tuple[str]]:
+        """In another process it is loaded again, as its modules do not travel."""
+        return load_homework, (self.source,)
 
     @property
     def rubric(self) -> Path:
@@ -88,7 +94,8 @@ class Homework:
 
 def load_homework(source: str | Path | None = None) -> Homework:
     """The homework of a folder or a module; by default of ``GRADER_HOMEWORK``, else Homework 3. Raises `UsageError`."""
-    return _load(str(source or os.environ.get(VARIABLE) or DEFAULT))
+    wanted = str(source or os.environ.get(VARIABLE) or DEFAULT)
+    return _load(str(Path(wanted).resolve()) if Path(wanted).is_dir() else wanted)
 
 
 @functools.cache
@@ -97,7 +104,7 @@ def _load(source: str) -> Homework:
     found = getattr(module, "HOMEWORK", None)
     if not isinstance(found, Homework):
         raise UsageError(f"{source}: defines no HOMEWORK = Homework(...)")
-    return found
+    return found if found.source == source else replace(found, source=source)
 
 
 def _module(name: str) -> ModuleType:

@@ -11,5 +11,5 @@ from . import batch_norm, convolution, rnn, rnn_cell
 HOMEWORK = Homework(
     name="layers",
     folder=Path(__file__).resolve().parent,
-    properties=(rnn_cell, rnn, convolution, batch_norm),
+    modules=(rnn_cell, rnn, convolution, batch_norm),
 )
