@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import warnings
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,7 +20,9 @@ STOPS = "stops the notebook"
 # These do no harm where a function does them on its way.
 _NOT_PASSED_ON = frozenset({PROVIDED_DATA, STOPS})
 MAX_DEPTH = 200
-_MAX_WORK = 5_000_000
+_WORK_PER_NODE = 3
+_LEAST_WORK = 300_000
+"""What may be looked at for each node of the notebook's trees, and in any case: so the time grows with the size alone."""
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _FILLS = frozenset({"append", "extend", "add", "update", "insert", "setdefault", "appendleft"})
@@ -299,6 +302,8 @@ class Notebook:
         self.instances: dict[str, str] = {}
         self.free: dict[int, set[str]] = {}
         trees = list(trees)
+        nodes = sum(1 for tree in trees for _ in ast.walk(tree))
+        self._work = _LEAST_WORK + _WORK_PER_NODE * nodes
         for tree in trees:
             self._collect(tree)
         for tree in trees:
@@ -348,18 +353,27 @@ class Notebook:
         return ""
 
     def _settle(self) -> None:
+        """Find out what each function does by those that it calls: whenever one changes, its callers are looked at again."""
         everything = [f for group in (*self.functions.values(), *self.methods.values()) for f in group]
         calls = {id(f): self._calls_in(f.node.body) for f in everything}
-        work = sum(len(found) for found in calls.values()) * max(map(len, self.methods.values()), default=1)
-        changed = True
-        while changed and work < _MAX_WORK:
-            work += work // 10 + 1
-            changed = False
-            for function in everything:
-                trains, steps, cause = self._effects(calls[id(function)], function.owner)
-                new = (function.trains or trains, function.steps or steps, function.cause or cause)
-                changed = changed or new != (function.trains, function.steps, function.cause)
-                function.trains, function.steps, function.cause = new
+        callers: dict[int, list[_Function]] = {}
+        for function in everything:
+            for call, _ in calls[id(function)]:
+                for called in self._called(call, function.owner):
+                    callers.setdefault(id(called), []).append(function)
+        waiting, queued = deque(everything), {id(function) for function in everything}
+        while waiting and self._work > 0:
+            function = waiting.popleft()
+            queued.discard(id(function))
+            trains, steps, cause = self._effects(calls[id(function)], function.owner)
+            new = (function.trains or trains, function.steps or steps, function.cause or cause)
+            if new == (function.trains, function.steps, function.cause):
+                continue
+            function.trains, function.steps, function.cause = new
+            for caller in callers.get(id(function), []):
+                if id(caller) not in queued:
+                    queued.add(id(caller))
+                    waiting.append(caller)
 
     def _calls_in(self, nodes: Iterable[ast.AST]) -> list[tuple[ast.Call, bool]]:
         """All calls that run with ``nodes``, each with whether a loop repeats it."""
@@ -386,6 +400,7 @@ class Notebook:
     def _effects(self, calls: Iterable[tuple[ast.Call, bool]], owner: str | None) -> tuple[bool, bool, str]:
         trains, steps, cause = False, False, ""
         for call, looped in calls:
+            self._work -= 1
             one_step = _is_step(call)
             cause = cause or self._direct_cause(call)
             for function in self._called(call, owner):
@@ -402,7 +417,10 @@ class Notebook:
         return TRAINS if trains else cause
 
     def reads_through(self, names: Iterable[str]) -> dict[str, None]:
-        """The names, and those that functions of the notebook among them read from outside when called."""
+        """The names, and those that functions of the notebook among them read from outside when called.
+
+        Once all the work that a notebook of its size may cause is done, the names alone.
+        """
         found: dict[str, None] = {}
         waiting = list(names)[::-1]
         while waiting:
@@ -410,8 +428,12 @@ class Notebook:
             if name in found:
                 continue
             found[name] = None
+            if self._work <= 0:
+                continue
             for function in self.functions.get(name, []):
-                waiting.extend(self._free(function.node))
+                free = self._free(function.node)
+                self._work -= 1 + len(free)
+                waiting.extend(free)
         return found
 
     def _free(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
@@ -447,6 +469,14 @@ class Notebook:
         return ""
 
     def _called(self, call: ast.Call, owner: str | None) -> list[_Function]:
+        """The functions of the notebook that a call may mean."""
+        if self._work <= 0:
+            return []
+        found = self._meant(call, owner)
+        self._work -= len(found)
+        return found
+
+    def _meant(self, call: ast.Call, owner: str | None) -> list[_Function]:
         function = call.func
         if isinstance(function, ast.Name):
             if function.id in self.bases:
@@ -469,9 +499,11 @@ class Notebook:
 
     def _methods_of(self, owner: str, name: str) -> list[_Function]:
         waiting, seen = [owner], {owner}
-        while waiting:
+        named = self.methods.get(name, [])
+        while waiting and self._work > 0:
             current = waiting.pop()
-            own = [function for function in self.methods.get(name, []) if function.owner == current]
+            self._work -= 1 + len(named)
+            own = [function for function in named if function.owner == current]
             if own:
                 return own
             for base in self.bases.get(current, ()):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -163,10 +164,10 @@ class _Planner:
         if cell.tree is None:
             return self._plan_broken(cell)
         role = self._role(cell)
-        drops = sorted(cell.dropped, key=lambda drop: drop.line)
+        drops = deque(sorted(cell.dropped, key=lambda drop: drop.line))
         for statement in cell.tree.body:
             while drops and drops[0].line < statement.lineno:
-                self._lose(drops.pop(0).names)
+                self._lose(drops.popleft().names)
             self._plan_statement(statement, role)
         for drop in drops:
             self._lose(drop.names)

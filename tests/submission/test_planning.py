@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import textwrap
+import time
 
 import nbformat
 import pytest
@@ -542,3 +543,34 @@ def test_any_text_can_be_planned(text):
 def test_deep_and_odd_code_is_left_to_the_kernel(source):
     (cell,) = planned(source)
     assert cell.decision == "run"
+
+
+def _chain(functions: int, uses: int) -> str:
+    head = "for _ in range(3):\n    loss.backward(); zz = 1\n"
+    chain = "".join(f"def f{n}(): f{n + 1}\n" for n in range(functions))
+    return head + chain + "f0\n" * uses + "f0 + zz"
+
+
+def _callers_first(functions: int, uses: int) -> str:
+    chain = "".join(f"def f{n}():\n    f{n + 1}()\n" for n in range(functions))
+    return chain + f"def f{functions}():\n    loss.backward(); opt.step()\n" + "f0()\n" * uses
+
+
+def _one_name(functions: int, uses: int) -> str:
+    classes = "".join(f"class C{n}:\n    def foo(self): self.foo()\n" for n in range(functions))
+    return classes + "x.foo(1)\n" * uses
+
+
+@pytest.mark.parametrize("make", [_chain, _callers_first, _one_name])
+def test_the_time_of_planning_grows_with_the_size_alone(make):
+    given = submission(make(3000, 6000))
+    started = time.process_time()
+    make_plan(given, Template())
+    assert time.process_time() - started < 6
+
+
+def test_what_functions_do_is_found_through_long_chains_of_calls():
+    source = "".join(f"def f{n}():\n    f{n + 1}()\n" for n in range(300))
+    training, plain = planned(source + "def f300():\n    for _ in x:\n        loss.backward()\nf0()", "1 + 1")
+    assert training.decision == "partly" and "trains" in training.reason
+    assert plain.decision == "run"
