@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from grader.kernel.wire import Array
+from grader.properties import budget
 
 
 def attention(queries: Array, keys: Array, values: Array, mask: Array | None) -> tuple[Array, Array]:
@@ -92,6 +93,7 @@ def maps(
         if shape == [columns, rows] and (rows != columns or square_too):
             readings.append(flat.T)
         for reading in readings:
+            budget.check()
             yield name, reading, None, None
             for other, bias in biases:
                 if other != name:
