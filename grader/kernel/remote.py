@@ -15,9 +15,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from grader.kernel.inside import frames
-from grader.kernel.wire import Slot, WireError, decode, encode, write_as_slot
+from grader.kernel.wire import (
+    MAX_REPLY_BYTES,
+    MAX_REPLY_TEXT,
+    Allowance,
+    Slot,
+    WireError,
+    decode,
+    encode,
+    write_as_slot,
+)
 
 MAX_FRAMES = 1000
+MAX_SIZE = 1024
+"""The largest size of a stand-in, as arrays are made of these; cases have none above a few hundred."""
+MAX_STAND_INS = 1000
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,10 @@ class StudentError(Exception):
 
 class NoReply(Exception):
     """The kernel did not answer as the wire demands: it died, took too long, or broke the format."""
+
+
+class BadReply(NoReply):
+    """An answer arrived that the wire's rules do not allow; the message says why."""
 
 
 @dataclass
@@ -107,6 +123,10 @@ class Remote:
         self._recording.add("mode", _Value(self), training)
 
 
+class Sizes(Remote):
+    """A list of stand-ins with their sizes, which are checked when it comes back."""
+
+
 write_as_slot(Remote, lambda remote: remote._slot)
 
 
@@ -140,7 +160,8 @@ class Student:
 
     def standins(self) -> Remote:
         """How the trial's stand-ins were built, in order: class and constructor arguments."""
-        return self._recording.add("standins")
+        recorded = self._recording.add("standins")
+        return Sizes(recorded._recording, recorded._slot)
 
     def standin(self, index: int) -> Remote:
         """The stand-in that was built as number ``index``."""
@@ -227,11 +248,14 @@ class Connection:
         self._told, self._fresh = True, False
         try:
             frames.send_frame(self._stream, header, buffers, self._deadline)
-            replies, received = frames.receive_frame(self._stream, self._deadline)
+            replies, received = frames.receive_frame(
+                self._stream, self._deadline, most_text=MAX_REPLY_TEXT, most_payload=MAX_REPLY_BYTES
+            )
+            allowance = Allowance()
             if type(replies) is not list or not 0 < len(replies) <= len(trials):
                 raise WireError("a reply of the wrong length")
             answers = [
-                _answer(reply, received, wanted)
+                _answer(reply, received, wanted, allowance)
                 for reply, (_, _, wanted) in zip(replies, trials)  # noqa: B905  (a stopped round is shorter)
             ]
             # Only an error ends a round early; else a forged reply could leave out the trials that would fail.
@@ -240,8 +264,12 @@ class Connection:
             return answers
         except frames.FrameTimeout:
             raise NoReply("timeout") from None
-        except (frames.FrameError, WireError) as error:
-            raise NoReply(str(error)) from None
+        except WireError as error:
+            raise BadReply(str(error)) from None
+        except frames.FrameError as error:
+            raise (BadReply if isinstance(error, frames.FrameRefused) else NoReply)(str(error)) from None
+        except MemoryError:
+            raise BadReply("a reply that is larger than the grader's memory for it") from None
 
     def close(self) -> None:
         """Hang up; the child ends."""
@@ -254,7 +282,7 @@ def _encoded(part: Any, buffers: list[bytes]) -> Any:
     return [_encoded(item, buffers) for item in part] if type(part) is list else part
 
 
-def _answer(reply: Any, buffers: list[bytes], wanted: Any) -> Any:
+def _answer(reply: Any, buffers: list[bytes], wanted: Any, allowance: Allowance | None = None) -> Any:
     if type(reply) is not dict or len(reply) != 1:
         raise WireError("a malformed reply")
     if "error" in reply:
@@ -263,8 +291,25 @@ def _answer(reply: Any, buffers: list[bytes], wanted: Any) -> Any:
     count = len(wanted) if isinstance(wanted, tuple) else 1
     if type(values) is not list or len(values) != count:
         raise WireError("a reply with the wrong number of values")
-    decoded = tuple(decode(value, buffers) for value in values)
-    return decoded if isinstance(wanted, tuple) else decoded[0]
+    allowance = allowance or Allowance()
+    decoded = tuple(decode(value, buffers, allowance=allowance) for value in values)
+    answer = decoded if isinstance(wanted, tuple) else decoded[0]
+    _check_sizes(wanted, answer)
+    return answer
+
+
+def _check_sizes(wanted: Any, answer: Any) -> None:
+    """Refuse sizes of stand-ins of which no array should be made; raises `WireError`."""
+    if isinstance(wanted, tuple | list) and isinstance(answer, tuple | list):
+        for item, value in zip(wanted, answer):  # noqa: B905  (a list may come back shorter)
+            _check_sizes(item, value)
+    elif isinstance(wanted, Sizes):
+        if not isinstance(answer, list) or len(answer) > MAX_STAND_INS:
+            raise WireError("a malformed list of the parts that were built")
+        for built in answer:
+            for name, size in built.items() if isinstance(built, dict) else [("it", built)]:
+                if type(size) not in (int, str) or (type(size) is int and not 0 <= size <= MAX_SIZE):
+                    raise WireError(f"one of the parts that yours builds has {name} = {str(size)[:40]}, above {MAX_SIZE}")
 
 
 def error_of(data: Any) -> StudentError:

@@ -15,6 +15,10 @@ Array = npt.NDArray[Any]
 DTYPES = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool")
 MAX_TEXT = 1 << 20
 MAX_DEPTH = 10
+MAX_NUMBERS = 8 << 20
+"""Numbers in one reply. Each takes 8 bytes once it is float64, however small it was on the way."""
+MAX_REPLY_TEXT = 4 << 20
+MAX_REPLY_BYTES = 64 << 20
 
 
 class WireError(Exception):
@@ -73,10 +77,26 @@ def write_as_slot(kind: type, slot_of: Callable[[Any], Slot]) -> None:
     _WRITERS[kind] = lambda value, buffers: ["r", slot_of(value).number]
 
 
-def decode(item: Any, buffers: list[bytes], depth: int = 0) -> Any:
-    """Rebuild a reply. Tensors become numpy arrays of the dtype, shape and bytes given; raises `WireError` otherwise."""
+class Allowance:
+    """How many numbers the tensors of one reply may still hold."""
+
+    def __init__(self, numbers: int = MAX_NUMBERS) -> None:
+        self.numbers = numbers
+
+    def take(self, count: int) -> None:
+        """Count them; raises `WireError` where they are too many."""
+        self.numbers -= count
+        if self.numbers < 0:
+            raise WireError(f"tensors of more than {MAX_NUMBERS} numbers were returned, which is the most it reads at once")
+
+
+def decode(item: Any, buffers: list[bytes], depth: int = 0, allowance: Allowance | None = None) -> Any:
+    """Rebuild a reply. Tensors become numpy arrays of the dtype, shape and bytes given; raises `WireError` otherwise.
+
+    ``allowance`` is shared by the values of one reply, which may name the same buffer many times.
+    """
     try:
-        return _decode(item, buffers, depth)
+        return _decode(item, buffers, depth, allowance or Allowance())
     except (
         TypeError,
         ValueError,
@@ -89,7 +109,7 @@ def decode(item: Any, buffers: list[bytes], depth: int = 0) -> Any:
         raise WireError(f"a malformed reply ({type(error).__name__})") from None
 
 
-def _decode(item: Any, buffers: list[bytes], depth: int) -> Any:
+def _decode(item: Any, buffers: list[bytes], depth: int, allowance: Allowance) -> Any:
     if type(item) is not list or not item or depth > MAX_DEPTH:
         raise ValueError("not a tagged list")
     tag, *rest = item
@@ -106,14 +126,16 @@ def _decode(item: Any, buffers: list[bytes], depth: int) -> Any:
     if tag == "o" and type(rest[0]) is str:
         return Other(rest[0][:200])
     if tag in ("t", "l"):
-        values = [_decode(value, buffers, depth + 1) for value in rest[0]]
+        values = [_decode(value, buffers, depth + 1, allowance) for value in rest[0]]
         return tuple(values) if tag == "t" else values
     if tag == "d":
         if not all(type(key) is str for key, _ in rest[0]):
             raise ValueError("a key that is no string")
-        return {key: _decode(value, buffers, depth + 1) for key, value in rest[0]}
+        return {key: _decode(value, buffers, depth + 1, allowance) for key, value in rest[0]}
     if tag == "a":
-        return _array(rest[0], rest[1], rest[2], buffers)
+        array = _array(rest[0], rest[1], rest[2], buffers)
+        allowance.take(array.size)
+        return array
     raise ValueError("an unknown tag")
 
 
@@ -126,7 +148,7 @@ def _array(dtype: Any, shape: Any, index: Any, buffers: list[bytes]) -> Array:
         or index < 0
     ):
         raise ValueError("not a tensor")
-    if not all(type(size) is int and size >= 0 for size in shape):
+    if not all(type(size) is int and 0 <= size <= MAX_NUMBERS for size in shape):
         raise ValueError("not a shape")
     buffer = buffers[index]
     kind = np.dtype(dtype)

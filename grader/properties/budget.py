@@ -20,13 +20,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import numpy as np
 
 SECONDS = 5.0
 """Processor time of the judge for one property with all its cases and their shrinking; right answers take milliseconds."""
-MEMORY = 768 << 20
+MEMORY = 512 << 20
 """How far the judge's memory may grow for one property."""
 
 

@@ -20,8 +20,9 @@ from hypothesis import HealthCheck, Phase, find
 from hypothesis.errors import NoSuchExample, Unsatisfiable
 
 from grader.errors import KernelError
-from grader.kernel.remote import Connection, NoReply, Recording, Student, StudentError, recording_of
+from grader.kernel.remote import BadReply, Connection, NoReply, Recording, Student, StudentError, recording_of
 from grader.kernel.session import Limits, PropertyChannel
+from grader.properties.budget import Budget, Spent
 from grader.properties.expect import StoodBack, Violation, comparisons
 from grader.properties.law import Law, Part, Program
 from grader.properties.reproducible import make_reproducible
@@ -31,6 +32,11 @@ from grader.submission.template import Template
 make_reproducible()
 
 SHRINK_CALLS = 120
+GRADERS_OWN = (OSError, KernelError, ImportError)
+"""Exceptions that are no submission's doing even after a reply arrived; any other one then is the submission's.
+
+Were it the grader's error, whose points wait for a person, a submission could make each failure of its own wait.
+"""
 NOTHING_COMPARED = "your code returned nothing that this property could compare"
 
 
@@ -118,6 +124,8 @@ class Engine:
         self.notes: dict[str, str] = {}
         self._fused: dict[str, bool] = {}
         self._shared = _SharedChild(session)
+        self._budget = Budget()
+        self._answered = False
 
     def __enter__(self) -> Engine:
         """Nothing to do: a child is forked when it is needed."""
@@ -155,7 +163,8 @@ class Engine:
 
     def hold_once(self, law: Law, case: Any) -> Failure | StoodBack | None:
         """Hold a law for one case, in a child of its own; raises `NoReply` when the child falls silent."""
-        with self.session.property(self._world_of(law.part)) as channel:
+        self._budget = Budget()
+        with self.session.property(self._world_of(law.part)) as channel, self._budget.memory():
             return self._run_one(law, channel.connection, 0, case, trial_seed(law, self.seed))
 
     def is_fused(self, part: Part) -> bool:
@@ -207,13 +216,22 @@ class Engine:
         }
 
     def _verdict(self, law: Law) -> Verdict:
+        self._budget, self._answered = Budget(), False
+        found: Failure | Unreached | None
         try:
-            found = self._hold(law)
+            with self._budget.memory():
+                found = self._hold(law)
+        except Spent as spent:
+            self._shared.give_up()
+            found = Failure("budget", str(spent))
         except KernelError:
             self._shared.give_up()
             found = Failure("kernel", self.session.why_ended("before this could be judged"))
-        except Exception as error:  # a defect of ours: said, never scored
+        except Exception as error:
             self._shared.give_up()
+            if self._answered and not isinstance(error, GRADERS_OWN):
+                return Verdict(law.name, "failed", _uninterpretable(error), title=law.title)
+            # A defect of ours: said, never scored.
             where = traceback.extract_tb(error.__traceback__)[-1]
             text = f"the grader failed here ({type(error).__name__}: {error}, {where.name}:{where.lineno})"
             return Verdict(law.name, "error", text[:500], title=law.title)
@@ -264,18 +282,20 @@ class Engine:
         for number, case in enumerate(cases):
             student = Student(seed + number)
             program = law.program(student, case)
-            running.append((number, program, recording_of(student), next(program)))
+            with self._budget.clock():
+                running.append((number, program, recording_of(student), next(program)))
         # No program knows anything of the submission before its first answer.
         same: tuple[str, bytes] | None = (law.name, self.seed)
         while running:
             rows = [(number, recording, wanted) for number, _, recording, wanted in running]
             answers = connection.run(rows, stop=not law.catches, same=same)
+            self._answered = True
             same = None
             still = []
             for (number, program, recording, _), answer in zip(running, answers):  # noqa: B905
                 before = comparisons()
                 try:
-                    still.append((number, program, recording, _tell(program, answer)))
+                    still.append((number, program, recording, _tell(program, answer, self._budget)))
                 except StopIteration:
                     pass
                 except StoodBack as reason:
@@ -299,10 +319,12 @@ class Engine:
         student = Student(seed)
         program = law.program(student, case)
         try:
-            wanted = next(program)
+            with self._budget.clock():
+                wanted = next(program)
             while True:
                 (answer,) = connection.run([(number, recording_of(student), wanted)], stop=True)
-                wanted = _tell(program, answer)
+                self._answered = True
+                wanted = _tell(program, answer, self._budget)
         except StopIteration:
             return None
         except StoodBack as reason:
@@ -339,11 +361,11 @@ class Engine:
                     settings=_settings(2, Phase.generate, Phase.shrink),
                     random=_random(law, self.seed, number),
                 )
-            except (NoSuchExample, Unsatisfiable, NoReply):
+            except GRADERS_OWN:
+                raise
+            except (Exception, Spent):
+                # It shrinks no further: what was found by now stands.
                 pass
-            except Exception as error:
-                if type(error).__name__ not in ("Flaky", "FlakyFailure", "FlakyReplay"):
-                    raise
         return min(
             reversed(smallest), key=lambda found: sum(len(text) for _, text in found.shown), default=None
         )
@@ -353,7 +375,7 @@ class Engine:
         with self.session.property(world) as channel:
             try:
                 again: object = self._run_one(law, channel.connection, 0, case, seed)
-            except NoReply:
+            except (NoReply, Spent):
                 again = failure
         if isinstance(again, Failure):
             return again
@@ -366,7 +388,7 @@ class Engine:
         self, law: Law, world: dict[str, Any], cases: Sequence[Any], seed: int, silence: Failure
     ) -> Failure:
         """The first case at which the child falls silent, run on its own, so that its inputs can be shown."""
-        if silence.kind == "timeout":
+        if silence.kind != "died":
             return silence
         with self.session.property(world) as channel:
             for number, case in enumerate(cases):
@@ -384,13 +406,15 @@ class Engine:
             return Failure(
                 "timeout", f"no answer within {self.session.limits.property:.0f} s, so it was stopped"
             )
+        if isinstance(error, BadReply):
+            return Failure("unreadable", f"your code returned a value the grader cannot read: {error}")
         status = self.session.reap(channel, kill=False)
         if status is not None and status < 0:
             name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
             return Failure("died", f"the Python process died of {name} while this was judged")
         if status == 0:
             return Failure("died", "the Python process ended (exit) while this was judged")
-        return Failure("died", f"the Python process gave no usable answer while this was judged ({error})")
+        return Failure("died", f"the Python process gave no answer while this was judged ({error})")
 
     def _failure(self, error: Violation | StudentError, case: Any) -> Failure:
         inputs = case.shown()
@@ -458,17 +482,23 @@ def provided_methods(
     return found
 
 
-def _tell(program: Program, answer: Any) -> Any:
+def _uninterpretable(error: Exception) -> str:
+    text = f"{type(error).__name__}: {error}"[:300]
+    return f"your code returned a value the grader cannot interpret ({text})"
+
+
+def _tell(program: Program, answer: Any, budget: Budget | None = None) -> Any:
     """Give a program its answer, or raise in it what the student's code raised; what it wants to know next.
 
-    An answer that a law stumbles over is a wrong one, whoever made it: were it the grader's error, whose points wait for a
-    person, a submission could have every failure of its own wait.
+    An answer that a law stumbles over is a wrong one, whoever made it.
     """
     try:
-        return program.throw(answer) if isinstance(answer, StudentError) else program.send(answer)
-    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
-        text = f"{type(error).__name__}: {error}"[:300]
-        raise Violation(f"what came back has a form that cannot be judged ({text})") from error
+        with (budget or Budget()).clock():
+            return program.throw(answer) if isinstance(answer, StudentError) else program.send(answer)
+    except (StopIteration, Violation, StoodBack, StudentError, *GRADERS_OWN):
+        raise
+    except Exception as error:
+        raise Violation(_uninterpretable(error)) from error
 
 
 def trial_seed(law: Law, seed: bytes) -> int:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import struct
+import threading
 import time
 from typing import Any
 
@@ -200,3 +201,61 @@ def test_a_law_gives_a_verdict_on_any_answer(name: str) -> None:
             pass
 
     run()
+
+
+def _answered(reply: Any, buffers: list[bytes], wanted: Any) -> Any:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+
+        def send() -> None:
+            with contextlib.suppress(frames.FrameError):
+                frames.send_frame(theirs, reply, buffers)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        try:
+            return Connection(ours, {}, 20.0).run([(0, Recording(0), wanted)], stop=True)[0]
+        finally:
+            ours.close()
+            sender.join()
+
+
+def test_one_buffer_cannot_stand_for_many_tensors() -> None:
+    size = 4 << 20
+    tensors = ["l", [["a", "bool", [size], 0]] * 100]
+    with pytest.raises(NoReply, match="numbers"):
+        _answered([{"values": [tensors]}], [bytes(size)], None)
+    small = ["l", [["a", "uint8", [1000], 0]] * 100]
+    assert len(_answered([{"values": [small]}], [bytes(1000)], None)) == 100
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "float16"])
+def test_small_numbers_count_as_large_ones_do(dtype: str) -> None:
+    size = wire.MAX_NUMBERS + 2
+    buffer = bytes(size * np.dtype(dtype).itemsize)
+    with pytest.raises(NoReply, match="numbers"):
+        _answered([{"values": [["a", dtype, [2, size // 2], 0]]}], [buffer], None)
+
+
+def test_an_empty_tensor_has_no_huge_axis() -> None:
+    with pytest.raises(NoReply):
+        _answered([{"values": [["a", "float32", [0, 1 << 40], 0]]}], [b""], None)
+
+
+def test_replies_are_bounded_as_a_whole() -> None:
+    with pytest.raises(NoReply, match="size limits"):
+        _answered([{"values": [["l", [["n"]] * (1 << 20)]]}], [], None)
+
+
+def _built(**sizes: Any) -> list[Any]:
+    return ["l", [["d", [["class", ["s", "AttentionHead"]], *[[k, ["i", v]] for k, v in sizes.items()]]]]]
+
+
+def test_no_array_is_sized_from_a_reply() -> None:
+    student = Student(0)
+    wanted = (student.calls(), [student.standins()])
+    fine = [{"values": [["l", []], ["l", [_built(dim=4, n_hidden=8)]]]}]
+    assert _answered(fine, [], wanted)[1] == [[{"class": "AttentionHead", "dim": 4, "n_hidden": 8}]]
+    for sizes in ({"dim": 1, "n_hidden": 6000}, {"dim": -1}, {"dim": 10**30}):
+        with pytest.raises(NoReply, match="dim|n_hidden"):
+            _answered([{"values": [["l", []], ["l", [_built(**sizes)]]]}], [], wanted)

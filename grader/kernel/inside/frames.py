@@ -27,6 +27,10 @@ class FrameError(Exception):
     """The other side closed the connection, took too long, or broke the format."""
 
 
+class FrameRefused(FrameError):
+    """What came breaks the format or is too large."""
+
+
 class FrameTimeout(FrameError):
     """The other side took longer than the deadline allows."""
 
@@ -49,11 +53,21 @@ def send_frame(
             raise FrameError(f"the connection broke ({error})") from None
 
 
-def receive_frame(connection: socket.socket, deadline: float | None = None) -> tuple[Any, list[bytes]]:
+def receive_frame(
+    connection: socket.socket,
+    deadline: float | None = None,
+    *,
+    most_text: int = MAX_HEADER,
+    most_payload: int = MAX_PAYLOAD,
+) -> tuple[Any, list[bytes]]:
     """Receive one frame: the decoded header and its buffers. Raises `FrameError` on anything out of bounds."""
     magic, text_size, count, payload = _PREFIX.unpack(_read(connection, _PREFIX.size, deadline))
-    if magic != _MAGIC or text_size > MAX_HEADER or count > MAX_BUFFERS or payload > MAX_PAYLOAD:
-        raise FrameError("a frame with a bad prefix or beyond the size limits")
+    if magic != _MAGIC:
+        raise FrameRefused("a frame with a bad prefix")
+    if text_size > most_text or count > MAX_BUFFERS or payload > most_payload:
+        raise FrameRefused(
+            f"a frame beyond the size limits: {text_size >> 10} KiB of text, {payload >> 10} KiB of numbers"
+        )
     text = _read(connection, text_size, deadline)
     body = _read(connection, payload, deadline)
     try:
@@ -62,7 +76,7 @@ def receive_frame(connection: socket.socket, deadline: float | None = None) -> t
         if not plain or len(sizes) != count or sum(sizes) != payload:
             raise ValueError("buffer sizes do not add up")
     except (ValueError, TypeError, RecursionError) as error:
-        raise FrameError(f"a frame whose header is malformed ({type(error).__name__})") from None
+        raise FrameRefused(f"a frame whose header is malformed ({type(error).__name__})") from None
     buffers, start = [], 0
     for size in sizes:
         buffers.append(body[start : start + size])
