@@ -257,5 +257,5 @@ def test_no_array_is_sized_from_a_reply() -> None:
     fine = [{"values": [["l", []], ["l", [_built(dim=4, n_hidden=8)]]]}]
     assert _answered(fine, [], wanted)[1] == [[{"class": "AttentionHead", "dim": 4, "n_hidden": 8}]]
     for sizes in ({"dim": 1, "n_hidden": 6000}, {"dim": -1}, {"dim": 10**30}):
-        with pytest.raises(NoReply, match="dim|n_hidden"):
+        with pytest.raises(NoReply, match=r"dim|n_hidden"):
             _answered([{"values": [["l", []], ["l", [_built(**sizes)]]]}], [], wanted)

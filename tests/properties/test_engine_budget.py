@@ -1,4 +1,4 @@
-"""What a reply may make of the judge: no property keeps it busy, and no exception of its own makes a failure wait for a person."""
+"""What a reply may make of the judge: it keeps no property busy, and lets no failure of its own wait for a person."""
 
 from __future__ import annotations
 
