@@ -6,7 +6,7 @@ from pathlib import Path
 
 from grader.grade import Assignment, Progress, judge
 from grader.results import ItemResult, Result, totals
-from grader.rubric import Rubric
+from grader.rubric import Criterion, Rubric
 
 
 def public_criteria(rubric: Rubric) -> dict[str, tuple[str, ...]]:
@@ -19,13 +19,21 @@ def public_criteria(rubric: Rubric) -> dict[str, tuple[str, ...]]:
     }
 
 
+def unchecked_criteria(rubric: Rubric) -> dict[str, tuple[Criterion, ...]]:
+    """The criteria that are not public, by the id of their item."""
+    kept = {item.id: tuple(c for c in item.criteria if not c.public) for item in rubric.automatic}
+    return {item: criteria for item, criteria in kept.items() if criteria}
+
+
 def check(
     path: Path, assignment: Assignment, progress: Progress = lambda stage, done, total: None
 ) -> Result:
-    """Judge a notebook by the public criteria alone; points are those of these criteria."""
+    """The verdicts on the public criteria, as grading would reach them; points are those of these criteria.
+
+    All properties are judged, as a public one may leave a case to another.
+    """
     public = public_criteria(assignment.rubric)
-    names = {name for properties in public.values() for name in properties}
-    result = judge(path, assignment, progress, only=names).result
+    result = judge(path, assignment, progress).result
     items = tuple(kept for item in result.items if (kept := _public_part(item, public)) is not None)
     return result.model_copy(update={"items": items, **totals(items)._asdict()})
 

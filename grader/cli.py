@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,12 +14,17 @@ from grader.audit.commands import app as audit_app
 from grader.errors import GraderError
 from grader.gradescope.commands import app as gradescope_app
 from grader.options import DataFolder, GptSeconds, JsonFile, RequireIsolation, RubricFile, SeedFile
+from grader.report.safe_text import one_line
 
 if TYPE_CHECKING:
     from grader.grade import Assignment
     from grader.kernel.process import WarmLink
+    from grader.report.terminal import Unchecked
+    from grader.results import Result
     from grader.training.check import Mode, Options
 
+# Typer's own, which it imports from click or brings along.
+_WrongUsage: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 UNFINISHED = "grading has not finished: it still runs, or the grader was killed"
 
 app = typer.Typer(
@@ -28,7 +33,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # plain help wraps at any width, and is as good in a file as on a terminal
 )
 template_app = typer.Typer(
     help="Make the students' notebook from the reference, or check it.", no_args_is_help=True
@@ -43,10 +48,27 @@ app.add_typer(gradescope_app, name="gradescope")
 def main() -> None:
     """Run the command line; errors that the grader foresees are one line and exit status 2."""
     try:
-        app()
+        status = app(standalone_mode=False)
     except GraderError as error:
-        print(f"grader: {error}", file=sys.stderr)
+        _complain(str(error))
         sys.exit(2)
+    except _WrongUsage as error:
+        context = getattr(error, "ctx", None)
+        text = error.format_message()
+        if len(text.splitlines()) > 1:  # the help of a group that was called without a command
+            print(text, file=sys.stderr)
+        else:
+            help_of = f"; see: {context.command_path} --help" if context else ""
+            _complain(text.removeprefix("Invalid value: ").rstrip(".") + help_of)
+        sys.exit(error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        _complain("stopped")
+        sys.exit(130)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _complain(message: str) -> None:
+    print(f"grader: {one_line(message)}", file=sys.stderr)
 
 
 def _version(value: bool) -> None:
@@ -104,6 +126,7 @@ def grade(
     if example == (submission is not None):
         raise typer.BadParameter("name one notebook, or give --example")
     mode = _mode(training)
+    _given_folder(data)
     _require(require_isolation)
     assignment = load_assignment(rubric, seed_file, Limits(cell=cell_seconds, total=timeout))
     path = submission or assets.EXAMPLES / "honest_mistakes.ipynb"
@@ -132,7 +155,10 @@ def train(
     images are right. Exit status 0: judged. 2: wrong usage or a bad rubric. 3: nothing to grade.
     """
     from grader.kernel.warm import WarmHost, client_of  # noqa: PLC0415
+    from grader.training.data import require  # noqa: PLC0415
 
+    _given_folder(data)
+    require(data)
     with WarmHost() as host:  # it takes seconds to get warm, in which we import what we need
         from grader.grade import load_assignment  # noqa: PLC0415
         from grader.training.check import DEVICES, Options  # noqa: PLC0415
@@ -158,7 +184,6 @@ def _judge_and_show(
     """Judge one submission with progress, write the result, print it, and exit with 3 where there was nothing to judge."""
     from grader.grade import failure, judge  # noqa: PLC0415
     from grader.report.progress import shown  # noqa: PLC0415
-    from grader.report.terminal import print_result  # noqa: PLC0415
 
     if json_file is not None:
         if not json_file.parent.is_dir():
@@ -171,9 +196,22 @@ def _judge_and_show(
         result = judge(path, assignment, progress, warm, only=only, training=training).result
     if json_file is not None:
         result.write(json_file)
-    print_result(result)
+    _print_or_complain(result)
+
+
+def _print_or_complain(result: Result, unchecked: Unchecked | None = None) -> None:
+    """Print a result; one without anything judged is a single line, and exit status 3."""
+    from grader.report.terminal import print_result  # noqa: PLC0415
+
     if result.error is not None:
+        _complain(result.error)
         raise typer.Exit(3)
+    print_result(result, unchecked=unchecked)
+
+
+def _given_folder(data: Path | None) -> None:
+    if data is not None and not data.is_dir():
+        raise typer.BadParameter(f"--data {data}: there is no such folder")
 
 
 @app.command()
@@ -182,21 +220,18 @@ def check(
 ) -> None:
     """Check your own notebook before you hand it in.
 
-    Judges the criteria that the rubric marks public, and shows for each that fails the smallest counterexample. The grade
-    rests on more criteria than these.
+    Judges the public criteria, and shows the smallest counterexample for each that fails. The grade depends on more
+    criteria than these; the output names the ones that are not checked.
     """
     from grader.check import check as check_one  # noqa: PLC0415
+    from grader.check import unchecked_criteria  # noqa: PLC0415
     from grader.grade import load_assignment  # noqa: PLC0415
     from grader.report.progress import shown  # noqa: PLC0415
-    from grader.report.terminal import print_result  # noqa: PLC0415
 
     assignment = load_assignment()
     with shown(submission.name) as progress:
         result = check_one(submission, assignment, progress)
-    print_result(result)
-    print("These are the public criteria; the grade rests on more of them.")
-    if result.error is not None:
-        raise typer.Exit(3)
+    _print_or_complain(result, unchecked_criteria(assignment.rubric))
 
 
 def _mode(name: str) -> Mode:
@@ -267,6 +302,7 @@ def batch(
 
     if rerun not in (None, "failed"):
         raise typer.BadParameter("--rerun takes: failed")
+    _given_folder(data)
     try:
         with WarmHost() as host:  # it takes seconds to get warm, in which we import what we need, and look around
             from grader import assets  # noqa: PLC0415

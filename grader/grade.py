@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 import platform
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import metadata
@@ -91,7 +92,7 @@ def load_assignment(
 def read_seed(path: Path) -> bytes:
     """The secret in a seed file; raises `UsageError`."""
     try:
-        seed = path.read_bytes().strip()
+        seed = _without_mark(path.read_bytes()).strip()
     except OSError as error:
         raise UsageError(f"cannot read the seed file {path}: {error.strerror or error}") from None
     if len(seed) < 16:
@@ -99,6 +100,14 @@ def read_seed(path: Path) -> bytes:
             f"{path}: a secret seed needs at least 16 bytes; make one with: openssl rand -hex 32 > {path}"
         )
     return seed
+
+
+def _without_mark(data: bytes) -> bytes:
+    """The text of a file as UTF-8: editors put a byte order mark before it, and PowerShell writes UTF-16."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        with suppress(UnicodeDecodeError):
+            return data.decode("utf-16").encode()
+    return data.removeprefix(codecs.BOM_UTF8)
 
 
 @dataclass(frozen=True)
@@ -302,6 +311,7 @@ def _result(
                 )
             )
     return Result(
+        title=rubric.title,
         submission=name,
         error=error,
         warnings=tuple(warnings + (session.warnings if session else [])),

@@ -185,6 +185,7 @@ class Result(_Record):
     """The whole result; `score` of `max_score` has been judged, `pending` waits."""
 
     schema_version: Literal[1] = 1
+    title: Line = Field(default="", description="Of the homework, as the rubric states it.")
     submission: Line
     error: Line | None = Field(default=None, description="Why there was nothing to judge.")
     warnings: tuple[Line, ...] = ()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from grader import assets
-from grader.check import check, public_criteria
-from grader.grade import Assignment
+from grader.check import check, public_criteria, unchecked_criteria
+from grader.grade import Assignment, grade
 
 
 def test_only_public_criteria_are_shown(assignment: Assignment) -> None:
@@ -15,3 +15,22 @@ def test_only_public_criteria_are_shown(assignment: Assignment) -> None:
     assert result.max_score == sum(criterion.max_points for criterion in shown.values())
     assert result.score == sum(criterion.points for criterion in shown.values())
     assert result.pending == 0
+
+
+def test_a_public_criterion_fares_as_in_grading(assignment: Assignment) -> None:
+    """Also where its properties leave cases to properties that are not public."""
+    path = assets.EXAMPLES / "honest_mistakes.ipynb"
+    checked, graded = (
+        {criterion.id: criterion for item in result.items for criterion in item.criteria}
+        for result in (check(path, assignment), grade(path, assignment))
+    )
+    assert {name: (found.status, found.message) for name, found in checked.items()} == {
+        name: (graded[name].status, graded[name].message) for name in checked
+    }
+
+
+def test_every_criterion_is_public_or_named_as_unchecked(assignment: Assignment) -> None:
+    rubric = assignment.rubric
+    unchecked = {criterion.id for criteria in unchecked_criteria(rubric).values() for criterion in criteria}
+    assert not unchecked & set(public_criteria(rubric))
+    assert unchecked | set(public_criteria(rubric)) == {c.id for item in rubric.automatic for c in item.criteria}

@@ -46,9 +46,8 @@ def audit(
     """
     if context.invoked_subcommand is not None:
         return
-    from rich.console import Console  # noqa: PLC0415
-
     from grader.audit import corpus, matrix, run  # noqa: PLC0415
+    from grader.report.console import output  # noqa: PLC0415
     from grader.results import write_atomically  # noqa: PLC0415
     from grader.rubric import load_rubric  # noqa: PLC0415
 
@@ -64,7 +63,7 @@ def audit(
         judged = run.judge_all(cases, fast=fast, cold=cold, jobs=jobs, seed_count=seeds, done=count)
     covered = [] if only else criteria
     found = matrix.examine(judged, [name for name in covered if part is None or name.startswith(part + ".")])
-    console = Console()
+    console = output()
     matrix.print_matrix(judged, criteria, console)
     matrix.print_findings(found, judged, console)
     if json_file is not None:
@@ -96,13 +95,12 @@ def generate(
     A mutant that is as right as the reference belongs in grader/audit/equivalent.yaml, with the reason. Any other that
     survives shows that a property is missing. Exit status 1: at least one survivor is not reviewed.
     """
-    from rich.console import Console  # noqa: PLC0415
-
     from grader.audit import mechanical, run  # noqa: PLC0415
+    from grader.report.console import output  # noqa: PLC0415
     from grader.results import write_atomically  # noqa: PLC0415
     from grader.rubric import load_rubric  # noqa: PLC0415
 
-    console = Console()
+    console = output()
     chosen = [mutant for mutant in mechanical.mutants(part) if not only or mutant.mutation.id in only]
     chosen = mechanical.sample(chosen, limit)
     if not chosen:

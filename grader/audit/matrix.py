@@ -13,6 +13,7 @@ from rich.text import Text
 
 from grader.audit.corpus import Case
 from grader.audit.run import Verdict
+from grader.report.console import FAILURE, QUIET, SUCCESS
 from grader.report.safe_text import one_line
 
 Judged = Sequence[tuple[Case, Verdict]]
@@ -104,22 +105,22 @@ def print_matrix(judged: Judged, criteria: Sequence[str], console: Console) -> N
 def _mark(case: Case, verdict: Verdict, criterion: str) -> Text:
     must, lost = criterion in case.entry.loses, criterion in verdict.criteria
     if must and lost:
-        return Text("x", "green")
+        return Text("x", SUCCESS)
     if must:
-        return Text("missed", "bold red")
-    return Text("WRONG", "bold red") if lost else Text("·", "bright_black")
+        return Text("missed", f"bold {FAILURE}")
+    return Text("WRONG", f"bold {FAILURE}") if lost else Text("·", QUIET)
 
 
 def _others(case: Case, verdict: Verdict) -> Text:
     lost = sorted(name for name in verdict.criteria if not name.startswith(case.part + "."))
-    return Text(" ".join(lost), "bold red")
+    return Text(" ".join(lost), f"bold {FAILURE}")
 
 
 def print_findings(found: Findings, judged: Judged, console: Console) -> None:
     """Every wrong verdict with its reason, and the totals."""
     for heading, lines in found.kinds():
         if lines:
-            console.print(Text(f"{heading}: {len(lines)}", "bold red"))
+            console.print(Text(f"{heading}: {len(lines)}", f"bold {FAILURE}"))
             for line in lines:
                 console.print(Text("  " + one_line(line)))
     mutants = len({case.name for case, _ in judged if case.entry.kind == "mutant"})

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from grader.batch.run import Progress
+from grader.report.console import FAILURE, QUIET
 from grader.report.safe_text import one_line
 
 MOST_RUNNING = 8
@@ -52,14 +53,14 @@ def view(progress: Progress, seconds: float) -> Group:
     bar = ProgressBar(total=max(progress.total, 1), completed=progress.done, width=30)
     facts = Text(f"{progress.done} of {progress.total} {progress.doing}")
     if progress.known:
-        facts.append(f", {progress.known} known from before", "bright_black")
+        facts.append(f", {progress.known} known from before", QUIET)
     if progress.failed:
-        facts.append(f", {progress.failed} could not be", "red")
+        facts.append(f", {progress.failed} could not be", FAILURE)
     if progress.done and left:
-        facts.append(f", {_clock(seconds / progress.done * left)} left", "bright_black")
+        facts.append(f", {_clock(seconds / progress.done * left)} left", QUIET)
     head.add_row(bar, facts)
     lines = [
-        Text(f"  {one_line(name, 100)}", "cyan", no_wrap=True) for name in progress.running[:MOST_RUNNING]
+        Text(f"  {one_line(name, 100)}", no_wrap=True) for name in progress.running[:MOST_RUNNING]
     ]
     return Group(head, *lines)
 

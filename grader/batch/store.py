@@ -366,6 +366,7 @@ def scored(record: Record, rubric: Rubric, member: Member, training: Training | 
     versions = record.result.versions.model_copy(update={"rubric": f"{rubric.version} {rubric.digest[:12]}"})
     known = record.result
     return Result(
+        title=rubric.title,
         submission=member.file,
         error=known.error,
         warnings=(*known.warnings, *member.notes),
@@ -386,6 +387,7 @@ def unreadable(member: Member, rubric: Rubric, seed: Literal["public", "secret"]
     """The result of a submission that could not even be opened."""
     items = nothing_judged(rubric)
     return Result(
+        title=rubric.title,
         submission=member.file,
         error=member.problem,
         items=items,

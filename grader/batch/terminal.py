@@ -12,6 +12,7 @@ from rich.text import Text
 
 from grader.batch.rescore import Change
 from grader.batch.run import Outcome
+from grader.report.console import output
 from grader.report.safe_text import one_line
 from grader.report.terminal import points
 
@@ -21,7 +22,7 @@ MOST_PROBLEMS = 10
 
 def print_batch(outcome: Outcome, folder: Path, console: Console | None = None) -> None:
     """Print what a batch did and where the reports lie."""
-    console = console or Console()
+    console = console or output()
     trained = f", {outcome.trained} trained" if outcome.trained else ""
     lines = [
         f"{outcome.judged} judged{trained} now, {outcome.known} known from before, {len(outcome.members)} submissions"
@@ -54,7 +55,7 @@ def print_changes(
     changes: Sequence[Change], before: float, after: float, console: Console | None = None
 ) -> None:
     """Print whose score changes, and by how much."""
-    console = console or Console()
+    console = console or output()
     if before != after:
         console.print(f"the rubric's total: {points(before)} -> {points(after)}")
     if not changes:

@@ -5,8 +5,8 @@ All text goes through `safe_text` and is printed as rich `Text`, which takes not
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, Group, RenderResult
@@ -18,21 +18,19 @@ from rich.table import Table
 from rich.text import Text
 
 from ..results import Cell, CriterionResult, ItemResult, Result
+from .console import ERROR, FAILURE, NOTICE, QUIET, SUCCESS, output
 from .safe_text import LONG, clean, one_line
 
 if TYPE_CHECKING:
     from ..doctor import Finding
+    from ..rubric import Criterion
 
 _BAR = 10
 _WIDTH = 110
-_WAITS = {"training": "training", "manual": "a person", "automatic": "not judged"}
-_COLOUR = {
-    "passed": "green",
-    "partial": "yellow",
-    "failed": "red",
-    "pending": "bright_black",
-    "error": "magenta",
-}
+_WAITS = {"training": "training", "manual": "manual", "automatic": "not judged"}
+_COLOUR = {"passed": SUCCESS, "partial": NOTICE, "failed": FAILURE, "pending": QUIET, "error": ERROR}
+Unchecked = Mapping[str, Sequence["Criterion"]]
+"""Criteria that were left out on purpose, by item."""
 
 
 def points(value: float) -> str:
@@ -40,20 +38,23 @@ def points(value: float) -> str:
     return f"{round(value, 4):.4f}".rstrip("0").rstrip(".")
 
 
-def print_result(result: Result, console: Console | None = None) -> None:
-    """Prints `result`; on a terminal that is not UTF-8, in ASCII."""
-    console = console or Console()
-    console.print(render(result, ascii_only=console.options.ascii_only), width=min(console.width, _WIDTH))
+def print_result(result: Result, console: Console | None = None, *, unchecked: Unchecked | None = None) -> None:
+    """Prints `result`; on a terminal that is not UTF-8, in ASCII. ``unchecked`` criteria are named as such."""
+    console = console or output()
+    layout = render(result, ascii_only=console.options.ascii_only, unchecked=unchecked)
+    console.print(layout, width=min(console.width, _WIDTH))
 
 
-def render(result: Result, *, ascii_only: bool = False) -> ConsoleRenderable:
+def render(
+    result: Result, *, ascii_only: bool = False, unchecked: Unchecked | None = None
+) -> ConsoleRenderable:
     """Everything that a person wants to read about one submission, the totals last."""
-    return Group(*_Layout(ascii_only).sections(result))
+    return Group(*_Layout(ascii_only, unchecked or {}).sections(result))
 
 
 def print_findings(findings: Sequence[Finding], console: Console | None = None) -> None:
     """Prints what `grader.doctor` found about this host: a row each, with what helps below where something does."""
-    console = console or Console()
+    console = console or output()
     layout = _Layout(console.options.ascii_only)
     status = {True: "passed", False: "failed", None: "pending"}
     table = Table.grid(padding=(0, 2))
@@ -64,7 +65,7 @@ def print_findings(findings: Sequence[Finding], console: Console | None = None) 
         sign = Text(layout.sign(status[finding.ok]), _COLOUR[status[finding.ok]])
         detail = layout.line(finding.detail)
         if finding.remedy:
-            detail.append("\n").append_text(layout.line(finding.remedy, "yellow"))
+            detail.append("\n").append_text(layout.line(finding.remedy, NOTICE))
         table.add_row(sign, layout.line(finding.name), detail)
     console.print(table, width=min(console.width, _WIDTH))
 
@@ -89,6 +90,7 @@ class _Quoted:
 @dataclass(frozen=True)
 class _Layout:
     ascii_only: bool
+    unchecked: Unchecked = field(default_factory=dict)
 
     def text(self, value: str, style: str = "", limit: int = LONG) -> Text:
         return Text(self.spell(clean(value, limit)), style, overflow="fold")
@@ -109,9 +111,9 @@ class _Layout:
 
     def sections(self, result: Result) -> Iterator[ConsoleRenderable]:
         yield Text()
-        yield self.heading("Homework 3", self.line(result.submission, "bold"))
+        yield self.heading(self.line(result.title).plain or "Result", self.line(result.submission, "bold"))
         if result.error is not None:
-            yield self.entry("error", self.line(result.error, "bold red"))
+            yield self.entry("error", self.line(result.error, f"bold {FAILURE}"))
         if result.items:
             yield self.table(result.items)
         yield from self.findings(result.items)
@@ -122,11 +124,11 @@ class _Layout:
         yield Text()
 
     def heading(self, title: str, more: Text | None = None) -> ConsoleRenderable:
-        head = Text(title, "bold cyan")
+        head = Text(title, "bold")
         if more:
             head.append("  ").append_text(more)
         head.truncate(_WIDTH - 10, overflow="ellipsis" if not self.ascii_only else "crop")
-        return Rule(head, align="left", style="cyan", characters="-" if self.ascii_only else "─")
+        return Rule(head, align="left", style=QUIET, characters="-" if self.ascii_only else "─")
 
     def entry(self, status: str, body: Text) -> ConsoleRenderable:
         grid = Table.grid(padding=(0, 1))
@@ -137,14 +139,15 @@ class _Layout:
 
     def bar(self, item: ItemResult) -> Text:
         if item.status == "pending":
-            return Text(_WAITS[item.kind], "bright_black")
+            return Text(_WAITS[item.kind], QUIET)
         full, empty, open_ = ("#", "-", ".") if self.ascii_only else ("█", "░", "·")
-        whole = item.max_points or 1.0
+        left_out = sum(criterion.points for criterion in self.unchecked.get(item.id, ()))
+        whole = item.max_points + left_out or 1.0
         earned = round(_BAR * (item.points or 0.0) / whole)
-        waiting = min(round(_BAR * item.pending / whole), _BAR - earned)
+        waiting = min(round(_BAR * (item.pending + left_out) / whole), _BAR - earned)
         bar = Text(full * earned, _COLOUR[item.status])
-        bar.append(empty * (_BAR - earned - waiting), "red")
-        return bar.append(open_ * waiting, "bright_black")
+        bar.append(empty * (_BAR - earned - waiting), FAILURE)
+        return bar.append(open_ * waiting, QUIET)
 
     def table(self, items: Sequence[ItemResult]) -> ConsoleRenderable:
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
@@ -156,10 +159,12 @@ class _Layout:
         for before, item in zip([None, *items], items, strict=False):
             if before is not None and before.id[:1] != item.id[:1]:
                 table.add_row()
-            dim = "bright_black" if item.status == "pending" else ""
+            dim = QUIET if item.status == "pending" else ""
             earned = "–" if item.points is None else points(item.points)
+            # Where most criteria were left out, a check mark would promise too much.
+            sign = "pending" if item.status == "passed" and self.unchecked.get(item.id) else item.status
             table.add_row(
-                Text(self.sign(item.status), _COLOUR[item.status]),
+                Text(self.sign(sign), _COLOUR[sign]),
                 Text(self.spell(item.id), dim or "bold"),
                 self.line(item.title, dim).append_text(self.lost(item)),
                 self.bar(item),
@@ -168,14 +173,17 @@ class _Layout:
         return Padding(table, (0, 0, 1, 0))
 
     def lost(self, item: ItemResult) -> Text:
-        """The criteria that gave no points, on a line of their own."""
+        """The criteria that gave no points, on a line of their own, and those that were not checked on another."""
         words = Text()
         for criterion in item.criteria:
             if criterion.status != "passed":
                 name = criterion.id.partition(".")[2]
-                waits = " (waits)" if criterion.status == "error" else ""
+                waits = " (pending)" if criterion.status == "error" else ""
                 words.append(", " if words else "\n")
                 words.append(self.spell(name + waits), _COLOUR[criterion.status])
+        if left_out := self.unchecked.get(item.id):
+            names = ", ".join(criterion.id.partition(".")[2] for criterion in left_out)
+            words.append("\n").append_text(self.line(f"not checked: {names}", QUIET))
         return words
 
     def findings(self, items: Sequence[ItemResult]) -> Iterator[ConsoleRenderable]:
@@ -186,13 +194,13 @@ class _Layout:
                 yield from self.criteria(item, criteria)
         broken = list(_alike(items, "error"))
         if broken:
-            yield self.heading("What the grader could not judge")
-            yield Padding(Text("This is the grader's fault and costs nothing.", "bright_black"), (0, 4))
+            yield self.heading("Not judged")
+            yield Padding(Text("The grader failed here. This costs no points.", QUIET), (0, 4))
             for item, criteria in broken:
                 yield from self.criteria(item, criteria)
         notes = [(item, note) for item in items for note in item.notes]
         if notes:
-            yield self.heading("How it was judged")
+            yield self.heading("Notes")
             for item, note in notes:
                 yield self.entry("pending", Text(f"{item.id} ", "bold").append_text(self.line(note)))
             yield Text()
@@ -203,31 +211,32 @@ class _Layout:
         colour = _COLOUR[criterion.status]
         head = Text(self.spell(", ".join(each.id for each in criteria)), f"bold {colour}")
         head.append("  ").append_text(self.line(item.title, "bold"))
-        kept = "waiting" if criterion.status == "error" else "lost"
-        head.append(f"  {points(sum(each.max_points for each in criteria))} {kept}", "bright_black")
+        kept = "pending" if criterion.status == "error" else "lost"
+        amount = sum(each.max_points for each in criteria)
+        head.append(f"  {points(amount)} {'point' if amount == 1 else 'points'} {kept}", QUIET)
         yield self.entry(criterion.status, head)
         yield Padding(self.text(criterion.message), (0, 0, 0, 4))
         law = criterion.law or criterion.title
-        yield Padding(Text("law  ", "bright_black").append_text(self.line(law, "italic")), (0, 0, 0, 4))
+        yield Padding(Text("required  ", QUIET).append_text(self.line(law, "italic")), (0, 0, 0, 4))
         if criterion.counterexample:
-            yield Padding(Text("smallest counterexample", "bright_black"), (0, 0, 0, 4))
+            yield Padding(Text("Smallest counterexample:", QUIET), (0, 0, 0, 4))
             yield _Quoted(self.text(criterion.counterexample), "|" if self.ascii_only else "│", colour)
         yield Text()
 
     def remarks(self, result: Result) -> Iterator[ConsoleRenderable]:
         odd = [cell for cell in result.cells if cell.decision != "run" or cell.status != "ok"]
         if odd:
-            yield self.heading("Cells that did not simply run")
+            yield self.heading("Cells skipped, changed or failed")
             yield self.cells(odd)
             yield Text()
         if result.flags:
-            yield self.heading("For a person to look at")
+            yield self.heading("Needs review")
             for flag in result.flags:
                 place = "" if flag.cell is None else f"cell {flag.cell}"
                 place += "" if flag.line is None else f" line {flag.line}"
                 body = self.line(flag.kind, "bold").append("  ").append_text(self.line(flag.message))
                 yield self.entry(
-                    "partial", body.append(f"  {place.strip()}" if place else "", "bright_black")
+                    "partial", body.append(f"  {place.strip()}" if place else "", QUIET)
                 )
             yield Text()
         if result.warnings:
@@ -251,7 +260,7 @@ class _Layout:
             if cell.error:
                 if why:
                     why.append("\n")
-                why.append_text(self.line(cell.error, "red"))
+                why.append_text(self.line(cell.error, FAILURE))
             grid.add_row(str(cell.number), Text(word, _COLOUR[status]), why)
         return grid
 
@@ -274,17 +283,32 @@ class _Layout:
             stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.seconds.items())
             facts.append(("time", stages))
         grid = Table.grid(padding=(0, 2))
-        grid.add_column(style="bright_black", justify="right", min_width=9)
-        grid.add_column(ratio=1, style="bright_black")
+        grid.add_column(style=QUIET, justify="right", min_width=9)
+        grid.add_column(ratio=1, style=QUIET)
         for name, value in facts:
-            grid.add_row(name, self.line(value, "yellow" if name == "without" else ""))
+            grid.add_row(name, self.line(value, NOTICE if name == "without" else ""))
         yield grid
 
     def totals(self, result: Result) -> ConsoleRenderable:
-        total = Text(f"{points(result.score)} of {points(result.max_score)} judged", "bold")
+        if self.unchecked:
+            return Padding(self.line(self.checked(result), "bold"), (1, 0, 0, 1))
+        whole = {item.kind for item in result.items if item.status != "pending"} <= {"automatic", "training"}
+        words = f"Score: {points(result.score)} / {points(result.max_score)}"
+        total = Text(f"{words} (automatic)" if whole and result.pending else words, "bold")
         if result.pending:
-            total.append(f"; {waiting_words(result.items)}", "not bold")
+            total.append(f". Pending: {pending_words(result.items)}", "not bold")
         return Padding(total, (1, 0, 0, 1))
+
+    def checked(self, result: Result) -> str:
+        """What a check of some criteria says about the whole grade."""
+        left_out = [criterion for criteria in self.unchecked.values() for criterion in criteria]
+        missing = sum(criterion.points for criterion in left_out)
+        absent = [item for item in self.unchecked if all(each.id != item for each in result.items)]
+        return (
+            f"Checked: {points(result.score)} / {points(result.max_score)} points. Not checked: {len(left_out)} criteria "
+            f"worth {points(missing)} points. A notebook that passes here can still lose those."
+            + (f" Nothing of {' and '.join(absent)} is checked." if absent else "")
+        )
 
 
 def _alike(
@@ -301,11 +325,10 @@ def _alike(
             yield item, criteria
 
 
-def waiting_words(items: Sequence[ItemResult]) -> str:
-    """Who the open points wait for: `16 wait for a person, 1 for training or a person`."""
-    names = {"manual": "a person", "training": "training or a person", "automatic": "`grader grade`"}
-    causes = dict.fromkeys((*names.values(), "the grader's repair"), 0.0)
+def pending_words(items: Sequence[ItemResult]) -> str:
+    """What the pending points wait for: `16 manual, 1 training`."""
+    causes = dict.fromkeys(("manual", "training", "not judged", "grader errors"), 0.0)
     for item in items:
-        causes["the grader's repair" if item.status != "pending" else names[item.kind]] += item.pending
-    parts = [f"{points(amount)} for {cause}" for cause, amount in causes.items() if amount]
-    return ", ".join(parts).replace(" for ", " wait for ", 1)
+        names = {"manual": "manual", "training": "training", "automatic": "not judged"}
+        causes["grader errors" if item.status != "pending" else names[item.kind]] += item.pending
+    return ", ".join(f"{points(amount)} {cause}" for cause, amount in causes.items() if amount)

@@ -88,6 +88,15 @@ def load(
     return _open(place, size)
 
 
+def require(data: Path | None) -> None:
+    """Raise `DataMissing` where there can be no CIFAR-10; says so at once, as no image is read."""
+    if data is not None:
+        _fingerprint(data, FULL)
+        _check_layout(data)
+    elif not (cache_folder() / "cifar10" / "manifest.json").is_file():
+        raise DataMissing(f"CIFAR-10 is not on this machine; get it with: {FETCH}")
+
+
 def fetch(data: Path | None = None, *, say: Say = lambda stage, done, total: None) -> Path:
     """Put CIFAR-10 into the cache: out of a folder, or by torchvision's download, which verifies its checksums."""
     place = cache_folder() / "cifar10"
@@ -132,14 +141,18 @@ def _torchvision_root(data: Path) -> Path:
     return data if data.name == "cifar-10-batches-py" else data / "cifar-10-batches-py"
 
 
+def _check_layout(data: Path) -> None:
+    if not any(folder.is_dir() for folder in (_torchvision_root(data), data / "train", data / "test")):
+        raise DataMissing(f"{data}: holds neither cifar-10-batches-py nor train/CLASS/* and test/CLASS/*")
+
+
 def _prepare(data: Path, place: Path, size: Size, say: Say) -> None:
     """Decode a folder into arrays, and put them in their place wholly or not at all."""
+    _check_layout(data)
     if _torchvision_root(data).is_dir():
         arrays = _of_torchvision(_torchvision_root(data).parent)
-    elif (data / "train").is_dir() or (data / "test").is_dir():
-        arrays = _of_image_folder(data, size, say)
     else:
-        raise DataMissing(f"{data}: holds neither cifar-10-batches-py nor train/CLASS/* and test/CLASS/*")
+        arrays = _of_image_folder(data, size, say)
     try:
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(dir=place.parent, prefix=".making-"))

@@ -63,11 +63,11 @@ def test_everything_is_said():
         "AttentionHead",
         "3 / 4",
         "– / 0.5",
-        "2a.mask  AttentionHead  1 lost",
+        "2a.mask  AttentionHead  1 point lost",
         "alpha plain",
-        "law  Law plain",
+        "required  Law plain",
         "│ mask",
-        "4d.padding  DialogueLoss  0.5 waiting",
+        "4d.padding  DialogueLoss  0.5 points pending",
         "trains plain",
         "raised, in part",
         "NameError plain",
@@ -78,10 +78,54 @@ def test_everything_is_said():
         "secret",
         "torch 2.4",
         "−3 %",
-        "16.5 of 17.5 judged; 16 wait for a person, 1 for training or a person, 0.5 for the grader's repair",
+        "Score: 16.5 / 17.5 (automatic). Pending: 16 manual, 1 training, 0.5 grader errors",
     ]:
         assert words in text, words
     assert "  1  ok" not in text
+
+
+def test_a_homework_is_called_what_its_rubric_calls_it():
+    assert "Problem set 9  plain.ipynb" in printed(result(title="Problem set 9"))
+    assert "Homework 3" not in printed(result(title="Problem set 9"))
+
+
+def test_all_graded_is_a_score_of_all():
+    items = tuple(
+        item.model_copy(update={"points": item.max_points, "status": "passed", "criteria": ()})
+        for item in result().items
+    )
+    assert "Score: 35 / 35" in map(str.strip, printed(result(items=items, **totals(items)._asdict())).splitlines())
+
+
+def test_what_was_not_checked_is_named_and_gets_no_check_mark():
+    automatic = RUBRIC.automatic
+    unchecked = {item.id: item.criteria[1:] for item in automatic}
+    kept = [item for item in result().items if item.kind == "automatic" and item.id != "4d"]
+    items = tuple(
+        item.model_copy(update={"criteria": (first,), "points": most, "max_points": most, "status": "passed"})
+        for item in kept
+        for first in item.criteria[:1]
+        for most in [first.max_points]
+    )
+    stream = io.StringIO()
+    whole = result(items=items, **totals(items)._asdict())
+    print_result(whole, Console(file=stream, width=100), unchecked=unchecked)
+    text = stream.getvalue()
+    assert "✓" not in text
+    assert "not checked: softmax, mask, values, gradients" in text
+    missing = sum(criterion.points for criteria in unchecked.values() for criterion in criteria)
+    assert f"worth {points(missing)} points" in " ".join(text.split())
+    assert "Nothing of 4d is checked." in " ".join(text.split())
+
+
+def test_nothing_is_shown_in_a_color_that_some_background_has():
+    """Bright black is the background of Solarized Dark; yellow and cyan hardly show on white."""
+    raw = io.StringIO()
+    console = Console(file=raw, width=100, force_terminal=True, color_system="standard")
+    print_result(result(), console)
+    used = {int(code) for codes in re.findall(r"\x1b\[([0-9;]*)m", raw.getvalue()) for code in codes.split(";") if code}
+    assert used
+    assert not used & {30, 33, 36, 37, *range(90, 98)}
 
 
 def test_a_submission_with_nothing_to_grade():
