@@ -1,18 +1,19 @@
-"""Finds the one notebook in a folder or archive that was handed in instead of it. Nothing is written to disk."""
+"""Reads the files in an archive that a student handed in. Nothing is written to disk, and no more is unpacked than is sound."""
 
 from __future__ import annotations
 
 import bz2
+import calendar
 import gzip
 import io
 import lzma
-import os
 import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import IO, Any
 
 from grader.errors import NothingToGrade
@@ -23,6 +24,8 @@ MAX_RATIO = 200
 _SMALL = 16 * 2**20  # outputs of zeros compress well: what stays small needs no ratio
 _JUNK = frozenset({"__MACOSX", ".ipynb_checkpoints"})
 _CHUNK = 1 << 20
+HEAD_BYTES = 512
+"""Of each file in an archive, by which is decided whether it is read."""
 
 _ARCHIVES: tuple[tuple[bytes, int], ...] = (
     (b"PK\x03\x04", 0),
@@ -34,29 +37,52 @@ _ARCHIVES: tuple[tuple[bytes, int], ...] = (
 )
 
 
+@dataclass
+class Budget:
+    """What all archives of one hand-in may hold together, those within others too."""
+
+    files: int = MAX_MEMBERS
+    bytes: int = MAX_UNPACKED_BYTES
+
+    def count_file(self) -> None:
+        """Count one file; raises NothingToGrade when there are too many."""
+        self.files -= 1
+        if self.files < 0:
+            raise NothingToGrade(f"is an archive of over {MAX_MEMBERS} files; hand in the notebook itself")
+
+    def count_bytes(self, size: int) -> None:
+        """Count bytes that were unpacked; raises NothingToGrade when there are too many."""
+        self.bytes -= size
+        if self.bytes < 0:
+            raise NothingToGrade(_bomb())
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in an archive.
+
+    ``data`` is None where only the name was wanted; ``modified`` is in seconds, 0 where the archive does not say.
+    """
+
+    name: str
+    modified: float
+    data: bytes | None
+
+
 def is_archive(head: bytes) -> bool:
     """Whether a file that begins so is an archive that is opened here."""
     return any(head[at : at + len(magic)] == magic for magic, at in _ARCHIVES)
 
 
-def notebook_in_folder(folder: Path, most: int) -> Path:
-    """The one notebook in a folder; raises NothingToGrade. Links are not followed, hidden folders are left out."""
-    found: list[Path] = []
-    seen = 0
-    for where, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in _JUNK and not name.startswith("."))
-        seen += len(folders) + len(files)
-        if seen > most:
-            raise NothingToGrade(f"is a folder with over {most} files; name the .ipynb file in it")
-        paths = (Path(where, name) for name in files if _is_notebook(name))
-        found += [path for path in paths if stat.S_ISREG(path.lstat().st_mode)]
-    return Path(_only([str(path) for path in found], "folder"))
+def members(
+    data: bytes, most: int, wanted: Callable[[str, bytes], bool], budget: Budget
+) -> Iterator[Member]:
+    """The ordinary files in an archive, with their data where ``wanted(name, head)``; raises NothingToGrade.
 
-
-def notebook_in_archive(data: bytes, most: int) -> tuple[str, bytes]:
-    """Name and bytes of the one notebook in an archive of at most ``most`` unpacked bytes; raises NothingToGrade."""
+    Links, devices, hidden folders and what systems leave behind are left out. No file may be larger than ``most``.
+    """
     try:
-        return _of_zip(data, most) if data.startswith(b"PK") else _of_tar(data, most)
+        yield from (_of_zip if data.startswith(b"PK") else _of_tar)(data, most, wanted, budget)
     except NothingToGrade:
         raise
     except RuntimeError as error:  # what zipfile raises for a password
@@ -71,18 +97,21 @@ def notebook_in_archive(data: bytes, most: int) -> tuple[str, bytes]:
         raise NothingToGrade("is a damaged archive; hand in the notebook itself") from None
 
 
-def _of_zip(data: bytes, most: int) -> tuple[str, bytes]:
+def _of_zip(
+    data: bytes, most: int, wanted: Callable[[str, bytes], bool], budget: Budget
+) -> Iterator[Member]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = archive.infolist()
-        if len(members) > MAX_MEMBERS:
+        infos = archive.infolist()
+        if len(infos) > MAX_MEMBERS:
             raise NothingToGrade(f"is an archive of over {MAX_MEMBERS} files; hand in the notebook itself")
-        usable = [
-            info for info in members if not info.is_dir() and not _is_link(info) and _is_ours(info.filename)
-        ]
-        name = _only([info.filename for info in usable], "archive")
-        chosen = next(info for info in usable if info.filename == name)
-        with archive.open(chosen) as file:
-            return name, _read(file, most, chosen.compress_size)
+        for info in infos:
+            budget.count_file()
+            name = _shown(info.filename)
+            if info.is_dir() or _is_link(info) or name is None:
+                continue
+            with archive.open(info) as file:
+                found = _read(file, name, most, info.compress_size, wanted, budget)
+            yield Member(name, _seconds(info.date_time), found)
 
 
 def _is_link(info: zipfile.ZipInfo) -> bool:
@@ -90,21 +119,28 @@ def _is_link(info: zipfile.ZipInfo) -> bool:
     return kind not in (0, stat.S_IFREG)
 
 
-def _of_tar(data: bytes, most: int) -> tuple[str, bytes]:
+def _seconds(date: tuple[int, ...]) -> float:
+    try:
+        return float(calendar.timegm((*date[:6], 0, 0, 0)))
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _of_tar(
+    data: bytes, most: int, wanted: Callable[[str, bytes], bool], budget: Budget
+) -> Iterator[Member]:
     # Read as a stream whose length is watched: a tar's index lies within what is compressed.
     stream = _Watched(_unpacked(data), len(data))
-    found: dict[str, bytes] = {}
     with tarfile.open(fileobj=stream, mode="r|") as archive:
-        for number, member in enumerate(archive):
-            if number >= MAX_MEMBERS:
-                raise NothingToGrade(
-                    f"is an archive of over {MAX_MEMBERS} files; hand in the notebook itself"
-                )
-            if member.isreg() and not member.issparse() and _is_ours(member.name) and len(found) < 2:
-                file = archive.extractfile(member)
-                found[member.name] = _read(file, most, None) if file else b""
-    name = _only(list(found), "archive")
-    return name, found[name]
+        for member in archive:
+            budget.count_file()
+            name = _shown(member.name)
+            if not member.isreg() or member.issparse() or name is None:
+                continue
+            file = archive.extractfile(member)
+            if file is not None:
+                modified = float(member.mtime) if member.mtime > 0 else 0.0
+                yield Member(name, modified, _read(file, name, most, None, wanted, budget))
 
 
 def _unpacked(data: bytes) -> Any:
@@ -140,12 +176,23 @@ class _Watched(io.RawIOBase):
         return data
 
 
-def _read(file: IO[bytes], most: int, packed: int | None) -> bytes:
+def _read(
+    file: IO[bytes],
+    name: str,
+    most: int,
+    packed: int | None,
+    wanted: Callable[[str, bytes], bool],
+    budget: Budget,
+) -> bytes | None:
+    head = file.read(HEAD_BYTES)
+    if not wanted(name, head):
+        return None
     sound = most if packed is None else min(most, max(_SMALL, packed * MAX_RATIO))
-    chunks: list[bytes] = []
-    size = 0
+    chunks, size = [head], len(head)
+    budget.count_bytes(size)
     while chunk := file.read(_CHUNK):
         size += len(chunk)
+        budget.count_bytes(len(chunk))
         if size > sound:
             raise NothingToGrade(_bomb())
         chunks.append(chunk)
@@ -156,28 +203,12 @@ def _bomb() -> str:
     return "is an archive that unpacks to far more than a notebook; hand in the notebook itself"
 
 
-def _is_ours(name: str) -> bool:
+def _shown(name: str) -> str | None:
+    """A file's path in an archive with ``/`` between its parts; None for what systems and editors leave behind."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    hidden = any(part in _JUNK or (part.startswith(".") and part != ".") for part in parts[:-1])
-    return bool(parts) and not hidden and _is_notebook(parts[-1])
-
-
-def _is_notebook(name: str) -> bool:
-    return name.lower().endswith(".ipynb") and not name.startswith(".")
-
-
-def _only(names: Sequence[str], what: str) -> str:
-    if not names:
-        raise NothingToGrade(
-            f"is a{'n' * (what == 'archive')} {what} without a notebook (.ipynb); hand in the notebook itself"
-        )
-    if len(names) > 1:
-        shown = ", ".join(sorted(_last(name) for name in names)[:3])
-        raise NothingToGrade(
-            f"is a{'n' * (what == 'archive')} {what} with {len(names)} notebooks ({shown}); hand in the one to grade"
-        )
-    return names[0]
-
-
-def _last(name: str) -> str:
-    return PurePosixPath(name.replace("\\", "/")).name
+    if not parts or parts[-1].startswith("."):
+        return None
+    if any(part in _JUNK or (part.startswith(".") and part not in (".", "..")) for part in parts[:-1]):
+        return None
+    # Nothing is ever written by this name; it is only shown.
+    return "/".join(part for part in parts if part not in (".", "..", "/"))

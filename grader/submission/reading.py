@@ -15,15 +15,13 @@ import os
 import re
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from grader.errors import NothingToGrade
-from grader.submission.archives import is_archive, notebook_in_archive, notebook_in_folder
 
 MAX_FILE_BYTES = 256 * 2**20
-MAX_FOLDER_FILES = 20_000
 MAX_JSON_VALUES = 10_000_000  # each takes tens of bytes once parsed
 MAX_CELLS = 10_000
 MAX_SOURCE_CHARS = 1_000_000  # of all cells together; real notebooks have a tenth at most
@@ -100,29 +98,21 @@ class Submission:
 
 
 def read_submission(path: Path) -> Submission:
-    """Read the notebook at ``path``, or the only one in the folder or archive there.
+    """Read the notebook at ``path``, or the one of the homework in the folder or archive there.
 
     Raises NothingToGrade, with what to do, if there is none.
     """
+    from grader.submission.handin import find  # noqa: PLC0415 - it reads notebooks by this module
+
     name = _one_line(path.name or str(path))
     try:
-        inner = path
-        if path.is_dir():
-            inner = notebook_in_folder(path, MAX_FOLDER_FILES)
-        data = _read_regular_file(inner, name)
+        found = find(path)
     except NothingToGrade as error:
         message = str(error)
         raise NothingToGrade(message if message.startswith(f"{name}: ") else f"{name}: {message}") from None
     except (OSError, ValueError) as error:
         raise NothingToGrade(f"{name}: {_why_unreadable(error)}") from None
-    if not is_archive(data[:512]):
-        return parse_notebook(data, path.name)
-    try:
-        member, data = notebook_in_archive(data, MAX_FILE_BYTES)
-    except NothingToGrade as error:
-        raise NothingToGrade(f"{name}: {error}") from None
-    read = parse_notebook(data, path.name)
-    return replace(read, warnings=(f"graded {_one_line(member)} out of the archive", *read.warnings))
+    return found.submission(path.name)
 
 
 def parse_notebook(data: bytes, name: str) -> Submission:
@@ -142,7 +132,8 @@ def parse_notebook(data: bytes, name: str) -> Submission:
         raise NothingToGrade(f"{name}: {reason}") from error
 
 
-def _read_regular_file(path: Path, name: str) -> bytes:
+def read_regular_file(path: Path, name: str) -> bytes:
+    """The bytes of an ordinary file, of bounded size; raises NothingToGrade."""
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise NothingToGrade(f"{name}: is a folder; name the .ipynb file in it")

@@ -72,7 +72,7 @@ def test_paths_lead_nowhere_since_nothing_is_written(tmp_path, suffix, name):
     ("members", "reason"),
     [
         ({"a.txt": b"x"}, "without a notebook"),
-        ({"a.ipynb": GOOD, "b/b.ipynb": GOOD}, "2 notebooks"),
+        ({"a.zip": packed(".zip", {"b.txt": b"x"})}, "without a notebook"),
         ({f"{number}.txt": b"" for number in range(2100)}, "over 2000 files"),
         ({"a.ipynb": bytes(40 << 20)}, "far more"),
         ({"a.ipynb": b"{"}, "breaks off"),
@@ -142,7 +142,7 @@ def test_a_folder(tmp_path):
     folder = tmp_path / "hand_in"
     (folder / ".ipynb_checkpoints").mkdir(parents=True)
     (folder / ".ipynb_checkpoints" / "x-checkpoint.ipynb").write_bytes(GOOD)
-    with pytest.raises(NothingToGrade, match="hand_in: is a folder without"):
+    with pytest.raises(NothingToGrade, match="hand_in: Nothing was handed in"):
         read_submission(folder)
     (folder / "loop").symlink_to(folder)
     (folder / "link.ipynb").symlink_to("/etc/passwd")
@@ -150,8 +150,7 @@ def test_a_folder(tmp_path):
     os.mkfifo(folder / "pipe.ipynb")
     assert read_submission(folder).cells[0].source == "x = 1"
     (folder / "y.ipynb").write_bytes(GOOD)
-    with pytest.raises(NothingToGrade, match="2 notebooks"):
-        read_submission(folder)
+    assert any("Identical" in warning for warning in read_submission(folder).warnings)
 
 
 def test_archive_in_a_notebooks_clothes(tmp_path):

@@ -213,7 +213,7 @@ def test_files_that_are_no_files_are_refused(tmp_path: Path):
     (tmp_path / "big.ipynb").touch()
     os.truncate(tmp_path / "big.ipynb", MAX_FILE_BYTES + 10)
     cases = [
-        (tmp_path / "folder", "is a folder without a notebook"),
+        (tmp_path / "folder", "Nothing was handed in"),
         (tmp_path / "none.ipynb", "no such file"),
         (tmp_path / "pipe.ipynb", "pipe"),
         (tmp_path / "loop.ipynb", "symbolic link"),
