@@ -30,8 +30,9 @@ from grader.properties.law import Law
 from grader.results import Cell, Flag, Isolation, Result, Versions, totals
 from grader.rubric import AutomaticItem, Rubric, load_rubric
 from grader.scoring import Verdict, nothing_judged, score
+from grader.submission.handin import HandIn, find_named
 from grader.submission.planning import Plan, make_plan
-from grader.submission.reading import Submission, read_submission
+from grader.submission.reading import Submission
 from grader.submission.template import Template, altered_provided, load_template
 from grader.tokenizer_data import tokenizer_data_hash
 from grader.training import check as training_check
@@ -140,7 +141,7 @@ def grade(
 
 
 def judge(
-    path: Path,
+    path: Path | HandIn,
     assignment: Assignment,
     progress: Progress = lambda stage, done, total: None,
     warm: WarmLink | None = None,
@@ -150,20 +151,23 @@ def judge(
 ) -> Judged:
     """`grade`, with the verdicts; ``only`` these properties are judged, and the others count as not judged.
 
+    ``path`` is a notebook, or a folder or an archive that holds the homework's, or one that was found already.
     ``partial`` gets the result so far when the cells have run, and again after each item. ``training`` says whether the
     models are trained as well, after all properties were judged.
     """
     clock = _Clock()
     try:
         with clock.stage("read"):
-            submission = read_submission(path)
+            found = path if isinstance(path, HandIn) else find_named(path, assignment.template)
+            submission = found.submission(path.name)
             plan = make_plan(submission, assignment.template)
     except NothingToGrade as error:
         return Judged(_result(path.name, assignment, clock, error=str(error)))
     except Exception as error:
         return Judged(_result(path.name, assignment, clock, error=_defect(error)), grader_failed=True)
     try:
-        job = training_check.plan(path, assignment.rubric, training)
+        place = path if isinstance(path, Path) else path.place or path.path or Path(path.name)
+        job = training_check.plan(place, assignment.rubric, training)
         # Laws work on small arrays: further threads of BLAS would only wait, and burn the kernels' time with it.
         with threadpool_limits(1, user_api="blas"):
             return _run_and_judge(submission, plan, assignment, clock, progress, warm, only, partial, job)

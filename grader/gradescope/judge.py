@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from grader.errors import GraderError
+from grader.errors import GraderError, NothingToGrade
 from grader.grade import judge, load_assignment
-from grader.gradescope.find import NoNotebook, find_notebook
 from grader.gradescope.metadata import lateness, read_metadata
 from grader.gradescope.place import (
     COMFORTABLE_MEMORY,
@@ -28,6 +27,7 @@ from grader.kernel import isolation
 from grader.kernel.session import Limits
 from grader.results import Result
 from grader.rubric import Rubric
+from grader.submission.handin import files_in, find_among
 from grader.training import check as training_check
 
 OUR_OWN_MEMORY = 250 * MIB
@@ -61,13 +61,13 @@ def main() -> int:
         )
         return 0
     try:
-        found = find_notebook(place.submission)
-    except NoNotebook as error:
+        found = find_among(files_in(place.submission), assignment.template)
+    except NothingToGrade as error:
         print(f"nothing to grade: {error}")
         _write(place, message_only(str(error), rubric, time.monotonic() - started))
         return 0
 
-    notes: list[str] = list(found.notes)
+    notes: list[str] = []
     killed_before = times_out_of_memory()
 
     def tell(result: Result, *, provisional: bool) -> None:
@@ -91,8 +91,9 @@ def main() -> int:
         )
         tell(result, provisional=True)
 
-    # A link or a fancy name in the folder is no matter: the file is opened once, as a regular one.
-    result = judge(found.path, assignment, partial=partial, training=training_options(training)).result
+    print("\n".join(found.notes) or f"grading {found.name}")
+    found = replace(found, place=place.submission)
+    result = judge(found, assignment, partial=partial, training=training_options(training)).result
     if times_out_of_memory() > killed_before:
         notes += _out_of_memory(free)
     tell(result, provisional=False)

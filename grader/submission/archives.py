@@ -74,9 +74,7 @@ def is_archive(head: bytes) -> bool:
     return any(head[at : at + len(magic)] == magic for magic, at in _ARCHIVES)
 
 
-def members(
-    data: bytes, most: int, wanted: Callable[[str, bytes], bool], budget: Budget
-) -> Iterator[Member]:
+def members(data: bytes, most: int, wanted: Callable[[str, bytes], bool], budget: Budget) -> Iterator[Member]:
     """The ordinary files in an archive, with their data where ``wanted(name, head)``; raises NothingToGrade.
 
     Links, devices, hidden folders and what systems leave behind are left out. No file may be larger than ``most``.
@@ -97,9 +95,7 @@ def members(
         raise NothingToGrade("is a damaged archive; hand in the notebook itself") from None
 
 
-def _of_zip(
-    data: bytes, most: int, wanted: Callable[[str, bytes], bool], budget: Budget
-) -> Iterator[Member]:
+def _of_zip(data: bytes, most: int, wanted: Callable[[str, bytes], bool], budget: Budget) -> Iterator[Member]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         infos = archive.infolist()
         if len(infos) > MAX_MEMBERS:
@@ -126,9 +122,7 @@ def _seconds(date: tuple[int, ...]) -> float:
         return 0.0
 
 
-def _of_tar(
-    data: bytes, most: int, wanted: Callable[[str, bytes], bool], budget: Budget
-) -> Iterator[Member]:
+def _of_tar(data: bytes, most: int, wanted: Callable[[str, bytes], bool], budget: Budget) -> Iterator[Member]:
     # Read as a stream whose length is watched: a tar's index lies within what is compressed.
     stream = _Watched(_unpacked(data), len(data))
     with tarfile.open(fileobj=stream, mode="r|") as archive:

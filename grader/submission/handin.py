@@ -15,7 +15,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -29,6 +29,7 @@ from grader.submission.reading import (
     Submission,
     parse_notebook,
     read_regular_file,
+    why_unreadable,
 )
 from grader.submission.template import Template, load_template
 
@@ -40,7 +41,20 @@ SAME_TIME = 60.0
 """Seconds between two changes that tell nothing: files that were copied or unpacked one after the other."""
 MOST_NAMES = 5
 
-_OFFICE = (".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".pages", ".key", ".numbers", ".epub", ".jar", ".whl")
+_OFFICE = (
+    ".docx",
+    ".xlsx",
+    ".pptx",
+    ".odt",
+    ".ods",
+    ".odp",
+    ".pages",
+    ".key",
+    ".numbers",
+    ".epub",
+    ".jar",
+    ".whl",
+)
 _PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz")
 _SEALED = (".7z", ".rar")
 _KINDS = {
@@ -63,7 +77,9 @@ _WORK = (".pdf", ".py", ".html", ".htm", ".docx", ".doc", ".tex", *_PACKED, *_SE
 """What may hold answers, so that the student is told that it was not graded."""
 _NOT_JSON = (".safetensors", ".pt", ".pth", ".png", ".jpg", ".jpeg", ".gif", ".csv", ".npy", ".npz", ".pkl")
 _DRAFT = re.compile(r"copy|draft|backup|\bold\b|scratch|untitled|\btmp\b|\btemp\b|autosave|checkpoint", re.I)
-_VERSION = re.compile(r"(?:\s*\((?P<browser>\d{1,3})\)|[-_ ]v?(?P<dash>\d{1,3})|[-_ ]?v(?P<v>\d{1,3}))$", re.I)
+_VERSION = re.compile(
+    r"(?:\s*\((?P<browser>\d{1,3})\)|[-_ ]v?(?P<dash>\d{1,3})|[-_ ]?v(?P<v>\d{1,3}))$", re.I
+)
 _ATTEMPT = re.compile(r"(?:attempt|submission|version|upload|try|rev|revision)[-_ #]*(\d{1,6})", re.I)
 _DATED = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:[T_ -]+(\d\d)[-:.]?(\d\d)(?:[-:.]?(\d\d))?)?")
 _CLASS = re.compile(r"^[ \t]*class[ \t]+(\w+)", re.M)
@@ -73,13 +89,15 @@ _CLASS = re.compile(r"^[ \t]*class[ \t]+(\w+)", re.M)
 class HandIn:
     """The notebook to grade, and what the student should know about the choice.
 
-    ``name`` is its name within what was handed in; ``path`` says where it lies, and is None within an archive.
+    ``name`` is its name within what was handed in; ``path`` says where it lies, and is None within an archive. ``place``
+    is all that was handed in, where that is one file or folder.
     """
 
     name: str
     data: bytes
     path: Path | None = None
     notes: tuple[str, ...] = ()
+    place: Path | None = None
 
     @property
     def digest(self) -> str:
@@ -206,13 +224,25 @@ def find(place: Path, template: Template | None = None) -> HandIn:
         data = read_regular_file(place, name)
         if not is_archive(data[:HEAD_BYTES]) or place.name.lower().endswith(_OFFICE):
             notes = () if template is None else _unlike(name, _code_of(data), template)
-            return HandIn(name, data, place, notes)
+            return HandIn(name, data, place, notes, place)
         search = _Search(template or _shipped())
         search.archive(Handed(place, name), name, data, 0)
         if not search.seen:
             raise NothingToGrade(search.problems.get(name) or _only_within(search, name))
-        return _chosen(search)
-    return find_among(files_in(place), template)
+        return replace(_chosen(search), place=place)
+    return replace(find_among(files_in(place), template), place=place)
+
+
+def find_named(place: Path, template: Template | None = None) -> HandIn:
+    """`find`, whose errors begin with the name of the place."""
+    name = one_line(place.name or str(place))
+    try:
+        return find(place, template)
+    except NothingToGrade as error:
+        message = str(error)
+        raise NothingToGrade(message if message.startswith(f"{name}: ") else f"{name}: {message}") from None
+    except (OSError, ValueError) as error:
+        raise NothingToGrade(f"{name}: {why_unreadable(error)}") from None
 
 
 def find_among(files: Iterable[Handed], template: Template | None = None) -> HandIn:
@@ -253,7 +283,9 @@ def is_archive_name(name: str) -> bool:
 
 def may_hold_work(name: str) -> bool:
     """Whether a file is of a kind that people hand in."""
-    return _is_named_notebook(name) or name.lower().endswith((*_WORK, *_KINDS, ".json")) and not name.lower().endswith(".md")
+    return _is_named_notebook(name) or (
+        name.lower().endswith((*_WORK, *_KINDS, ".json")) and not name.lower().endswith(".md")
+    )
 
 
 # -- what a file is ----------------------------------------------------------------------------------------------
@@ -301,9 +333,7 @@ def _text(source: Any) -> str:
     return source if isinstance(source, str) else ""
 
 
-def _measured(
-    sources: Sequence[tuple[str, str]], template: Template
-) -> tuple[frozenset[str], int, bool]:
+def _measured(sources: Sequence[tuple[str, str]], template: Template) -> tuple[frozenset[str], int, bool]:
     """The required classes that are defined, how many of them were worked on, and whether this is the homework."""
     required = _required(template)
     latest: dict[str, str] = {}
@@ -438,7 +468,9 @@ def _versioned(name: str) -> tuple[str, int]:
 
 
 def _stem(name: str) -> str:
-    return re.sub(r"(\.(ipynb|txt|json|download|part))+$", "", PurePosixPath(name).name, flags=re.I).casefold()
+    return re.sub(
+        r"(\.(ipynb|txt|json|download|part))+$", "", PurePosixPath(name).name, flags=re.I
+    ).casefold()
 
 
 def _name_rank(name: str) -> tuple[int, int, int, int, int, str]:

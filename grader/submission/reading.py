@@ -102,17 +102,9 @@ def read_submission(path: Path) -> Submission:
 
     Raises NothingToGrade, with what to do, if there is none.
     """
-    from grader.submission.handin import find  # noqa: PLC0415 - it reads notebooks by this module
+    from grader.submission.handin import find_named  # noqa: PLC0415 - it reads notebooks by this module
 
-    name = _one_line(path.name or str(path))
-    try:
-        found = find(path)
-    except NothingToGrade as error:
-        message = str(error)
-        raise NothingToGrade(message if message.startswith(f"{name}: ") else f"{name}: {message}") from None
-    except (OSError, ValueError) as error:
-        raise NothingToGrade(f"{name}: {_why_unreadable(error)}") from None
-    return found.submission(path.name)
+    return find_named(path).submission(path.name)
 
 
 def parse_notebook(data: bytes, name: str) -> Submission:
@@ -155,7 +147,8 @@ def _too_big() -> str:
     return f"is larger than {MAX_FILE_BYTES // 2**20} MB; clear its outputs, save it and hand it in again"
 
 
-def _why_unreadable(error: Exception) -> str:
+def why_unreadable(error: Exception) -> str:
+    """Why a file cannot be read, and what to do, for a person."""
     if isinstance(error, FileNotFoundError):
         return "there is no such file; check the path"
     if isinstance(error, PermissionError):

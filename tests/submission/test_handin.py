@@ -80,7 +80,11 @@ HELD = {
     "no extension": ({"homework3": FINAL}, "homework3", "does not end in .ipynb"),
     "half a download": ({"hw3.ipynb.download": FINAL}, "hw3.ipynb.download", "does not end"),
     "utf-16 in a txt": ({"hw3.txt": FINAL.encode("utf-16")}, "hw3.txt", "does not end"),
-    "zip": ({"hw3.zip": zipped({"a/hw3.ipynb": FINAL})}, "hw3.zip/a/hw3.ipynb", "Graded hw3.zip/a/hw3.ipynb."),
+    "zip": (
+        {"hw3.zip": zipped({"a/hw3.ipynb": FINAL})},
+        "hw3.zip/a/hw3.ipynb",
+        "Graded hw3.zip/a/hw3.ipynb.",
+    ),
     "zip of capitals": ({"HW3.ZIP": zipped({"HW3.IPYNB": FINAL})}, "HW3.ZIP/HW3.IPYNB", "Graded"),
     "zip in zip": (
         {"all.zip": zipped({"inner/hw3.zip": zipped({"hw3.ipynb": FINAL})})},
@@ -92,11 +96,19 @@ HELD = {
         "all.zip/hw3.tar.gz/hw3.ipynb",
         "Graded",
     ),
-    "zip that is called a notebook": ({"hw3.ipynb": zipped({"b.ipynb": FINAL})}, "hw3.ipynb/b.ipynb", "Graded"),
+    "zip that is called a notebook": (
+        {"hw3.ipynb": zipped({"b.ipynb": FINAL})},
+        "hw3.ipynb/b.ipynb",
+        "Graded",
+    ),
     "txt in a zip": ({"hw3.zip": zipped({"hw3.ipynb.txt": FINAL})}, "hw3.zip/hw3.ipynb.txt", "does not end"),
     "backslashes": ({"hw3.zip": zipped({"hw3\\hw3.ipynb": FINAL})}, "hw3.zip/hw3/hw3.ipynb", "Graded"),
     "a damaged zip beside it": ({"hw3.zip": b"PK\x03\x04xx", "hw3.ipynb": FINAL}, "hw3.ipynb", "hw3.zip"),
-    "a PDF beside it": ({"hw3.ipynb": FINAL, "hw3.pdf": b"%PDF-1"}, "hw3.ipynb", "Not graded automatically: hw3.pdf"),
+    "a PDF beside it": (
+        {"hw3.ipynb": FINAL, "hw3.pdf": b"%PDF-1"},
+        "hw3.ipynb",
+        "Not graded automatically: hw3.pdf",
+    ),
     "a Mac's leftovers": (
         {"hw3.zip": zipped({"hw3.ipynb": FINAL, "__MACOSX/._hw3.ipynb": b"x", ".DS_Store": b"y"})},
         "hw3.zip/hw3.ipynb",
@@ -122,8 +134,16 @@ HELD = {
         "b.ipynb",
         "it is the one that can be read",
     ),
-    "a name like the template's": ({"a.ipynb": DRAFT, "Homework3.ipynb": FINAL}, "Homework3.ipynb", "its name"),
-    "a copy": ({"homework3-Copy1.ipynb": DRAFT + " " * 9999, "homework3.ipynb": FINAL}, "homework3.ipynb", "its name"),
+    "a name like the template's": (
+        {"a.ipynb": DRAFT, "Homework3.ipynb": FINAL},
+        "Homework3.ipynb",
+        "its name",
+    ),
+    "a copy": (
+        {"homework3-Copy1.ipynb": DRAFT + " " * 9999, "homework3.ipynb": FINAL},
+        "homework3.ipynb",
+        "its name",
+    ),
     "a draft": ({"hw3_draft.ipynb": DRAFT, "hw3.ipynb": FINAL}, "hw3.ipynb", "Not graded: hw3_draft.ipynb"),
     "the browser's number": ({"hw3.ipynb": DRAFT, "hw3 (1).ipynb": FINAL}, "hw3 (1).ipynb", "number"),
     "its versions": ({"hw3_v9.ipynb": DRAFT, "hw3_v10.ipynb": FINAL}, "hw3_v10.ipynb", "number"),
@@ -151,7 +171,11 @@ HELD = {
     "an old format": (
         {
             "hw3.ipynb": json.dumps(
-                {"worksheets": [{"cells": [{"cell_type": "code", "input": ["class AttentionHead:\n", " pass"]}]}]}
+                {
+                    "worksheets": [
+                        {"cells": [{"cell_type": "code", "input": ["class AttentionHead:\n", " pass"]}]}
+                    ]
+                }
             )
         },
         "hw3.ipynb",
@@ -182,7 +206,10 @@ def test_what_was_changed_last_decides_before_the_name(tmp_path: Path, template:
 
 def test_the_dates_in_an_archive_count(tmp_path: Path, template: Template) -> None:
     old, new = zipped({"a.ipynb": DRAFT}, (2025, 9, 1, 0, 0, 0)), zipped({"b.ipynb": FINAL})
-    assert found(tmp_path, template, {"x.zip": zipped({"1.zip": old, "2.zip": new})}).name == "x.zip/2.zip/b.ipynb"
+    assert (
+        found(tmp_path, template, {"x.zip": zipped({"1.zip": old, "2.zip": new})}).name
+        == "x.zip/2.zip/b.ipynb"
+    )
 
 
 def test_another_homework_alone_is_graded_with_a_warning(tmp_path: Path, template: Template) -> None:
@@ -235,7 +262,9 @@ def test_the_student_is_told_what_to_hand_in(tmp_path: Path, template: Template,
     assert "\n" not in str(caught.value)
 
 
-def test_an_empty_notebook_is_found_and_its_fault_is_said_when_it_is_read(tmp_path: Path, template: Template) -> None:
+def test_an_empty_notebook_is_found_and_its_fault_is_said_when_it_is_read(
+    tmp_path: Path, template: Template
+) -> None:
     got = found(tmp_path, template, {"hw3.ipynb": b""})
     with pytest.raises(NothingToGrade, match="empty file"):
         got.submission()
