@@ -145,7 +145,9 @@ def run_batch(
         left = queue[options.limit :] if options.limit is not None else []
         queue = queue[: options.limit] if options.limit is not None else queue
         known = len(records)
-        run = _Run(store, assignment, context, wanted if options.only else None, records, show, executor, host)
+        run = _Run(
+            store, assignment, context, wanted if options.only else None, records, show, executor, host
+        )
         not_yet = {entry.digest for entry in left}
         try:
             trainees = run.trainees(entries, options)

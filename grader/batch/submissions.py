@@ -1,55 +1,39 @@
-"""Finds the submissions of a class and names them, in the layouts that Gradescope and Canvas export or in none.
+"""Finds the submissions of a class: whose they are, and which notebook of each is graded.
 
-Gradescope: ``submission_12345/homework.ipynb`` for each, with ``submission_metadata.yml`` beside the folders.
-Canvas: ``lastnamefirst_LATE_123_456_homework.ipynb``, where LATE may be absent and 123 is the student's id.
-Anything else: each notebook is a submission, named after its file, or after its folder where all files are called alike.
-
-Students' files lie beneath what the instructor gave, so a layout is recognized at its root alone: a metadata file or a
-file name deeper down is part of a hand-in, and names nobody else's work.
+`layouts` and `gradescope_export` say whose a file is, and `grader.submission.handin` which of a student's files is the
+homework. Here each student gets a row, whatever was handed in, under a key that stays the same.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import re
-import shutil
-import tarfile
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
 
-import yaml
-
-from grader.errors import UsageError
+from grader.batch import layouts
+from grader.batch.gradescope_export import export_in, students_of_export
+from grader.batch.layouts import Found, Group, Person
+from grader.batch.unpacking import ENDINGS, METADATA, problems_in, unpack
+from grader.errors import GraderError, NothingToGrade, UsageError
 from grader.report.safe_text import one_line
+from grader.submission.handin import HandIn, find_among
 from grader.submission.reading import MAX_FILE_BYTES
+from grader.submission.template import Template
 from grader.training import checkpoint
 
-METADATA = "submission_metadata.yml"
-MAX_METADATA_BYTES = 64 << 20
-MAX_TEXT = 300
-"""Characters of a name, an id or an address in the metadata."""
-MAX_MEMBERS = 50_000
-MAX_ARCHIVE_BYTES = 20 << 30
-_CANVAS = re.compile(
-    r"(?P<name>[^_]+)_(?:(?P<late>late)_)?(?P<user>\d+)_(?P<submission>\d+)_(?P<file>.+)", re.I | re.S
-)
-_GRADESCOPE = re.compile(r"submission_(\d+)")
-_EXPORT = re.compile(r"assignment_\d+_export")
-_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
-_JUNK = ("__MACOSX", ".ipynb_checkpoints")
+NOTEBOOKS = "notebooks"
+"""Folder, beneath that of the unpacked archives, of notebooks that lay within a student's own archive."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A submission of the class: whose it is and where it lies.
+    """A row of the class: whose it is and where the notebook lies.
 
     ``key`` is unique in the class and fit for a file's name; ``digest`` is the SHA-256 of the content in hex, empty where
-    it cannot be read, which ``problem`` then explains.
+    it cannot be read, which ``problem`` then explains. ``file`` is the notebook's name as the student knows it.
     """
 
     key: str
@@ -65,239 +49,247 @@ class Entry:
     """The weights of the Vision Transformer, where some were handed in with it."""
     weights: str = ""
     """What tells these weights from others; empty where there are none."""
+    file: str = ""
+    identity: str = ""
+    """Whose row it is, the same in each run."""
+    group: str = ""
+    """What those who handed in together have in common; empty where somebody handed in alone."""
 
 
-def find_submissions(sources: Sequence[Path], extracted: Path) -> list[Entry]:
-    """The submissions in folders, files and archives, sorted by key; archives are unpacked beneath ``extracted``.
+@dataclass(frozen=True)
+class Class:
+    """The rows of a class, sorted by key, and files that are nobody's."""
 
-    Raises `UsageError` for a source that does not exist or holds no submission.
+    entries: tuple[Entry, ...]
+    strange: tuple[str, ...] = ()
+
+
+def find_submissions(
+    sources: Sequence[Path],
+    extracted: Path,
+    template: Template | None = None,
+    keys: Mapping[str, str] | None = None,
+) -> Class:
+    """The rows of those whose work lies in folders, files and archives; archives are unpacked beneath ``extracted``.
+
+    ``keys`` are those that were given to identities before, and stay theirs. Raises `UsageError` for a source that does
+    not exist or holds no work.
     """
-    opened = [_opened(source, extracted) for source in sources]
-    exports = [_export(place) if place.is_dir() else None for place in opened]
-    # A folder of hand-ins may be given as `class/*`. Whoever puts metadata into one must not be read as an export.
-    trusted = None not in exports
-    found: list[Entry] = []
-    for source, place, export in zip(sources, opened, exports, strict=True):
-        if export is not None and trusted:
-            entries = list(_of_gradescope(export))
-        else:
-            entries = [_noted(entry, place) for entry in (_of_folder if place.is_dir() else _of_file)(place)]
-        if not entries:
-            raise UsageError(f"{one_line(str(source))}: holds no notebook (.ipynb)")
-        found += entries
-    # One file named twice, as itself and within its folder, is one submission.
-    once = {entry.path.absolute(): entry for entry in found}
-    return sorted(_unique(once.values()), key=lambda entry: entry.key)
+    groups, strange = _groups(sources, extracted)
+    entries = [entry for group in groups for entry in _entries(group, template, extracted)]
+    named = _with_keys(entries, keys or {})
+    return Class(tuple(sorted(named, key=lambda entry: entry.key)), strange)
 
 
-def _opened(source: Path, extracted: Path) -> Path:
-    """The folder or the file that a source stands for; an archive is unpacked."""
+# -- from sources to students ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A source; ``place`` is the folder that an archive was unpacked to."""
+
+    source: Path
+    place: Path
+    name: str
+
+    @property
+    def problems(self) -> dict[str, str]:
+        return {} if self.place == self.source else problems_in(self.place)
+
+
+def _groups(sources: Sequence[Path], extracted: Path) -> tuple[list[Group], tuple[str, ...]]:
+    """Whose work lies in the sources. One student's files in several are one hand-in."""
+    files: dict[Path, list[Path]] = {}
+    holders: list[_Opened] = []
+    # Archives that a learning platform named are a student's each; others hold a class.
+    for source in sources:
+        _require(source)
+        is_class = source.is_dir() or (
+            source.name.lower().endswith(ENDINGS) and not layouts.layout_of([source])
+        )
+        if not is_class:
+            files.setdefault(source.parent, []).append(source)
+            continue
+        place = source if source.is_dir() else unpack(source, extracted)
+        holders.append(
+            _Opened(source, place, layouts.stem_of(source.name) if place != source else source.resolve().name)
+        )
+    found: list[tuple[str, Found]] = [
+        (str(parent), layouts.students_of(paths)) for parent, paths in files.items()
+    ]
+    found += _of_holders(holders)
+    strange = tuple(one_line(name, 200) for _, one in found for name in one.strange)
+    merged = _merged([(place, group) for place, one in found for group in one.groups])
+    return merged, strange
+
+
+def _require(source: Path) -> None:
     try:
-        is_folder = source.is_dir()
-        if not is_folder and not source.is_file() and not source.is_symlink():
+        if not source.is_dir() and not source.is_file() and not source.is_symlink():
             raise UsageError(f"{one_line(str(source))}: there is no such file or folder")
     except OSError as error:
         raise UsageError(f"{one_line(str(source))}: {error.strerror or error}") from None
-    is_archive = not is_folder and source.name.lower().endswith(_ARCHIVES)
-    return _unpack(source, extracted) if is_archive else source
 
 
-def _export(folder: Path) -> Path | None:
-    """The root of a Gradescope export: metadata beside ``submission_N`` folders.
-
-    It is the folder itself or the one folder in it, as a downloaded export has.
-    """
-    inside = [path for path in _listed(folder) if path.name not in _JUNK and not path.name.startswith(".")]
-    candidates = [folder]
-    if len(inside) == 1 and inside[0].is_dir() and not inside[0].is_symlink():
-        candidates += inside
-    for root in candidates:
-        metadata = root / METADATA
-        beside = any(_GRADESCOPE.fullmatch(path.name) and path.is_dir() for path in _listed(root))
-        if metadata.is_file() and not metadata.is_symlink() and (beside or root is folder):
-            return root
-    return None
-def _listed(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError:
-        return []
-
-
-def _noted(entry: Entry, source: Path) -> Entry:
-    """The entry, which says that metadata handed in with it has no effect."""
-    above = [entry.path.parent, *entry.path.parent.parents] if source.is_dir() else []
-    within = above[: above.index(source) + 1] if source in above else []
-    if not any((folder / METADATA).is_file() for folder in within):
-        return entry
-    note = (
-        f"the {METADATA} beside or above this notebook has no effect, because it is not at the root of a Gradescope "
-        "export; to use an export's metadata, pass that export alone"
-    )
-    return replace(entry, notes=(*entry.notes, note))
-
-
-def _of_file(source: Path) -> Iterator[Entry]:
-    if (canvas := _CANVAS.fullmatch(source.name)) and source.suffix == ".ipynb":
-        yield _canvas_entry(canvas, [source])
-    else:
-        yield _entry(source.stem, source.stem, source)
-
-
-def _of_folder(folder: Path) -> Iterator[Entry]:
-    notebooks = sorted(_notebooks(folder))
-    names = [path.name for path in notebooks]
-    if notebooks and all(_CANVAS.fullmatch(name) for name in names):
-        by_student = _by_student(notebooks)
-        weights = _by_student(sorted(notebooks[0].parent.glob("*.safetensors")))
-        for user, paths in by_student.items():
-            entry = _canvas_entry(_canvas(paths[0]), paths)
-            yield entry if entry.checkpoint else _with_weights(entry, weights.get(user, []))
-        return
-    grouped = [path.relative_to(folder).parts[0] for path in notebooks]
-    if len(notebooks) > 1 and all(_GRADESCOPE.fullmatch(part) for part in grouped):
-        for name in dict.fromkeys(grouped):
-            yield _one_of(name, name.partition("_")[2], list(_notebooks(folder / name)))
-        return
-    alike = len(notebooks) > 1 and len(set(names)) == 1
-    for path in notebooks:
-        place = path.relative_to(folder)
-        name = str(place.parent) if alike else str(place.with_suffix(""))
-        yield _entry(name, name, path)
-
-
-def _notebooks(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in _JUNK and not name.startswith("."))
-        for name in (*files, *(name for name in folders if name.endswith(".ipynb"))):
-            if name.endswith(".ipynb") and not name.startswith("."):
-                yield Path(parent, name)
-
-
-def _of_gradescope(folder: Path) -> Iterator[Entry]:
-    known = _read_metadata(folder / METADATA)
-    folders = {path.name for path in folder.iterdir() if path.is_dir() and _GRADESCOPE.fullmatch(path.name)}
-    for name in sorted({*folders, *known}):
-        entry = _one_of(
-            name, name.partition("_")[2], list(_notebooks(folder / name)) if name in folders else []
-        )
-        facts = known.get(name, {})
-        people = [person for person in _list(facts, "submitters") if isinstance(person, dict)]
-        yield replace(
-            entry,
-            name=", ".join(filter(None, (_text(person, "name") for person in people))) or entry.name,
-            id=", ".join(filter(None, (_text(person, "sid") for person in people))) or entry.id,
-            email=", ".join(filter(None, (_text(person, "email") for person in people))),
-            late=bool(_value(facts, "late") or _value(facts, "lateness")),
-        )
-    # What lies beside the submissions is somebody's work too.
-    for path in _listed(folder):
-        if path.name in folders or path.name in _JUNK or path.name.startswith("."):
-            continue
-        if path.is_dir() and not path.name.endswith(".ipynb"):
-            yield _noted(_one_of(path.name, path.name, list(_notebooks(path))), path)
-        elif path.suffix == ".ipynb":
-            yield _entry(path.stem, path.stem, path)
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Reads Gradescope's file, whose tags name classes of its own program: they are passed over."""
-
-
-def _untagged(loader: Any, suffix: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.MappingNode):
-        return loader.construct_mapping(node, deep=True)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    return loader.construct_scalar(node)
-
-
-_Loader.add_multi_constructor("", _untagged)
-
-
-def _read_metadata(path: Path) -> dict[str, dict[Any, Any]]:
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_METADATA_BYTES)
-        # A few hundred bytes of aliases stand for a list of any length.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _Loader)):
-            raise ValueError("YAML aliases are not supported")
-        data = yaml.load(text, _Loader)  # a safe loader
-    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UsageError(f"{one_line(str(path))}: cannot be read: {one_line(str(error))}") from None
-    if not isinstance(data, dict):
-        raise UsageError(f"{one_line(str(path))}: is no list of Gradescope submissions")
-    return {
-        str(key): value
-        for key, value in data.items()
-        if isinstance(value, dict) and _GRADESCOPE.fullmatch(str(key))
-    }
-
-
-def _value(facts: dict[Any, Any], name: str) -> Any:
-    """A field whose key may be written as a Ruby symbol."""
-    return facts.get(f":{name}", facts.get(name))
-
-
-def _list(facts: dict[Any, Any], name: str) -> list[Any]:
-    value = _value(facts, name)
-    return value if isinstance(value, list) else []
-
-
-def _text(facts: dict[Any, Any], name: str) -> str:
-    value = _value(facts, name)
-    return one_line(str(value)[:MAX_TEXT]) if isinstance(value, str | int | float) else ""
-
-
-def _by_student(paths: Sequence[Path]) -> dict[str, list[Path]]:
-    """Files that Canvas exported, by the student's id."""
-    found: dict[str, list[Path]] = {}
-    for path in paths:
-        if match := _CANVAS.fullmatch(path.name):
-            found.setdefault(match["user"], []).append(path)
+def _of_holders(holders: Sequence[_Opened]) -> list[tuple[str, Found]]:
+    exports = [export_in(holder.place) for holder in holders]
+    # A folder of hand-ins may be given as `class/*`. Whoever puts metadata into one must not be read as an export.
+    trusted = None not in exports
+    single = sum(layouts.is_one_hand_in(holder.place) for holder in holders)
+    by_student = len(holders) > 1 and not trusted and 2 * single > len(holders)
+    found: list[tuple[str, Found]] = []
+    for holder, export in zip(holders, exports, strict=True):
+        if export is not None and trusted:
+            one = students_of_export(export, holder.place, holder.problems)
+        elif by_student:
+            one = layouts.one_hand_in(holder.place, holder.name, holder.problems)
+        else:
+            one = layouts.students_in(holder.place, holder.problems)
+        if not one.groups:
+            listed = f" ({', '.join(one.strange[:3])})" if one.strange else ""
+            raise UsageError(f"{one_line(str(holder.source))}: holds no submission{one_line(listed)}")
+        found.append((holder.name, one))
     return found
 
 
-def _canvas(path: Path) -> re.Match[str]:
-    match = _CANVAS.fullmatch(path.name)
-    assert match is not None
-    return match
+def _merged(found: Sequence[tuple[str, Group]]) -> list[Group]:
+    """One group for each identity: platforms' ids are the same in several sources, but names may be two students'."""
+    by_identity: dict[str, list[tuple[str, Group]]] = {}
+    for place, group in found:
+        by_identity.setdefault(group.identity, []).append((place, group))
+    merged: list[Group] = []
+    for identity, same in by_identity.items():
+        distinct: list[tuple[str, Group]] = []
+        for place, group in same:
+            twin = next(
+                (number for number, (_, other) in enumerate(distinct) if _overlap(group, other)), None
+            )
+            if twin is None:
+                distinct.append((place, group))
+            else:  # one file named twice, as itself and within its folder
+                distinct[twin] = (
+                    distinct[twin][0],
+                    max(distinct[twin][1], group, key=lambda one: len(one.files)),
+                )
+        if len(distinct) == 1:
+            merged.append(distinct[0][1])
+        elif identity.startswith("name:"):
+            merged += [_told_apart(place, group) for place, group in distinct]
+        else:
+            merged.append(_together([group for _, group in distinct]))
+    return _once_each(merged)
 
 
-def _canvas_entry(match: re.Match[str], paths: list[Path]) -> Entry:
-    entry = _one_of(f"{match['name']}_{match['user']}", match["user"], paths)
-    return replace(entry, name=one_line(match["name"]), late=match["late"] is not None)
+def _once_each(groups: Sequence[Group]) -> list[Group]:
+    """Who is in several groups has a row in the last."""
+    last = {person.identity: number for number, group in enumerate(groups) for person in group.people}
+    kept = []
+    for number, group in enumerate(groups):
+        people = tuple(person for person in group.people if last[person.identity] == number)
+        if people:
+            kept.append(replace(group, people=people))
+    return kept
 
 
-def _one_of(key: str, id: str, paths: list[Path]) -> Entry:
-    """An entry whose notebook is the largest of several, which it says."""
-    if not paths:
-        return Entry(_slug(key), key, id, Path(key), problem="no notebook (.ipynb) was handed in")
-    paths.sort(key=lambda path: (-_size(path), path.name))
-    entry = _entry(key, id, paths[0])
-    if len(paths) > 1:
-        note = f"{len(paths)} notebooks were handed in; the largest, {one_line(paths[0].name)}, is graded"
-        entry = replace(entry, notes=(note,))
-    return entry
+def _overlap(one: Group, other: Group) -> bool:
+    places = {file.path.absolute() for file in one.files}
+    return any(file.path.absolute() in places for file in other.files)
 
 
-def _size(path: Path) -> int:
+def _told_apart(place: str, group: Group) -> Group:
+    source = PurePosixPath(place).name
+    people = tuple(
+        replace(person, identity=f"{person.identity}@{source}", key=f"{person.key}-{source}")
+        for person in group.people
+    )
+    return replace(group, people=people)
+
+
+def _together(groups: Sequence[Group]) -> Group:
+    files = tuple(file for group in groups for file in group.files)
+    notes = tuple(note for group in groups for note in group.notes)
+    return replace(groups[-1], files=files, notes=notes, folder=None, late=groups[-1].late)
+
+
+# -- from students to rows -----------------------------------------------------------------------------------------
+
+
+def _entries(group: Group, template: Template | None, extracted: Path) -> list[Entry]:
+    """A row for each of a group, all with the same notebook."""
+    first = group.people[0]
+    path = group.folder or (group.files[0].path if group.files else Path(first.key))
+    entry = Entry(first.key, first.name, first.id, path, late=group.late, notes=group.notes)
     try:
-        return path.stat().st_size
-    except OSError:
-        return -1
+        found = find_among(group.files, template)
+        path = found.path or _kept(found, extracted / NOTEBOOKS)
+        notes = (*found.notes, *group.notes, *_of_metadata(group, found))
+        entry = replace(entry, path=path, digest=found.digest, notes=notes, file=one_line(found.name, 200))
+        entry = _with_weights(entry, group)
+    except NothingToGrade as error:
+        names = ", ".join(file.name for file in group.files[:3]) + (", ..." if len(group.files) > 3 else "")
+        entry = replace(entry, problem=_problem(group, str(error)), file=one_line(names, 200))
+    together = group.identity if len(group.people) > 1 else ""
+    return [_of_person(entry, person, group.people, together) for person in group.people]
 
 
-def _entry(key: str, id: str, path: Path) -> Entry:
-    digest, problem = digest_of(path)
-    entry = Entry(_slug(key), one_line(key), one_line(id), path, digest, problem=problem)
-    found = checkpoint.find(path) if problem is None else None
-    return _with_weights(entry, [found] if found else [])
+def _of_person(entry: Entry, person: Person, people: Sequence[Person], together: str) -> Entry:
+    others = ", ".join(other.name for other in people if other is not person)
+    notes = (*entry.notes, f"handed in together with {others}") if others else entry.notes
+    return replace(
+        entry,
+        key=person.key,
+        name=one_line(person.name, 200),
+        id=one_line(person.id, 200),
+        email=one_line(person.email, 200),
+        identity=person.identity.encode("utf-8", "backslashreplace").decode(),
+        group=together,
+        notes=tuple(one_line(note, 400) for note in notes),
+    )
 
 
-def _with_weights(entry: Entry, paths: Iterable[Path]) -> Entry:
-    """The entry with the first of these checkpoints that is a file."""
-    path = next(filter(checkpoint.is_file, paths), None)
+def _problem(group: Group, reason: str) -> str:
+    if group.files or group.folder is None or group.notes:
+        return "; ".join(group.notes) or reason
+    return f"{one_line(group.folder.name, 80)}: an empty folder. {reason}"
+
+
+def _kept(found: HandIn, folder: Path) -> Path:
+    """A notebook out of a student's archive as a file of its own, for the processes that grade it."""
+    path = folder / f"{found.digest}.ipynb"
+    if path.is_file() and path.stat().st_size == len(found.data):
+        return path
+    partial = path.with_suffix(".partial")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(found.data)
+        partial.replace(path)
+    except OSError as error:
+        raise GraderError(f"cannot write {one_line(str(path))}: {error.strerror or error}") from None
+    return path
+
+
+def _of_metadata(group: Group, found: HandIn) -> list[str]:
+    """That metadata handed in beside or above the notebook has no effect."""
+    above = [str(parent) for parent in PurePosixPath(found.name).parents]
+    given = [str(PurePosixPath(file.name).parent) for file in group.files if file.path.name == METADATA]
+    if not set(above) & set(given):
+        return []
+    return [
+        f"the {METADATA} beside or above this notebook has no effect, because it is not at the root of a Gradescope "
+        "export; to use an export's metadata, pass that export alone"
+    ]
+
+
+def _with_weights(entry: Entry, group: Group) -> Entry:
+    """The entry with the checkpoint that the student handed in with the notebook."""
+    own = [file.path for file in group.files if file.path.suffix.lower() == ".safetensors"]
+    own = [path for path in own if checkpoint.is_file(path)]
+    best = sorted(
+        own, key=lambda path: (not path.name.endswith(checkpoint.NAME), path.stem != entry.path.stem)
+    )
+    path = best[0] if best else None
+    if path is None and group.folder is None and len(group.files) == 1:
+        path = checkpoint.find(entry.path)
     return entry if path is None else replace(entry, checkpoint=path, weights=checkpoint.digest_of(path))
 
 
@@ -315,103 +307,28 @@ def digest_of(path: Path) -> tuple[str, str | None]:
         return "", f"{name}: cannot be read ({error.strerror or error})"
 
 
+# -- keys ----------------------------------------------------------------------------------------------------------
+
+
+def _with_keys(entries: Sequence[Entry], known: Mapping[str, str]) -> list[Entry]:
+    """The entries under keys that no other has, nor had (also where a file system does not tell case apart).
+
+    Which key somebody gets does not depend on who else is there, unless two would be called alike: then what tells them
+    apart is made of each identity.
+    """
+    wanted = {entry.identity: _slug(entry.key) for entry in entries if entry.identity not in known}
+    often = Counter(key.casefold() for key in wanted.values())
+    taken = {key.casefold() for key in known.values()}
+    given = dict(known)
+    for identity, key in wanted.items():
+        is_free = often[key.casefold()] == 1 and key.casefold() not in taken
+        given[identity] = key if is_free else f"{key}-{hashlib.sha256(identity.encode()).hexdigest()[:6]}"
+    return [replace(entry, key=given[entry.identity]) for entry in entries]
+
+
 def _slug(text: str) -> str:
     """A name for files: letters and digits of any script, and ``-._``; at most 80 characters."""
     slug = re.sub(r"[^\w.-]+", "-", text).strip("-.")
     while len(slug.encode()) > 120 or len(slug) > 80:
         slug = slug[:-1]
     return slug or "submission"
-
-
-def _unique(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Numbers keys that are the same (also where a file system does not tell case apart)."""
-    seen: set[str] = set()
-    for entry in sorted(entries, key=lambda entry: (entry.key, str(entry.path))):
-        key, number = entry.key, 1
-        while key.casefold() in seen:
-            number += 1
-            key = f"{entry.key}-{number}"
-        seen.add(key.casefold())
-        yield replace(entry, key=key)
-
-
-# -- archives ----------------------------------------------------------------------------------------------------
-
-
-def _unpack(archive: Path, extracted: Path) -> Path:
-    """Unpack an archive's notebooks, checkpoints and metadata once; gives the folder. Its names cannot lead out of it."""
-    try:
-        with archive.open("rb") as file:
-            digest = hashlib.sha256()
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-        folder = extracted / digest.hexdigest()[:20]
-        if folder.is_dir():
-            return folder
-        partial = extracted / f".{folder.name}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as zipped:
-                infos = [info for info in zipped.infolist() if not info.is_dir()]
-                _write_members(((i.filename, i.file_size, _opener(zipped.open, i)) for i in infos), partial)
-        else:
-            with tarfile.open(archive) as tar:
-                members = (member for member in tar if member.isfile())
-                _write_members(((m.name, m.size, _opener(tar.extractfile, m)) for m in members), partial)
-        # Only a whole folder gets its name, so an interrupted run unpacks again.
-        partial.rename(folder)
-    except (
-        OSError,
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise UsageError(f"{one_line(str(archive))}: cannot be unpacked: {one_line(str(reason))}") from None
-    return folder
-
-
-def _opener(function: Callable[[Any], IO[bytes] | None], member: Any) -> Callable[[], IO[bytes] | None]:
-    return lambda: function(member)
-
-
-def _write_members(members: Iterable[tuple[str, int, Callable[[], IO[bytes] | None]]], folder: Path) -> None:
-    total = 0
-    for number, (name, size, open_member) in enumerate(members):
-        place = PurePosixPath(name.replace("\\", "/"))
-        wanted = place.suffix in (".ipynb", ".safetensors") or place.name == METADATA
-        inside = not place.is_absolute() and ".." not in place.parts
-        if not inside or not place.parts or any(part in _JUNK for part in place.parts):
-            continue
-        if not wanted:
-            # `_export` asks whether a folder is alone in the archive, so whatever else lies there leaves an empty folder.
-            with contextlib.suppress(OSError):
-                folder.joinpath(place.parts[0]).mkdir(exist_ok=True)
-            continue
-        total += size
-        if number > MAX_MEMBERS or total > MAX_ARCHIVE_BYTES:
-            raise RuntimeError("it holds too much")
-        limit = MAX_METADATA_BYTES if place.name == METADATA else MAX_FILE_BYTES + 1
-        source = open_member()
-        if source is None:
-            continue
-        path = folder.joinpath(*place.parts)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with source, path.open("wb") as target:
-            shutil.copyfileobj(_Limited(source, limit), target)
-
-
-class _Limited:
-    """A file that ends after so many bytes, whatever its header says."""
-
-    def __init__(self, source: IO[bytes], limit: int) -> None:
-        self._source, self._left = source, limit
-
-    def read(self, size: int = -1) -> bytes:
-        """At most ``size`` bytes, and no more than are left."""
-        data = self._source.read(min(size if size >= 0 else self._left, self._left))
-        self._left -= len(data)
-        return data

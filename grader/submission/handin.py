@@ -121,6 +121,8 @@ class Handed:
     name: str
     attempt: tuple[int, ...] = ()
     order: int = 0
+    problem: str = ""
+    """Why it cannot be read, where that is known already."""
 
 
 @dataclass
@@ -155,6 +157,9 @@ class _Search:
     def file(self, file: Handed) -> None:
         """Look at a file on disk."""
         self.names.append(file.name)
+        if file.problem:
+            self.problems[file.name] = file.problem
+            return
         try:
             mode = file.path.lstat()
             if not stat.S_ISREG(mode.st_mode):
@@ -163,7 +168,7 @@ class _Search:
                 return
             with file.path.open("rb") as opened:
                 head = opened.read(HEAD_BYTES)
-            if not _is_wanted(file.name, head):
+            if not is_wanted(file.name, head):
                 return
             data = read_regular_file(file.path, file.name)
         except NothingToGrade as error:
@@ -181,7 +186,7 @@ class _Search:
             self.archive(file, name, data, depth)
             return
         sources = _code_of(data)
-        if sources is None and not _is_named_notebook(name):
+        if sources is None and not is_named_notebook(name):
             return
         attempt = (*file.attempt, *_attempt(name))
         seen = _Seen(name, modified, attempt, file.order, hashlib.sha256(data).hexdigest())
@@ -203,7 +208,7 @@ class _Search:
             return
         before = len(self.names), len(self.seen)
         try:
-            for member in members(data, MAX_FILE_BYTES, _is_wanted, self.budget):
+            for member in members(data, MAX_FILE_BYTES, is_wanted, self.budget):
                 inner = f"{name}/{member.name}"
                 self.names.append(inner)
                 if member.data is not None:
@@ -283,7 +288,7 @@ def is_archive_name(name: str) -> bool:
 
 def may_hold_work(name: str) -> bool:
     """Whether a file is of a kind that people hand in."""
-    return _is_named_notebook(name) or (
+    return is_named_notebook(name) or (
         name.lower().endswith((*_WORK, *_KINDS, ".json")) and not name.lower().endswith(".md")
     )
 
@@ -291,16 +296,16 @@ def may_hold_work(name: str) -> bool:
 # -- what a file is ----------------------------------------------------------------------------------------------
 
 
-def _is_wanted(name: str, head: bytes) -> bool:
+def is_wanted(name: str, head: bytes) -> bool:
     """Whether a file that begins so has to be read."""
-    if _is_named_notebook(name) or (is_archive(head) and not name.lower().endswith(_OFFICE)):
+    if is_named_notebook(name) or (is_archive(head) and not name.lower().endswith(_OFFICE)):
         return True
     if name.lower().endswith(_NOT_JSON):
         return False
     return head.replace(b"\x00", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"{")
 
 
-def _is_named_notebook(name: str) -> bool:
+def is_named_notebook(name: str) -> bool:
     """Also as browsers and systems rename it: ``hw3.ipynb.txt``, ``hw3.ipynb.json``, ``HW3.IPYNB``."""
     return bool(re.search(r"\.ipynb(\.(txt|json|download|part))*$", name.strip(), re.I))
 
