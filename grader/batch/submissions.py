@@ -217,7 +217,7 @@ def _together(groups: Sequence[Group]) -> Group:
 def _entries(group: Group, template: Template | None, extracted: Path) -> list[Entry]:
     """A row for each of a group, all with the same notebook."""
     first = group.people[0]
-    path = group.folder or (group.files[0].path if group.files else Path(first.key))
+    path = group.files[0].path if group.files else group.folder or Path(first.key)
     entry = Entry(first.key, first.name, first.id, path, late=group.late, notes=group.notes)
     try:
         found = find_among(group.files, template)
