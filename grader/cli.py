@@ -260,7 +260,10 @@ def _require(level: str | None) -> None:
 def batch(
     submissions: Annotated[
         list[Path],
-        typer.Argument(help="Folders, notebooks or archives, also as Gradescope and Canvas export them."),
+        typer.Argument(
+            help="Folders, notebooks or archives, also as Canvas, Gradescope, Moodle, Blackboard and Brightspace "
+            "export them."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where results go, and go on from.")],
     jobs: Annotated[int, typer.Option(help="Workers at a time; 0: one a core.", min=0)] = 0,
@@ -277,26 +280,43 @@ def batch(
         typer.Option(help="Judge at most so many submissions now.", min=1),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(help="Time limit for each submission, in seconds.", min=10)
-    ] = 900.0,
+        float | None,
+        typer.Option(help="Time limit for each submission, in seconds; 900 for a new class.", min=10),
+    ] = None,
     seed_file: SeedFile = None,
     rubric: RubricFile = None,
     training: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="WHEN",
             help="Item 3c, after all else. auto: count with the checkpoints handed in, train the others on a GPU; "
-            "always: train; verify: checkpoints only; never.",
+            "always: train; verify: checkpoints only; never. auto for a new class.",
         ),
-    ] = "auto",
+    ] = None,
     data: DataFolder = None,
-    gpt_seconds: GptSeconds = 0.0,
+    gpt_seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--gpt-seconds",
+            help="Time for the GPT's evidence (4f, 4g); 0, as for a new class, leaves it out.",
+            min=0,
+        ),
+    ] = None,
     require_isolation: RequireIsolation = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="Regrade a graded class on purpose with another rubric, seed, homework, grader, timeout or data, or "
+            "drop students (may be given several times).",
+        ),
+    ] = None,
 ) -> None:
     """Grade a class into a folder: results, feedback, grades.csv and summary.md.
 
-    Started again, it goes on where it was and grades nothing twice. Exit status 0: done. 1: the grader could not judge
-    some. 2: wrong usage, or a folder that cannot be written.
+    Run it again to resume; nothing is graded twice. The folder remembers its rubric, seed, homework and options: leave
+    them out to keep them. A command that would change grades is refused, and shows what differs. Exit status 0: done. 1:
+    the grader could not judge some. 2: wrong usage, or a folder that cannot be written.
     """
     from grader.kernel.warm import WarmHost  # noqa: PLC0415
 
@@ -304,20 +324,34 @@ def batch(
         raise typer.BadParameter("--rerun takes: failed")
     _given_folder(data)
     try:
-        with WarmHost() as host:  # it takes seconds to get warm, in which we import what we need, and look around
-            from grader import assets  # noqa: PLC0415
+        with (
+            WarmHost() as host
+        ):  # it takes seconds to get warm, in which we import what we need, and look around
+            from grader.batch.memory import CHANGES, TIMEOUT, TRAINING  # noqa: PLC0415
             from grader.batch.progress import shown  # noqa: PLC0415
             from grader.batch.run import Options, run_batch  # noqa: PLC0415
+            from grader.batch.store import remembered  # noqa: PLC0415
             from grader.batch.terminal import print_batch  # noqa: PLC0415
             from grader.grade import load_assignment  # noqa: PLC0415
             from grader.kernel.session import Limits  # noqa: PLC0415
             from grader.training.check import Options as Training  # noqa: PLC0415
 
             _require(require_isolation)
-            assignment = load_assignment(rubric, seed_file, Limits(total=timeout))
-            trained = Training(_mode(training), data, gpt_seconds=gpt_seconds)
-            options = Options(jobs, tuple(only or ()), rerun is not None, limit, trained)
-            text = (rubric or assets.RUBRIC).read_bytes()
+            changing = tuple(change or ())
+            if unknown := set(changing) - set(CHANGES):
+                raise typer.BadParameter(f"--change {min(unknown)}: takes one of {', '.join(CHANGES)}")
+            kept = remembered(out, changing)
+            if rubric is None and "rubric" in kept and (out / "rubric.yaml").is_file():
+                rubric = out / "rubric.yaml"
+            limits = Limits(total=timeout or kept.get("timeout", TIMEOUT))
+            assignment = load_assignment(rubric, seed_file, limits)
+            trained = Training(
+                _mode(training or kept.get("training", TRAINING)),
+                data or (Path(kept["data"]) if kept.get("data") else None),
+                gpt_seconds=kept.get("gpt_seconds", 0.0) if gpt_seconds is None else gpt_seconds,
+            )
+            options = Options(jobs, tuple(only or ()), rerun is not None, limit, trained, changing)
+            text = (rubric or assignment.homework.rubric).read_bytes()
             with shown() as progress:
                 outcome = run_batch(submissions, out, assignment, text, options, progress, host=host)
     except KeyboardInterrupt:

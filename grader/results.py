@@ -86,6 +86,13 @@ class CriterionResult(_Record):
         return self.max_points if self.status == "error" else 0.0
 
 
+class SetBy(_Record):
+    """The person who set an item's points, and why."""
+
+    who: Line
+    why: Line
+
+
 class ItemResult(_Record):
     """A rubric item. `points` is null as long as nothing of it has been judged."""
 
@@ -98,11 +105,12 @@ class ItemResult(_Record):
     criteria: tuple[CriterionResult, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     notes: tuple[Line, ...] = ()
+    set_by: SetBy | None = Field(default=None, description="Whoever set the points instead of the grader.")
 
     @model_validator(mode="after")
     def _consistent(self) -> ItemResult:
         earned = sum(criterion.points for criterion in self.criteria)
-        if self.criteria and self.points is not None and abs(self.points - earned) > 1e-6:
+        if self.set_by is None and self.criteria and self.points is not None and abs(self.points - earned) > 1e-6:
             raise ValueError(f"item {self.id}: {self.points} points, but its criteria give {earned}")
         if self.points is not None and self.points > self.max_points:
             raise ValueError(f"item {self.id}: {self.points} of {self.max_points} points")
@@ -113,6 +121,8 @@ class ItemResult(_Record):
         """Points that wait for a person, for training, or for the grader to be repaired."""
         if self.points is None:
             return self.max_points
+        if self.set_by is not None:
+            return 0.0
         return sum(criterion.pending for criterion in self.criteria)
 
 

@@ -11,12 +11,13 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from grader.batch.overrides import Override
 from grader.batch.store import Manifest, Member
 from grader.report.safe_text import for_csv, for_markdown, markdown_code
 from grader.report.terminal import points
-from grader.results import CriterionResult, Result
+from grader.results import CriterionResult, ItemResult, Result, SetBy, totals
 from grader.rubric import Rubric
 
 MOST_CRITERIA = 15
@@ -70,20 +71,60 @@ def rows_of(
     manifest: Manifest, rubric: Rubric, results: Mapping[str, Result], overrides: Sequence[Override]
 ) -> list[Row]:
     """The class in the order of its keys; who handed in the same content as one before is told so."""
-    first: dict[str, str] = {}
+    first: dict[str, Member] = {}
     rows = []
     for member in manifest.members:
-        same_as = first.setdefault(member.digest, member.key) if member.digest else member.key
+        other = first.setdefault(member.digest, member) if member.digest else member
+        is_own = other is member or (member.group != "" and member.group == other.group)
         own = {override.item: override for override in overrides if override.key == member.key}
-        rows.append(
-            Row(member, results.get(member.key), own, same_as="" if same_as == member.key else same_as)
-        )
+        result = results.get(member.key)
+        if result is not None and own:
+            result = _with_overrides(result, own)
+        rows.append(Row(member, result, own, same_as="" if is_own else other.key))
     return rows
 
 
+def _with_overrides(result: Result, overrides: Mapping[str, Override]) -> Result:
+    """The result with the points that a person set, so that its totals are those of all reports."""
+    items = tuple(
+        item.model_copy(update=_set_by_hand(item, overrides[item.id])) if item.id in overrides else item
+        for item in result.items
+    )
+    return result.model_copy(update={"items": items, **totals(items)._asdict()})
+
+
+def _set_by_hand(item: ItemResult, override: Override) -> dict[str, Any]:
+    full, none = override.points >= item.max_points, override.points == 0
+    return {
+        "points": override.points,
+        "status": "passed" if full else "failed" if none else "partial",
+        "set_by": SetBy(who=override.who, why=override.why),
+    }
+
+
+def scores(rows: Sequence[Row], rubric: Rubric) -> str:
+    """How the class did, in one line; empty where nobody is graded. All reports on a class say this."""
+    totals = [row.totals(rubric) for row in rows if row.result is not None and row.result.error is None]
+    if not totals:
+        return ""
+    earned = sorted(earned for earned, _, _ in totals)
+    most = max(judged for _, judged, _ in totals)
+    pending = max(pending for _, _, pending in totals)
+    so_far = (
+        f"{points(most)} points graded so far; up to {points(pending)} pending"
+        if pending
+        else f"{points(most)} points"
+    )
+    return (
+        f"Scores: mean {points(round(statistics.fmean(earned), 2))}, median {points(statistics.median(earned))}, "
+        f"from {points(earned[0])} to {points(earned[-1])} of {so_far}."
+    )
+
+
 def grades_csv(rows: Sequence[Row], rubric: Rubric) -> str:
-    """A line a submission: who, what became of it, totals, points by item (empty while they wait), remarks."""
+    """A line for each student: who, what became of it, totals, points by item (empty while they wait), remarks."""
     text = io.StringIO()
+    text.write("\ufeff")  # by which Excel knows that this is UTF-8
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
         [
@@ -137,6 +178,9 @@ def _feedback(row: Row, rubric: Rubric) -> Iterator[str]:
     if result.error is not None:
         yield f"**Your notebook could not be graded:** {for_markdown(result.error)}"
         yield ""
+    if row.member.file and row.member.digest:
+        yield f"Graded file: {for_markdown(row.member.file)}"
+        yield ""
     waits = f"; {points(pending)} still to be judged" if pending else ""
     yield f"**{points(earned)} of {points(judged)} points**{waits}."
     yield ""
@@ -167,7 +211,7 @@ def _feedback(row: Row, rubric: Rubric) -> Iterator[str]:
                 yield "Smallest counterexample:"
                 yield ""
                 yield markdown_code(criteria[0].counterexample)
-    notes = [f"{item.id}: {note}" for item in result.items for note in item.notes]
+    notes = [*row.member.notes, *(f"{item.id}: {note}" for item in result.items for note in item.notes)]
     broken = [cell for cell in result.cells if cell.status not in ("ok", "skipped")]
     if notes or broken:
         yield ""
@@ -191,28 +235,30 @@ def _alike(criteria: Sequence[CriterionResult]) -> list[list[CriterionResult]]:
 # -- summary -----------------------------------------------------------------------------------------------------
 
 
-def summary(rows: Sequence[Row], rubric: Rubric) -> str:
-    """The class at a glance: how it went by item, what failed most often, and what a person should look at."""
-    return "\n".join(_summary(rows, rubric)) + "\n"
+def summary(rows: Sequence[Row], rubric: Rubric, strange: Sequence[str] = ()) -> str:
+    """The class at a glance: how it went by item, what failed most often, and what a person should look at.
+
+    ``strange`` are files that belong to no student.
+    """
+    return "\n".join(_summary(rows, rubric, strange)) + "\n"
 
 
-def _summary(rows: Sequence[Row], rubric: Rubric) -> Iterator[str]:
+def _summary(rows: Sequence[Row], rubric: Rubric, strange: Sequence[str]) -> Iterator[str]:
     graded = [row for row in rows if row.result is not None and row.result.error is None]
     yield f"# {for_markdown(rubric.title)}: {len(rows)} submissions"
     yield ""
     states = Counter(row.status for row in rows)
     yield ", ".join(f"{count} {state}" for state, count in states.most_common()) + "."
-    totals = [row.totals(rubric) for row in graded]
-    if totals:
-        scores = sorted(earned for earned, _, _ in totals)
-        yield (
-            f"Scores: mean {points(statistics.fmean(scores))}, median {points(statistics.median(scores))}, "
-            f"from {points(scores[0])} to {points(scores[-1])}. "
-            f"{points(max(pending for _, _, pending in totals))} points at most still wait."
-        )
+    if line := scores(rows, rubric):
+        yield line
     yield from _by_item(graded, rubric)
     yield from _failures(graded)
     yield from _attention(rows)
+    if strange:
+        yield ""
+        yield "## Files that belong to no student"
+        yield ""
+        yield from (f"- {for_markdown(name)}" for name in strange)
 
 
 def _by_item(rows: Sequence[Row], rubric: Rubric) -> Iterator[str]:
@@ -315,4 +361,4 @@ def _attention(rows: Sequence[Row]) -> Iterator[str]:
             yield from (f"- {for_markdown(row.member.key)}: {for_markdown(str(text))}" for row, text in lines)
 
 
-__all__ = ["Row", "feedback", "grades_csv", "rows_of", "summary"]
+__all__ = ["Row", "feedback", "grades_csv", "rows_of", "scores", "summary"]

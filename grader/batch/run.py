@@ -8,13 +8,14 @@ import pickle
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from grader.batch import reports
+from grader.batch.memory import Settings, differences, refuse_differences, refuse_lost_students, settings_of
 from grader.batch.overrides import load_overrides
 from grader.batch.pool import Lost, WarmParentLost, alarm, workers
 from grader.batch.store import (
@@ -23,6 +24,7 @@ from grader.batch.store import (
     Record,
     Store,
     Training,
+    code_of_judging,
     context_of,
     scored,
     training_context_of,
@@ -54,6 +56,7 @@ class Options:
         rerun_failed: judge again what the grader could not judge.
         limit: at most so many submissions are judged in this run.
         training: whether models are trained as well, after all properties were judged.
+        change: which of `memory.CHANGES` may differ from what the class was graded with before.
     """
 
     jobs: int = 0
@@ -61,6 +64,7 @@ class Options:
     rerun_failed: bool = False
     limit: int | None = None
     training: training_check.Options = NO_TRAINING
+    change: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,8 @@ class Progress:
 class Outcome:
     """What a batch did: ``judged`` and ``trained`` contents now, ``known`` ones before, ``left`` for another run.
 
-    ``untrained`` says why others were not trained, with how many they are.
+    ``untrained`` says why others were not trained, with how many they are; ``gone`` were in the class before, and
+    ``strange`` are files that are nobody's.
     """
 
     members: tuple[Member, ...]
@@ -108,6 +113,10 @@ class Outcome:
     restarts: int
     trained: int = 0
     untrained: Mapping[str, int] = field(default_factory=dict)
+    scores: str = ""
+    """Of the class, in a line."""
+    gone: tuple[str, ...] = ()
+    strange: tuple[str, ...] = ()
 
 
 class _TooLong(BaseException):
@@ -133,11 +142,33 @@ def run_batch(
     wanted = _wanted(assignment.rubric, options.only)
     with Store(folder) as store:
         _clear_after_a_kill(store)
-        entries = find_submissions(sources, folder / "extracted")
+        before = store.known_manifest()
+        settings = settings_of(
+            assignment,
+            rubric_text,
+            code_of_judging(),
+            data=options.training.data,
+            training=options.training.mode,
+            gpt_seconds=options.training.gpt_seconds,
+        )
+        _refuse_changes(store, before, settings, options.change)
+        found = find_submissions(
+            sources, folder / "extracted", assignment.template, before.keys if before else None
+        )
+        entries = found.entries
         context = context_of(assignment)
         manifest = Manifest(
-            context=context, seed=assignment.seed_kind, members=tuple(Member.of(entry) for entry in entries)
+            context=context,
+            seed=assignment.seed_kind,
+            members=tuple(Member.of(entry) for entry in entries),
+            settings=settings,
+            keys={**(before.keys if before else {}), **{entry.identity: entry.key for entry in entries}},
+            sources=tuple(sorted(str(source.resolve()) for source in sources)),
+            strange=found.strange,
         )
+        gone = _gone(before, manifest)
+        if before is not None and before.sources != manifest.sources:
+            refuse_lost_students(folder, gone, options.change)
         load_overrides(folder, manifest.members, assignment.rubric)
         store.write_manifest(manifest)
         store.put("rubric.yaml", rubric_text.decode("utf-8", "replace"))
@@ -159,10 +190,10 @@ def run_batch(
                 not_yet |= {trainee.entry.digest for trainee in able[options.limit or len(able) :]}
         finally:
             # Also after Ctrl-C: the reports say what is known by then.
-            results = report(store, manifest, assignment.rubric, run.records)
+            rows = report(store, manifest, assignment.rubric, run.records)
         return Outcome(
             manifest.members,
-            results,
+            {row.member.key: row.result for row in rows if row.result is not None},
             run.done["graded"],
             known,
             len(not_yet),
@@ -170,11 +201,34 @@ def run_batch(
             run.restarts,
             run.done["trained"],
             trainees.others,
+            scores=reports.scores(rows, assignment.rubric),
+            gone=tuple(gone),
+            strange=manifest.strange,
         )
 
 
-def report(store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]) -> dict[str, Result]:
-    """Write results, feedback, grades and summary for the class; the results by key of those that are graded."""
+def _refuse_changes(
+    store: Store, before: Manifest | None, settings: Settings, allowed: Collection[str]
+) -> None:
+    """Raise `UsageError` where a class that was graded would be graded otherwise, unless that is asked for."""
+    if before is None or before.settings is None or not store.has("judged"):
+        return
+    found = differences(before.settings, settings, trained=store.has("trained"))
+    refuse_differences(store.folder, found, allowed)
+
+
+def _gone(before: Manifest | None, now: Manifest) -> list[str]:
+    """Keys of those who were in the class before."""
+    staying = {member.identity for member in now.members}
+    return [
+        member.key
+        for member in (before.members if before else ())
+        if member.identity and member.identity not in staying
+    ]
+
+
+def report(store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]) -> list[reports.Row]:
+    """Write results, feedback, grades and summary for the class; gives its rows."""
     overrides = load_overrides(store.folder, manifest.members, rubric)
     results = results_of(store, manifest, rubric, records)
     rows = reports.rows_of(manifest, rubric, results, overrides)
@@ -183,9 +237,9 @@ def report(store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, 
             store.put(f"results/{row.member.key}.json", row.result.to_json())
             store.put(f"feedback/{row.member.key}.md", reports.feedback(row, rubric))
     store.put("grades.csv", reports.grades_csv(rows, rubric))
-    store.put("summary.md", reports.summary(rows, rubric))
+    store.put("summary.md", reports.summary(rows, rubric, manifest.strange))
     store.drop_others({row.member.key for row in rows if row.result is not None})
-    return results
+    return rows
 
 
 def results_of(

@@ -26,6 +26,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from grader import __version__, assets
+from grader.batch.memory import Settings
 from grader.batch.submissions import Entry
 from grader.errors import GraderError, UsageError
 from grader.grade import Assignment, Judged
@@ -143,32 +144,56 @@ class Member(_Stored):
     email: str = ""
     problem: str | None = None
     notes: tuple[str, ...] = ()
+    identity: str = ""
+    """Whose row it is, the same in each run."""
+    group: str = ""
+    """What those who handed in together have in common."""
 
     @classmethod
     def of(cls, entry: Entry) -> Member:
         """What is kept of a submission that was found."""
         facts = {**vars(entry)}
-        facts["file"] = one_line(facts.pop("path").name)
-        del facts["checkpoint"]
+        path, _ = facts.pop("path"), facts.pop("checkpoint")
+        facts["file"] = one_line(entry.file or path.name)
         return cls(**facts)
 
 
 class Manifest(_Stored):
-    """The class and the context in which it was graded."""
+    """The class, and what it was graded with."""
 
     format: Literal[1] = 1
     context: str
     seed: Literal["public", "secret"]
     members: tuple[Member, ...]
+    settings: Settings | None = None
+    """None in folders of earlier versions."""
+    keys: dict[str, str] = {}
+    """Keys by identity, also of those who are in the class no more: no key is given to somebody else."""
+    sources: tuple[str, ...] = ()
+    strange: tuple[str, ...] = ()
+    """Files that are nobody's."""
 
 
 def context_of(assignment: Assignment) -> str:
     """What verdicts depend on beside the content and the properties: grader, template, seed and limits; 16 hex digits."""
-    digest = hashlib.sha256(f"{__version__}\n{assignment.limits!r}\n".encode())
+    limits = (assignment.limits, assignment.most_cases, assignment.shrink_calls)
+    digest = hashlib.sha256(f"{__version__}\n{limits!r}\n".encode())
     digest.update(hashlib.sha256(b"hw3 context/" + assignment.seed).digest())
     digest.update(hashlib.sha256(repr(assignment.template).encode()).digest())
-    digest.update(_code(*_JUDGING))
+    digest.update(code_of_judging())
     return digest.hexdigest()[:16]
+
+
+def remembered(folder: Path, change: Collection[str] = ()) -> dict[str, Any]:
+    """What the class in a folder was graded with, by the fields of `Settings`, but for what is to ``change``."""
+    manifest = _read(folder / "batch.json", Manifest)
+    settings = manifest.settings if manifest is not None else None
+    return {name: value for name, value in (settings or ()) if name not in change}
+
+
+def code_of_judging() -> bytes:
+    """A digest of the parts of the grader that verdicts depend on."""
+    return _code(*_JUDGING)
 
 
 def training_context_of(context: str, rubric: Rubric) -> str:
@@ -309,8 +334,16 @@ class Store:
         except (OSError, ValidationError, ValueError) as error:
             raise UsageError(
                 f"{one_line(str(self.folder / 'batch.json'))}: cannot be read ({type(error).__name__}); "
-                "run `grader batch` again"
+                "put back a copy of it, or use another folder"
             ) from None
+
+    def known_manifest(self) -> Manifest | None:
+        """The class list, or None where there is none; raises `UsageError` where it cannot be read."""
+        return self.manifest() if (self.folder / "batch.json").exists() else None
+
+    def has(self, what: Literal["judged", "trained"]) -> bool:
+        """Whether anything was judged or trained here."""
+        return next((self.folder / what).glob("*.json"), None) is not None
 
     def put(self, name: str, text: str) -> None:
         """Put a file in its place unless it stands there already; raises `GraderError`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,11 +29,12 @@ def print_batch(outcome: Outcome, folder: Path, console: Console | None = None) 
     lines += [f"{count} not trained: {reason}" for reason, count in outcome.untrained.items()]
     if outcome.left:
         lines.append(f"{outcome.left} left; the same command goes on with them")
-    scores = [result.score for result in outcome.results.values() if result.error is None]
-    if scores:
-        most = max(result.max_score for result in outcome.results.values())
-        mean, median = points(round(statistics.fmean(scores), 2)), points(statistics.median(scores))
-        lines.append(f"scores: mean {mean}, median {median} of {points(most)} judged automatically")
+    if outcome.scores:
+        lines.append(outcome.scores)
+    if outcome.gone:
+        lines.append(f"no longer in the class: {_named(outcome.gone)}")
+    if outcome.strange:
+        lines.append(f"files that belong to no student, see summary.md: {_named(outcome.strange)}")
     problems = [
         f"{member.key}: {result.error}"
         for member in outcome.members
@@ -49,6 +49,10 @@ def print_batch(outcome: Outcome, folder: Path, console: Console | None = None) 
     lines.append(f"reports: {folder / 'grades.csv'}, {folder / 'summary.md'}")
     for line in lines:
         console.print(Text(one_line(line)), soft_wrap=True)
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def print_changes(

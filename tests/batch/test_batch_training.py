@@ -26,7 +26,7 @@ VERIFY = Options("verify", device="cpu")
 
 
 def points_of(folder: Path, item: str = "3c") -> dict[str, str]:
-    with (folder / "grades.csv").open(encoding="utf-8", newline="") as file:
+    with (folder / "grades.csv").open(encoding="utf-8-sig", newline="") as file:
         return {row["key"]: row[item] for row in csv.DictReader(file)}
 
 

@@ -321,8 +321,8 @@ def test_without_a_layout(tmp_path: Path, case: str, kind: str) -> None:
 def test_a_row_is_the_students_whoever_else_hands_in(tmp_path: Path) -> None:
     """Keys are what overrides name: they may not move to somebody else."""
     extracted = tmp_path / "extracted"
-    for layout in LAYOUTS:
-        all_of_them: Files = {LAYOUTS[layout].format(n=n, file="hw3.ipynb"): homework(str(n)) for n in range(1, 6)}
+    for layout, pattern in LAYOUTS.items():
+        all_of_them: Files = {pattern.format(n=n, file="hw3.ipynb"): homework(str(n)) for n in range(1, 6)}
         whose: dict[str, bytes] = {}
         for number, left_out in enumerate((None, *all_of_them)):
             archive = tmp_path / f"{layout} {number}.zip"
