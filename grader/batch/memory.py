@@ -52,7 +52,6 @@ def digest(data: bytes) -> str:
 
 def settings_of(
     assignment: Assignment,
-    rubric_text: bytes,
     code: bytes,
     *,
     data: Path | None = None,
@@ -62,7 +61,7 @@ def settings_of(
     """What a batch is about to grade with; ``code`` stands for the grader's own."""
     limits = (assignment.limits, assignment.most_cases, assignment.shrink_calls)
     return Settings(
-        rubric=digest(rubric_text),
+        rubric=assignment.rubric.digest[:16],
         seed=digest(hashlib.sha256(b"hw3 memory/" + assignment.seed).digest()),
         seed_kind=assignment.seed_kind,
         homework=digest(repr(assignment.template).encode()),

@@ -245,7 +245,7 @@ def summary(rows: Sequence[Row], rubric: Rubric, strange: Sequence[str] = ()) ->
 
 def _summary(rows: Sequence[Row], rubric: Rubric, strange: Sequence[str]) -> Iterator[str]:
     graded = [row for row in rows if row.result is not None and row.result.error is None]
-    yield f"# {for_markdown(rubric.title)}: {len(rows)} submissions"
+    yield f"# {for_markdown(rubric.title)}: {len(rows)} students"
     yield ""
     states = Counter(row.status for row in rows)
     yield ", ".join(f"{count} {state}" for state, count in states.most_common()) + "."

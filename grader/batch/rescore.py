@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.batch import reports
-from grader.batch.memory import digest
 from grader.batch.overrides import load_overrides
 from grader.batch.run import load_records, report, results_of
 from grader.batch.store import Manifest, Record, Store
@@ -44,7 +43,7 @@ class Rescoring:
         settings = self.manifest.settings
         if settings is not None:
             # The next batch in this folder goes on with this rubric.
-            settings = settings.model_copy(update={"rubric": digest(self.text)})
+            settings = settings.model_copy(update={"rubric": self.rubric.digest[:16]})
             self.store.write_manifest(self.manifest.model_copy(update={"settings": settings}))
         self.store.put("rubric.yaml", self.text.decode("utf-8", "replace"))
         report(self.store, self.manifest, self.rubric, dict(self.records))

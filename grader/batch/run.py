@@ -145,7 +145,6 @@ def run_batch(
         before = store.known_manifest()
         settings = settings_of(
             assignment,
-            rubric_text,
             code_of_judging(),
             data=options.training.data,
             training=options.training.mode,

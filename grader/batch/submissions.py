@@ -33,7 +33,7 @@ class Entry:
     """A row of the class: whose it is and where the notebook lies.
 
     ``key`` is unique in the class and fit for a file's name; ``digest`` is the SHA-256 of the content in hex, empty where
-    it cannot be read, which ``problem`` then explains. ``file`` is the notebook's name as the student knows it.
+    it cannot be read, which ``problem`` then explains. ``file`` is the notebook's name in the export.
     """
 
     key: str
@@ -223,10 +223,11 @@ def _entries(group: Group, template: Template | None, extracted: Path) -> list[E
         found = find_among(group.files, template)
         path = found.path or _kept(found, extracted / NOTEBOOKS)
         notes = (*found.notes, *group.notes, *_of_metadata(group, found))
-        entry = replace(entry, path=path, digest=found.digest, notes=notes, file=one_line(found.name, 200))
+        entry = replace(entry, path=path, digest=found.digest, notes=notes, file=_shown(group, found.name))
         entry = _with_weights(entry, group)
     except NothingToGrade as error:
-        names = ", ".join(file.name for file in group.files[:3]) + (", ..." if len(group.files) > 3 else "")
+        names = ", ".join(_shown(group, file.name) for file in group.files[:3])
+        names += ", ..." if len(group.files) > 3 else ""
         entry = replace(entry, problem=_problem(group, str(error)), file=one_line(names, 200))
     together = group.identity if len(group.people) > 1 else ""
     return [_of_person(entry, person, group.people, together) for person in group.people]
@@ -245,6 +246,15 @@ def _of_person(entry: Entry, person: Person, people: Sequence[Person], together:
         group=together,
         notes=tuple(one_line(note, 400) for note in notes),
     )
+
+
+def _shown(group: Group, name: str) -> str:
+    """A file's name as the export has it; ``name`` is what the student called it."""
+    for file in group.files:
+        if name == file.name or name.startswith(f"{file.name}/"):
+            is_renamed = file.path.name != PurePosixPath(file.name).name
+            return one_line((file.path.name if is_renamed else file.name) + name[len(file.name) :], 200)
+    return one_line(name, 200)
 
 
 def _problem(group: Group, reason: str) -> str:

@@ -24,7 +24,7 @@ def print_batch(outcome: Outcome, folder: Path, console: Console | None = None) 
     console = console or output()
     trained = f", {outcome.trained} trained" if outcome.trained else ""
     lines = [
-        f"{outcome.judged} judged{trained} now, {outcome.known} known from before, {len(outcome.members)} submissions"
+        f"{outcome.judged} judged{trained} now, {outcome.known} known from before, {len(outcome.members)} students"
     ]
     lines += [f"{count} not trained: {reason}" for reason, count in outcome.untrained.items()]
     if outcome.left:

@@ -47,7 +47,7 @@ def test_reports(batch: Batch, classroom: Path, tmp_path: Path, made_up: MadeUp)
     result = Result.model_validate_json((out / "results" / "cyd.json").read_bytes())
     assert result.submission == "cyd.ipynb" and result.score == 18
     summary = (out / "summary.md").read_text(encoding="utf-8")
-    assert "4 submissions" in summary and "2a\\.softmax" in summary and "same as ada" in summary
+    assert "4 students" in summary and "2a\\.softmax" in summary and "same as ada" in summary
     feedback = (out / "feedback" / "bob.md").read_text(encoding="utf-8")
     assert "\\=HYPERLINK" in feedback and "A law" in feedback
 
@@ -83,7 +83,7 @@ def test_another_seed_judges_again(
     batch: Batch, classroom: Path, made_up: MadeUp, assignment: Assignment
 ) -> None:
     batch(classroom)
-    batch(classroom, by=replace(assignment, seed=b"a secret of some length"))
+    batch(classroom, by=replace(assignment, seed=b"a secret of some length"), change=("seed",))
     assert len(made_up.judged) == 6
 
 
@@ -256,7 +256,7 @@ def test_an_edited_rubric_runs_nothing(
     batch: Batch, classroom: Path, tmp_path: Path, made_up: MadeUp, assignment: Assignment
 ) -> None:
     batch(classroom)
-    batch(classroom, by=replace(assignment, rubric=load_rubric(doubled(tmp_path))))
+    batch(classroom, by=replace(assignment, rubric=load_rubric(doubled(tmp_path))), change=("rubric",))
     assert len(made_up.judged) == 3
     assert grades(tmp_path / "out")["bob"]["4d"] != grades(tmp_path / "out")["dan"]["4d"]
 

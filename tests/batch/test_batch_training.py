@@ -84,7 +84,9 @@ def test_more_time_for_the_gpt_trains_again(batch: Batch, learners: Path, made_u
     assert len(made_up.trained) == 6
 
 
-def test_checkpoints_count_less_than_training(batch: Batch, learners: Path, out: Path, made_up: MadeUp) -> None:
+def test_checkpoints_count_less_than_training(
+    batch: Batch, learners: Path, out: Path, made_up: MadeUp
+) -> None:
     (learners / "ada.safetensors").write_bytes(b"weights")
     outcome = batch(learners, training=VERIFY)
     assert made_up.trained == ["ada.ipynb"]
@@ -104,7 +106,9 @@ def test_checkpoints_count_less_than_training(batch: Batch, learners: Path, out:
     assert made_up.trained == [], "what was trained here needs no checkpoint"
 
 
-def test_checkpoints_travel_in_archives_and_canvas_exports(batch: Batch, tmp_path: Path, made_up: MadeUp) -> None:
+def test_checkpoints_travel_in_archives_and_canvas_exports(
+    batch: Batch, tmp_path: Path, made_up: MadeUp
+) -> None:
     archive = tmp_path / "export.zip"
     with zipfile.ZipFile(archive, "w") as made:
         for number in (1, 2):
@@ -201,7 +205,7 @@ def test_how_many_at_a_time(
     threads: int,
 ) -> None:
     monkeypatch.setattr(training, "_cores", lambda: cores)
-    entries = find_submissions([learners], out)
+    entries = find_submissions([learners], out).entries
     with Store(out) as store:
         found = training.trainees_of(
             store, entries, assignment.rubric, "context", Options("always", device=device), lambda *said: None

@@ -104,18 +104,24 @@ LAYOUTS = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_everyone_has_a_row_whatever_was_handed_in(tmp_path: Path, layout: str, kind: str) -> None:
     files: Files = {
-        LAYOUTS[layout].format(n=n, file=file): content for n, (file, (content, _, _)) in enumerate(ANYTHING.items(), 1)
+        LAYOUTS[layout].format(n=n, file=file): content
+        for n, (file, (content, _, _)) in enumerate(ANYTHING.items(), 1)
     }
     found = class_of(tmp_path, files, kind)
     assert len(found.entries) == len(ANYTHING) and not found.strange
-    by_file = {entry.file: entry for entry in found.entries}
     for n, (_, file, problem) in enumerate(ANYTHING.values(), 1):
-        entry = by_file[file]
-        assert f"{n:03}" in entry.key or entry.id == str(n)
+        (entry,) = (entry for entry in found.entries if f"{n:03}" in entry.key or entry.id == str(n))
+        assert (
+            entry.file
+            == Path(LAYOUTS[layout].format(n=n, file=file.partition("/")[0])).name
+            + file[len(file.partition("/")[0]) :]
+        )
         assert problem in (entry.problem or "") and bool(problem) == bool(entry.problem), entry.problem
         assert entry.late == ("late" in layout)
         if not problem:
-            assert entry.digest and entry.path.read_bytes() == (ANYTHING[file][0] if file == "empty.ipynb" else HW.encode())
+            assert entry.digest and entry.path.read_bytes() == (
+                ANYTHING[file][0] if file == "empty.ipynb" else HW.encode()
+            )
 
 
 @BOTH
@@ -216,7 +222,12 @@ def test_names_and_flags_of_each_layout(tmp_path: Path) -> None:
         folder.mkdir()
         found = class_of(folder, files, "zip")
         assert [(entry.key, entry.name, entry.id) for entry in found.entries] == expected
-    assert [entry.late for entry in class_of(tmp_path / "0", cases[0][0], "folder").entries] == [False, False, True, True]
+    assert [entry.late for entry in class_of(tmp_path / "0", cases[0][0], "folder").entries] == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 @BOTH
@@ -234,11 +245,15 @@ def test_names_and_flags_of_each_layout(tmp_path: Path) -> None:
         ("ada/2025-10-09T10:00/hw3.ipynb", "ada/2025-10-10T09:00/hw3.ipynb"),
     ],
 )
-def test_the_latest_attempt_counts_and_others_are_named(tmp_path: Path, first: str, second: str, kind: str) -> None:
+def test_the_latest_attempt_counts_and_others_are_named(
+    tmp_path: Path, first: str, second: str, kind: str
+) -> None:
     # Even where the first holds more of the homework.
     later = homework("later", parts=3 if "attempt" in first or " - " in first else 4)
     files: Files = {first: homework("earlier"), second: later}
-    files |= {name.replace("ada", "bob").replace("Ada", "Bob").replace("12", "13", 1): HW for name in (first,)}
+    files |= {
+        name.replace("ada", "bob").replace("Ada", "Bob").replace("12", "13", 1): HW for name in (first,)
+    }
     found = class_of(tmp_path, files, kind)
     assert len(found.entries) == 2
     entry = next(entry for entry in found.entries if entry.key.lower().startswith("ada"))
@@ -279,12 +294,17 @@ def test_of_two_submissions_to_gradescope_the_latest_counts(tmp_path: Path) -> N
     }
     found = rows(class_of(tmp_path, files, "zip"))
     assert len(found) == 3
-    assert b"'3'" in found["Ada-Aa_0012"].path.read_bytes() and b"'1'" in found["Bob-Bb_0013"].path.read_bytes()
+    assert (
+        b"'3'" in found["Ada-Aa_0012"].path.read_bytes() and b"'1'" in found["Bob-Bb_0013"].path.read_bytes()
+    )
     assert "earlier: submission_1" in " ".join(found["Ada-Aa_0012"].notes)
 
 
 PLAIN: dict[str, tuple[list[str], list[str]]] = {
-    "folders with files of one name": (["aaa/hw3.ipynb", "ada/hw3.ipynb", "bob/hw3.ipynb"], ["aaa", "ada", "bob"]),
+    "folders with files of one name": (
+        ["aaa/hw3.ipynb", "ada/hw3.ipynb", "bob/hw3.ipynb"],
+        ["aaa", "ada", "bob"],
+    ),
     "folders with files of several names": (["ada/hw3.ipynb", "bob/final version.ipynb"], ["ada", "bob"]),
     "folders with several files": (["ada/hw3.ipynb", "ada/draft.ipynb", "bob/hw3.ipynb"], ["ada", "bob"]),
     "an empty folder": (["ada/hw3.ipynb", "bob/"], ["ada", "bob"]),
@@ -303,8 +323,14 @@ PLAIN: dict[str, tuple[list[str], list[str]]] = {
         ["mon-ada", "mon-bob", "tue-cyd", "tue-dan"],
     ),
     "one student of a class": (["ada/hw3.ipynb"], ["ada"]),
-    "numbers are names": (["student-1.ipynb", "student-2.ipynb", "hw (1).ipynb"], ["hw-1", "student-1", "student-2"]),
-    "numbers that look like Canvas's, once": (["hw_3_2024_x.ipynb", "ada.ipynb", "bob.ipynb"], ["ada", "bob", "hw_3_2024_x"]),
+    "numbers are names": (
+        ["student-1.ipynb", "student-2.ipynb", "hw (1).ipynb"],
+        ["hw-1", "student-1", "student-2"],
+    ),
+    "numbers that look like Canvas's, once": (
+        ["hw_3_2024_x.ipynb", "ada.ipynb", "bob.ipynb"],
+        ["ada", "bob", "hw_3_2024_x"],
+    ),
 }
 
 
@@ -313,7 +339,8 @@ PLAIN: dict[str, tuple[list[str], list[str]]] = {
 def test_without_a_layout(tmp_path: Path, case: str, kind: str) -> None:
     names, keys = PLAIN[case]
     files: Files = {
-        name: zipped({"hw3.ipynb": homework(name)}) if name.endswith(".zip") else homework(name) for name in names
+        name: zipped({"hw3.ipynb": homework(name)}) if name.endswith(".zip") else homework(name)
+        for name in names
     }
     assert list(rows(class_of(tmp_path, files, kind))) == keys
 
@@ -326,7 +353,9 @@ def test_a_row_is_the_students_whoever_else_hands_in(tmp_path: Path) -> None:
         whose: dict[str, bytes] = {}
         for number, left_out in enumerate((None, *all_of_them)):
             archive = tmp_path / f"{layout} {number}.zip"
-            archive.write_bytes(zipped({name: text for name, text in all_of_them.items() if name != left_out}))
+            archive.write_bytes(
+                zipped({name: text for name, text in all_of_them.items() if name != left_out})
+            )
             found = find_submissions([archive], extracted)
             assert len(found.entries) == (5 if left_out is None else 4)
             for entry in found.entries:
@@ -339,7 +368,14 @@ def test_two_of_one_name_are_told_apart_for_good(tmp_path: Path) -> None:
         found = find_submissions(sources, tmp_path / "extracted", keys=keys)
         return {entry.key: str(entry.path.relative_to(tmp_path)) for entry in found.entries}
 
-    for name in ("mon/ada.ipynb", "mon/bob.ipynb", "tue/ada.ipynb", "tue/cyd.ipynb", "wed/ADA.ipynb", "wed/eve.ipynb"):
+    for name in (
+        "mon/ada.ipynb",
+        "mon/bob.ipynb",
+        "tue/ada.ipynb",
+        "tue/cyd.ipynb",
+        "wed/ADA.ipynb",
+        "wed/eve.ipynb",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(homework(name))
     both = find("mon", "tue")
@@ -371,13 +407,21 @@ def test_files_and_hand_ins_named_one_by_one(tmp_path: Path) -> None:
     for name in ("ada_1_90_hw3.ipynb", "bob_LATE_2_91_hw3.pdf", "cyd_3_92_hw3.zip"):
         (tmp_path / name).write_bytes(zipped({"hw3.ipynb": HW}) if name.endswith("zip") else HW.encode())
     found = rows(find_submissions(sorted(tmp_path.glob("*_*")), tmp_path / "extracted"))
-    assert {key: entry.late for key, entry in found.items()} == {"ada_1": False, "bob_2": True, "cyd_3": False}
+    assert {key: entry.late for key, entry in found.items()} == {
+        "ada_1": False,
+        "bob_2": True,
+        "cyd_3": False,
+    }
     for name in ("ada", "bob", "cyd"):
         (tmp_path / "each" / name).mkdir(parents=True)
         (tmp_path / "each" / name / "hw3.ipynb").write_text(homework(name))
         (tmp_path / f"{name}.zip").write_bytes(zipped({"hw3.ipynb": homework(name)}))
     for pattern in ("each/*", "???.zip"):
-        assert list(rows(find_submissions(sorted(tmp_path.glob(pattern)), tmp_path / "x"))) == ["ada", "bob", "cyd"]
+        assert list(rows(find_submissions(sorted(tmp_path.glob(pattern)), tmp_path / "x"))) == [
+            "ada",
+            "bob",
+            "cyd",
+        ]
 
 
 def test_one_hand_in_cannot_refuse_the_class(tmp_path: Path) -> None:

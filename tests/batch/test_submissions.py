@@ -55,7 +55,10 @@ def test_gradescope(tmp_path: Path) -> None:
         found = find(tmp_path, source)
         assert list(found) == ["Ada-Lovelace_007", "Bob", "cmd-x_12", "submission_13"]
         first, second, other, third = found.values()
-        assert (first.name, first.id) == ("Ada Lovelace", "007") and (other.name, other.id) == ("=cmd|x", "12")
+        assert (first.name, first.id) == ("Ada Lovelace", "007") and (other.name, other.id) == (
+            "=cmd|x",
+            "12",
+        )
         assert first.email == "ada@example.org" and not other.email
         assert first.path.name == other.path.name == "hw.ipynb"
         assert second.name == "Bob" and not second.id and second.path.name in ("a.ipynb", "b.ipynb")
