@@ -68,7 +68,9 @@ def main() -> None:
 
 
 def _complain(message: str) -> None:
-    print(f"grader: {one_line(message)}", file=sys.stderr)
+    """Print an error; one that lists several faults has a line for each."""
+    for line in message.splitlines() or [""]:
+        print(f"grader: {one_line(line)}", file=sys.stderr)
 
 
 def _version(value: bool) -> None:

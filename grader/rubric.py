@@ -6,6 +6,7 @@ nodes, never constructed to objects: nodes know their lines, and no tag can name
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import math
 import re
@@ -41,7 +42,8 @@ def _quarters(points: float) -> float:
 
 Points = Annotated[float, AfterValidator(_quarters)]
 Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
-ItemId = Annotated[str, Field(pattern=r"^[1-9][a-z]$")]
+_ITEM = r"[1-9][0-9]*[a-z]?"
+ItemId = Annotated[str, Field(pattern=f"^{_ITEM}$")]
 
 
 class _Entry(BaseModel):
@@ -53,7 +55,7 @@ class _Entry(BaseModel):
 class Criterion(_Entry):
     """What an automatic item asks for in one sentence; it is met if all its properties hold."""
 
-    id: Annotated[str, Field(pattern=r"^[1-9][a-z]\.[a-z][a-z_]*$")]
+    id: Annotated[str, Field(pattern=rf"^{_ITEM}\.[a-z][a-z_]*$")]
     title: Text
     points: Points
     quote: Text
@@ -400,7 +402,20 @@ def _check_names(rubric: Rubric, lines: dict[Where, int], known: Collection[str]
                 place = (*criterion_place, "properties", n)
                 once("property", name, place)
                 if known is not None and name not in known:
-                    raise _Fault(lines[place], f"unknown property {name}")
+                    raise _Fault(lines[place], _unknown(name, known))
+
+
+def _unknown(name: str, known: Collection[str]) -> str:
+    """What is wrong with a property's name, and where a new property belongs."""
+    module = name.rpartition(".")[0]
+    if not any(other.startswith(f"{module}.") for other in known):
+        return (
+            f"unknown property {name}: no module {module or name} is registered; add it to `modules` of the homework's "
+            "`HOMEWORK` (Homework 3: grader/homework3/__init__.py)"
+        )
+    likely = difflib.get_close_matches(name, known, 1, cutoff=0.8)
+    hint = f"did you mean {likely[0]}?" if likely else f"define it in {module}.py, as a function that begins with test_"
+    return f"unknown property {name}: {hint}"
 
 
 def _check_gradescope(rubric: Rubric, lines: dict[Where, int]) -> None:

@@ -256,3 +256,32 @@ def test_any_edit_of_a_rubric_gives_a_rubric_or_a_rubric_error(edits):
     for at, cut, junk in edits:
         text = text[:at] + junk + text[at + cut :]
     only_rubric_errors(text.encode("utf-8", "surrogatepass"))
+
+
+@pytest.mark.parametrize("name", ["10a", "2", "11", "123z"])
+def test_an_item_may_have_any_number_and_no_letter(name):
+    text = SMALL.replace("2a", name).replace(f"id: {name}\n", f'id: "{name}"\n')
+    assert parse_rubric(text.encode()).automatic[0].criteria[0].id == f"{name}.one"
+
+
+@pytest.mark.parametrize("name", ["0a", "a", "2ab", "02a", "2.5a"])
+def test_other_ids_are_refused(name):
+    with pytest.raises(RubricError, match="should match pattern"):
+        parse_rubric(SMALL.replace("id: 2d", f'id: "{name}"').encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("part.test_oen", "did you mean part.test_one?"),
+        ("part.test_all_that_is_new", "define it in part.py, as a function that begins with test_"),
+        ("other.test_one", "no module other is registered; add it to `modules` of the homework's `HOMEWORK`"),
+        ("nonsense", "no module nonsense is registered"),
+    ],
+)
+def test_an_unknown_property_says_where_to_register_it(name, hint):
+    text = SMALL.replace("[part.test_one]", f"[{name}]")
+    with pytest.raises(RubricError) as caught:
+        parse_rubric(text.encode(), known_properties={"part.test_one", "part.test_two", "part.test_three"})
+    assert hint in str(caught.value)
+    assert str(caught.value).startswith("rubric.yaml:15: ")

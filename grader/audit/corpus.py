@@ -31,9 +31,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from grader import template
 from grader.errors import UsageError
+from grader.rubric import ItemId
 
 FOLDER = Path(__file__).resolve().parent / "corpus"
 MAX_BYTES = 1 << 20
+Where = tuple[str | int, ...]
+"""The keys and indices that lead to a value."""
+Lines = dict[Where, int]
 
 
 class Edit(BaseModel):
@@ -73,9 +77,9 @@ class Entry(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    part: Annotated[str, Field(pattern=r"^[1-9][a-z]$")]
+    part: ItemId
     class_name: Annotated[str, Field(alias="class")]
-    entries: tuple[Entry, ...]
+    entries: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -101,19 +105,31 @@ class Case:
 
 
 def load(path: Path, criteria: Collection[str]) -> list[Case]:
-    """The cases of one file; raises `UsageError` that names file and line. ``criteria`` are those of the rubric."""
-    try:
-        return _load(path, criteria)
-    except _Fault as fault:
-        raise UsageError(f"{path.name}:{fault.line}: {fault.reason}") from None
+    """The cases of one file; ``criteria`` are those of the rubric.
+
+    Raises `UsageError` with a line for each fault of the file, which names file and line.
+    """
+    cases, faults = _load(path, criteria)
+    if faults:
+        raise UsageError("\n".join(faults))
+    return cases
 
 
 def load_all(criteria: Collection[str], folder: Path = FOLDER) -> list[Case]:
-    """The cases of every file of a folder, in the order of the parts."""
-    paths = sorted(folder.glob("*.yaml"))
+    """The cases of every file of a folder, in the order of the parts; raises `UsageError` with every fault of every file."""
+    paths = sorted(folder.glob("*.yaml"), key=lambda path: _natural(path.stem))
     if not paths:
         raise UsageError(f"{folder}: no corpus (*.yaml) there")
-    return [case for path in paths for case in load(path, criteria)]
+    loaded = [_load(path, criteria) for path in paths]
+    if faults := [fault for _, found in loaded for fault in found]:
+        raise UsageError("\n".join(faults))
+    return [case for cases, _ in loaded for case in cases]
+
+
+def _natural(part: str) -> tuple[int, str]:
+    """Sorts 10a after 2a."""
+    number = part.rstrip("abcdefghijklmnopqrstuvwxyz")
+    return int(number) if number.isdecimal() else 0, part
 
 
 class _Fault(Exception):
@@ -122,36 +138,64 @@ class _Fault(Exception):
         self.line, self.reason = line, " ".join(reason.split())
 
 
-def _load(path: Path, criteria: Collection[str]) -> list[Case]:
-    lines: dict[tuple[str | int, ...], int] = {}
-    plain = _plain(_composed(path), (), lines)
+def _load(path: Path, criteria: Collection[str]) -> tuple[list[Case], list[str]]:
+    """The cases of a file that are in order, and a line for each fault of the others."""
+    lines: Lines = {}
+    cases: list[Case] = []
+    faults: list[_Fault] = []
     try:
-        file = _File.model_validate(plain)
-    except ValidationError as error:
-        detail = error.errors(include_url=False, include_context=False)[0]
-        where = tuple(detail["loc"])
-        while where and where not in lines:
-            where = where[:-1]
-        label = ".".join(str(step) for step in detail["loc"])
-        raise _Fault(lines.get(where, 1), f"{label}: {detail['msg'].removeprefix('Value error, ')}") from None
-    if path.stem != file.part:
-        raise _Fault(lines["part",], f"part {file.part} belongs into {file.part}.yaml")
+        plain = _plain(_composed(path), (), lines)
+        try:
+            file = _File.model_validate(plain)
+        except ValidationError as error:
+            faults += _faults(error, (), lines)
+        else:
+            if path.stem != file.part:
+                faults.append(_Fault(lines["part",], f"part {file.part} belongs in {file.part}.yaml"))
+            cases, found = _cases(file, criteria, lines)
+            faults += found
+    except _Fault as fault:
+        faults.append(fault)
+    return cases, [f"{path.name}:{fault.line}: {fault.reason}" for fault in sorted(faults, key=lambda f: f.line)]
+
+
+def _cases(file: _File, criteria: Collection[str], lines: Lines) -> tuple[list[Case], list[_Fault]]:
     seen: dict[str, int] = {}
-    cases = []
-    for place, entry in enumerate(file.entries):
-        line = lines["entries", place, "id"]
+    cases: list[Case] = []
+    faults: list[_Fault] = []
+    for place, plain in enumerate(file.entries):
+        where: Where = ("entries", place)
+        named: Where = (*where, "id")
+        try:
+            entry = Entry.model_validate(plain)
+        except ValidationError as error:
+            faults += _faults(error, where, lines)
+            continue
+        line = lines[named]
         if entry.id in seen:
-            raise _Fault(line, f"entry {entry.id} stands in line {seen[entry.id]} already")
-        seen[entry.id] = line
+            faults.append(_Fault(line, f"entry {entry.id} stands in line {seen[entry.id]} already"))
+        seen.setdefault(entry.id, line)
         for n, name in enumerate(entry.loses):
             if name not in criteria:
-                raise _Fault(lines["entries", place, "loses", n], f"the rubric has no criterion {name}")
+                absent: Where = (*where, "loses", n)
+                faults.append(_Fault(lines[absent], f"the rubric has no criterion {name}"))
         try:
-            cells = tuple(cells_of(file.class_name, entry))
+            cases.append(Case(file.part, entry, tuple(cells_of(file.class_name, entry))))
         except _Fault as fault:
-            raise _Fault(line, f"{entry.id}: {fault.reason}") from None
-        cases.append(Case(file.part, entry, cells))
-    return cases
+            faults.append(_Fault(line, f"{entry.id}: {fault.reason}"))
+    return cases, faults
+
+
+def _faults(error: ValidationError, where: Where, lines: Lines) -> list[_Fault]:
+    found = []
+    for detail in error.errors(include_url=False, include_context=False):
+        place: Where = (*where, *detail["loc"])
+        label = ".".join(str(step) for step in place)
+        while place and place not in lines:
+            place = place[:-1]
+        reason = detail["msg"].removeprefix("Value error, ")
+        found.append(_Fault(lines.get(place, 1), f"{label}: {reason}"))
+    return found
 
 
 def _composed(path: Path) -> yaml.Node:
@@ -173,7 +217,7 @@ def _composed(path: Path) -> yaml.Node:
     return node
 
 
-def _plain(node: yaml.Node, where: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int]) -> Any:
+def _plain(node: yaml.Node, where: Where, lines: Lines) -> Any:
     """Nodes as plain data, with the line of every value; all scalars are text, as nothing else is asked for."""
     lines[where] = node.start_mark.line + 1
     if isinstance(node, yaml.SequenceNode):

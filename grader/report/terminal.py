@@ -5,6 +5,7 @@ All text goes through `safe_text` and is printed as rich `Text`, which takes not
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -157,7 +158,7 @@ class _Layout:
         table.add_column(width=_BAR, no_wrap=True)
         table.add_column(justify="right", no_wrap=True)
         for before, item in zip([None, *items], items, strict=False):
-            if before is not None and before.id[:1] != item.id[:1]:
+            if before is not None and _problem(before) != _problem(item):
                 table.add_row()
             dim = QUIET if item.status == "pending" else ""
             earned = "–" if item.points is None else points(item.points)
@@ -309,6 +310,11 @@ class _Layout:
             f"worth {points(missing)} points. A notebook that passes here can still lose those."
             + (f" Nothing of {' and '.join(absent)} is checked." if absent else "")
         )
+
+
+def _problem(item: ItemResult) -> str:
+    """The number of the problem that an item belongs to: 10 of 10a."""
+    return item.id.rstrip(string.ascii_lowercase)
 
 
 def _alike(

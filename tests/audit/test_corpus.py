@@ -58,7 +58,7 @@ def test_edits_and_cells(tmp_path: Path) -> None:
         ("sqrt(self.n_hidden)", "sqrt(self.n)", "2a.yaml:4: no-scaling: ' / math.sqrt(self.n)' occurs 0 times"),
         ("    loses: [2a.softmax]\n", "", "a mutant says what it loses"),
         ("kind: variant", "kind: variant\n    loses: [2a.mask]", "a variant loses nothing"),
-        ("part: 2a", "part: 2b", "2a.yaml:1: part 2b belongs into 2b.yaml"),
+        ("part: 2a", "part: 2b", "2a.yaml:1: part 2b belongs in 2b.yaml"),
         ("AttentionHead\nentries", "Attention\nentries", "the reference has no class Attention"),
         ("title: Another", "titel: Another", "entries.1.title: Field required"),
         ("class: A", "class: [A", "2a.yaml:3: not YAML"),
@@ -71,6 +71,24 @@ def test_faults_are_named_with_their_line(tmp_path: Path, old: str, new: str, me
         load(tmp_path, GOOD.replace(old, new))
     assert message in str(error.value)
     assert str(error.value).startswith("2a.yaml:")
+
+
+def test_all_faults_are_reported_in_one_run(tmp_path: Path) -> None:
+    wrong = GOOD.replace("kind: mutant", "kind: murderer").replace("title: Another", "titel: Another")
+    wrong += "  - {id: third, kind: mutant, title: A third., code: pass, loses: [2a.softness, 2a.hardness]}\n"
+    wrong += "  - {id: third, kind: variant, title: A fourth., edits: [{replace: absent, with: present}]}\n"
+    with pytest.raises(UsageError) as error:
+        load(tmp_path, wrong)
+    places = [line.partition(": ")[0] for line in str(error.value).splitlines()]
+    assert places == ["2a.yaml:5", "2a.yaml:9", "2a.yaml:11", "2a.yaml:19", "2a.yaml:19", "2a.yaml:20", "2a.yaml:20"]
+
+
+def test_the_faults_of_all_files_are_reported_together(tmp_path: Path) -> None:
+    (tmp_path / "2a.yaml").write_text(GOOD.replace("2a.softmax", "2a.softness"), encoding="utf-8")
+    (tmp_path / "10a.yaml").write_text("part: 10b\nclass: AttentionHead\nentries: []\n", encoding="utf-8")
+    with pytest.raises(UsageError) as error:
+        corpus.load_all(CRITERIA, tmp_path)
+    assert [line.partition(": ")[0] for line in str(error.value).splitlines()] == ["2a.yaml:8", "10a.yaml:1"]
 
 
 def test_no_tag_makes_an_object(tmp_path: Path) -> None:

@@ -188,3 +188,11 @@ def test_reports_and_scoring_need_no_torch():
     code = "import sys, grader.scoring, grader.report.terminal; print({'torch', 'nltk'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_problems_stand_apart_by_their_whole_number():
+    renamed = [item.model_copy(update={"id": f"1{item.id}", "criteria": ()}) for item in result().items]
+    items = tuple(item.model_copy(update={"points": None, "status": "pending"}) for item in renamed)
+    lines = printed(result(items=items, **totals(items)._asdict())).splitlines()
+    first = next(number for number, line in enumerate(lines) if " 12a " in line)
+    assert not lines[first - 1].strip()
