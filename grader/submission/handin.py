@@ -19,7 +19,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from grader import assets
 from grader.errors import NothingToGrade
 from grader.report.safe_text import one_line
 from grader.submission.archives import HEAD_BYTES, Budget, is_archive, members
@@ -230,7 +229,7 @@ def find(place: Path, template: Template | None = None) -> HandIn:
         if not is_archive(data[:HEAD_BYTES]) or place.name.lower().endswith(_OFFICE):
             notes = () if template is None else _unlike(name, _code_of(data), template)
             return HandIn(name, data, place, notes, place)
-        search = _Search(template or _shipped())
+        search = _Search(template or _default())
         search.archive(Handed(place, name), name, data, 0)
         if not search.seen:
             raise NothingToGrade(search.problems.get(name) or _only_within(search, name))
@@ -252,7 +251,7 @@ def find_named(place: Path, template: Template | None = None) -> HandIn:
 
 def find_among(files: Iterable[Handed], template: Template | None = None) -> HandIn:
     """The homework's notebook among files that one student handed in; raises NothingToGrade."""
-    search = _Search(template or _shipped())
+    search = _Search(template or _default())
     for file in files:
         search.file(file)
     if not search.seen:
@@ -368,15 +367,18 @@ def _squeezed(source: str) -> str:
 
 
 @functools.cache
-def _shipped() -> Template:
-    return load_template(assets.TEMPLATE)
+def _default() -> Template:
+    from grader.homework import load_homework  # noqa: PLC0415 - it loads properties, which a notebook does not need
+
+    homework = load_homework()
+    return load_template(homework.template, homework.provided_classes)
 
 
 # -- which of several --------------------------------------------------------------------------------------------
 
 
 def _chosen(search: _Search) -> HandIn:
-    best, why, copies = _best(search.seen)
+    best, why, copies = _best(search.seen, search.template.name)
     data = best.data
     if data is None:
         assert best.path is not None
@@ -400,25 +402,25 @@ def _chosen(search: _Search) -> HandIn:
     return HandIn(best.name, data, best.path, tuple(one_line(note, 400) for note in notes))
 
 
-def _best(seen: Sequence[_Seen]) -> tuple[_Seen, str, list[_Seen]]:
+def _best(seen: Sequence[_Seen], wanted: str) -> tuple[_Seen, str, list[_Seen]]:
     """The notebook to grade, why it is that one, and others of the same content."""
     by_content: dict[str, list[_Seen]] = {}
     for one in seen:
         by_content.setdefault(one.digest, []).append(one)
     distinct = []
     for alike in by_content.values():
-        first = min(alike, key=lambda one: _name_rank(one.name))
+        first = min(alike, key=lambda one: _name_rank(one.name, wanted))
         # The same content was handed in as late as its latest copy.
         first.modified = max(one.modified for one in alike)
         first.attempt = max((one.attempt for one in alike), key=_padded)
         first.order = max(one.order for one in alike)
         distinct.append(first)
     pool, why = distinct, ""
-    for reason, keep in _PREFERENCES:
+    for reason, keep in _preferences(wanted):
         before, pool = len(pool), keep(pool)
         if len(pool) < before:
             why = reason
-    best = min(pool, key=lambda one: _name_rank(one.name))
+    best = min(pool, key=lambda one: _name_rank(one.name, wanted))
     return best, why or "it is the first by name", [one for one in by_content[best.digest] if one is not best]
 
 
@@ -444,23 +446,20 @@ def _newest_versions(pool: list[_Seen]) -> list[_Seen]:
     return [one for one in pool if _versioned(one.name)[1] == newest[_versioned(one.name)[0]]]
 
 
-_PREFERENCES: tuple[tuple[str, Callable[[list[_Seen]], list[_Seen]]], ...] = (
-    ("it is the one that can be read as a notebook", _with_most(lambda one: one.worked >= 0)),
-    ("it is the one of this homework", _with_most(lambda one: one.is_homework)),
-    ("it was handed in last", _with_most(lambda one: _padded(one.attempt))),
-    ("it holds the most of this homework", _with_most(lambda one: one.worked)),
-    ("it was changed last", _changed_last),
-    ("its number is the highest", _newest_versions),
-    (
-        f"its name is the most like {assets.TEMPLATE.name}",
-        _with_most(lambda one: [-number for number in _name_rank(one.name)[:2]]),
-    ),
-    ("it was uploaded last", _with_most(lambda one: one.order)),
-    (
-        f"its name is the most like {assets.TEMPLATE.name}",
-        _with_most(lambda one: -_name_rank(one.name)[2]),
-    ),
-)
+def _preferences(wanted: str) -> tuple[tuple[str, Callable[[list[_Seen]], list[_Seen]]], ...]:
+    """Why one of several notebooks is graded, the stronger reason first; ``wanted`` is the template's name."""
+    by_name = f"its name is the most like {wanted}"
+    return (
+        ("it is the one that can be read as a notebook", _with_most(lambda one: one.worked >= 0)),
+        ("it is the one of this homework", _with_most(lambda one: one.is_homework)),
+        ("it was handed in last", _with_most(lambda one: _padded(one.attempt))),
+        ("it holds the most of this homework", _with_most(lambda one: one.worked)),
+        ("it was changed last", _changed_last),
+        ("its number is the highest", _newest_versions),
+        (by_name, _with_most(lambda one: [-number for number in _name_rank(one.name, wanted)[:2]])),
+        ("it was uploaded last", _with_most(lambda one: one.order)),
+        (by_name, _with_most(lambda one: -_name_rank(one.name, wanted)[2])),
+    )
 
 
 def _versioned(name: str) -> tuple[str, int]:
@@ -478,20 +477,24 @@ def _stem(name: str) -> str:
     ).casefold()
 
 
-def _name_rank(name: str) -> tuple[int, int, int, int, int, str]:
+def _name_rank(name: str, wanted: str) -> tuple[int, int, int, int, int, str]:
     """The smaller, the more the name is the template's."""
-    wanted = Path(assets.TEMPLATE.name).stem.casefold()
+    name_wanted = _letters(_stem(wanted))
     stem = _versioned(name)[0]
-    plain = re.sub(r"[\W_]+", "", stem)
-    ratio = difflib.SequenceMatcher(None, plain[:80], wanted, autojunk=False).ratio()
+    plain = _letters(stem)
+    ratio = difflib.SequenceMatcher(None, plain[:80], name_wanted, autojunk=False).ratio()
     return (
         int(bool(_DRAFT.search(stem))),
-        int(plain != wanted),
+        int(name_wanted not in (plain, _letters(_stem(name)))),
         -round(20 * ratio),
         int(not name.lower().endswith(".ipynb")),
         name.count("/"),
         name,
     )
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text)
 
 
 def _attempt(name: str) -> tuple[int, ...]:
@@ -525,7 +528,7 @@ def _unlike_homework(name: str, seen: _Seen) -> Iterator[str]:
 
 
 def _why_none(search: _Search) -> str:
-    wanted = assets.TEMPLATE.name
+    wanted = search.template.name
     if not search.names:
         return f"Nothing was handed in. Hand in your notebook, {wanted}."
     if search.problems:

@@ -42,6 +42,8 @@ class Template:
     cells: tuple[TemplateCell, ...] = ()
     classes: tuple[tuple[str, str], ...] = ()
     functions: tuple[tuple[str, str], ...] = ()
+    name: str = "homework.ipynb"
+    """What a submission is expected to be called."""
 
     def most_alike(self, source: str) -> TemplateCell | None:
         """The template cell whose tokens agree with the source's to at least 90 %, if there is one."""
@@ -94,7 +96,7 @@ def template_of(notebook: Submission, provided: Collection[str] = ()) -> Templat
                     classes[node.name] = ast.unparse(node)
             elif cell.role in ("provided", "setup") or not marked:
                 functions[node.name] = ast.unparse(node)
-    return Template(cells, tuple(classes.items()), tuple(functions.items()))
+    return Template(cells, tuple(classes.items()), tuple(functions.items()), notebook.name)
 
 
 def altered_provided(submission: Submission, template: Template) -> tuple[Altered, ...]:
