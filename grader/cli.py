@@ -93,7 +93,10 @@ def _options(
 def grade(
     submission: Annotated[
         Path | None,
-        typer.Argument(help="The notebook (.ipynb) to grade, or a folder or archive that holds it."),
+        typer.Argument(
+            help="The notebook (.ipynb) to grade, or a folder or archive with it. Of several notebooks, the one of the "
+            "homework is graded, and the result says which."
+        ),
     ] = None,
     example: Annotated[
         bool, typer.Option("--example", help="Grade the example that ships with the grader.")

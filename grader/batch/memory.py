@@ -123,7 +123,7 @@ def refuse_lost_students(folder: Path, gone: Sequence[str], allowed: Collection[
     shown = ", ".join(gone[:5]) + (f" and {len(gone) - 5} more" if len(gone) > 5 else "")
     raise UsageError(
         f"{one_line(str(folder))} holds {len(gone)} {'student who is' if len(gone) == 1 else 'students who are'} not in "
-        f"these submissions ({one_line(shown)}), and would lose their rows. Name all submissions of the class, or use "
+        f"these submissions ({one_line(shown)}) and would lose their rows. Name all submissions of the class, or use "
         "another folder. To remove them on purpose, add --change students"
     )
 

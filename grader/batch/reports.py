@@ -147,7 +147,7 @@ def grades_csv(rows: Sequence[Row], rubric: Rubric) -> str:
                 *("" if (earned := row.points(item.id)) is None else points(earned) for item in rubric.items),
                 for_csv(set_by_hand),
                 for_csv(row.same_as),
-                for_csv("; ".join(_remarks(row))),
+                for_csv("; ".join(remark.rstrip(".") for remark in _remarks(row))),
             ]
         )
     return text.getvalue()
@@ -256,7 +256,7 @@ def _summary(rows: Sequence[Row], rubric: Rubric, strange: Sequence[str]) -> Ite
     yield from _attention(rows)
     if strange:
         yield ""
-        yield "## Files that belong to no student"
+        yield "## Files that may belong to no student"
         yield ""
         yield from (f"- {for_markdown(name)}" for name in strange)
 

@@ -114,13 +114,24 @@ def _groups(sources: Sequence[Path], extracted: Path) -> tuple[list[Group], tupl
         holders.append(
             _Opened(source, place, layouts.stem_of(source.name) if place != source else source.resolve().name)
         )
-    found: list[tuple[str, Found]] = [
-        (str(parent), layouts.students_of(paths)) for parent, paths in files.items()
-    ]
+    found = _of_files(files)
     found += _of_holders(holders)
     strange = tuple(one_line(name, 200) for _, one in found for name in one.strange)
     merged = _merged([(place, group) for place, one in found for group in one.groups])
     return merged, strange
+
+
+def _of_files(files: Mapping[Path, list[Path]]) -> list[tuple[str, Found]]:
+    """Files that were named one by one, by their folder; `ada/hw3.ipynb bob/hw3.ipynb` are named after the folders."""
+    found = {parent: layouts.students_of(paths) for parent, paths in files.items()}
+    alone = {parent: one.groups[0] for parent, one in found.items() if len(one.groups) == 1 and not one.layout}
+    often = Counter(group.identity for group in alone.values())
+    for parent, group in alone.items():
+        name = parent.resolve().name
+        if often[group.identity] > 1 and name:
+            person = Person(f"name:{name}", name, name, name)
+            found[parent] = replace(found[parent], groups=(replace(group, people=(person,)),))
+    return [(str(parent), one) for parent, one in found.items()]
 
 
 def _require(source: Path) -> None:

@@ -34,7 +34,7 @@ def print_batch(outcome: Outcome, folder: Path, console: Console | None = None) 
     if outcome.gone:
         lines.append(f"no longer in the class: {_named(outcome.gone)}")
     if outcome.strange:
-        lines.append(f"files that belong to no student, see summary.md: {_named(outcome.strange)}")
+        lines.append(f"files that may belong to no student: {_named(outcome.strange)}")
     problems = [
         f"{member.key}: {result.error}"
         for member in outcome.members

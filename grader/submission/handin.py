@@ -69,8 +69,8 @@ _KINDS = {
     ".gdoc": "a link to Google Drive",
     ".url": "a link to a web page",
     ".webloc": "a link to a web page",
-    ".7z": "a 7z archive, which is not opened",
-    ".rar": "a RAR archive, which is not opened",
+    ".7z": "a 7z archive",
+    ".rar": "a RAR archive",
 }
 _WORK = (".pdf", ".py", ".html", ".htm", ".docx", ".doc", ".tex", *_PACKED, *_SEALED)
 """What may hold answers, so that the student is told that it was not graded."""

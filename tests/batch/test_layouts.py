@@ -416,7 +416,7 @@ def test_files_and_hand_ins_named_one_by_one(tmp_path: Path) -> None:
         (tmp_path / "each" / name).mkdir(parents=True)
         (tmp_path / "each" / name / "hw3.ipynb").write_text(homework(name))
         (tmp_path / f"{name}.zip").write_bytes(zipped({"hw3.ipynb": homework(name)}))
-    for pattern in ("each/*", "???.zip"):
+    for pattern in ("each/*", "each/*/hw3.ipynb", "???.zip"):
         assert list(rows(find_submissions(sorted(tmp_path.glob(pattern)), tmp_path / "x"))) == [
             "ada",
             "bob",

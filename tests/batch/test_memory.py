@@ -264,7 +264,7 @@ def test_members_of_a_group_have_rows_and_are_not_each_others_copies(batch: Batc
     feedback = (tmp_path / "out" / "feedback" / "Bob-Bb_0013.md").read_text(encoding="utf-8")
     assert "Graded file: hw3\\.zip\\/hw3\\.ipynb" in feedback and "Bob Bb" in feedback.splitlines()[0]
     summary = (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
-    assert "## Files that belong to no student\n\n- hello\\.txt" in summary and "4 students" in summary
+    assert "## Files that may belong to no student\n\n- hello\\.txt" in summary and "4 students" in summary
 
 
 # -- totals --------------------------------------------------------------------------------------------------------

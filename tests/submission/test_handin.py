@@ -231,7 +231,7 @@ NOT_HELD = {
     "web page": ({"hw3.ipynb.html": b"<html>"}, "is a web page"),
     "Word, which is a zip": ({"hw3.docx": zipped({"word/document.xml": "<x>"})}, "is a Word document"),
     "a link": ({"hw3.webloc": b"<plist>"}, "is a link to a web page"),
-    "7z": ({"hw3.7z": b"7z\xbc\xaf\x27\x1c"}, "a 7z archive, which is not opened"),
+    "7z": ({"hw3.7z": b"7z\xbc\xaf\x27\x1c"}, "hw3.7z is a 7z archive, not a notebook"),
     "picture": ({"IMG_1.HEIC": b"\x00\x00"}, r"There is no notebook among your files \(IMG_1.HEIC\)"),
     "damaged zip": ({"hw3.zip": b"PK\x03\x04xxxx"}, "hw3.zip: is a damaged archive"),
     "zip without": ({"hw3.zip": zipped({"hw3.txt": "hi"})}, "no notebook in your archive"),
