@@ -451,10 +451,13 @@ def template_build(
 
 @template_app.command("check")
 def template_check() -> None:
-    """Say whether the students' notebook is what the reference makes; exit status 1 when it is not."""
-    from grader import template  # noqa: PLC0415
+    """Check that notebook, reference, rubric, quotes and training settings agree.
 
-    differences = template.check()
+    Exit status 1: something does not agree.
+    """
+    from grader.consistency import disagreements  # noqa: PLC0415
+
+    differences = disagreements()
     for line in differences:
         print(line)
     if differences:

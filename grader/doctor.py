@@ -204,15 +204,56 @@ def _data() -> list[Finding]:
         punkt = Finding("nltk data", True, f"Punkt, SHA-256 {tokenizer_data_hash()[:12]}")
     except GraderError as error:
         punkt = Finding("nltk data", False, str(error), "reinstall the grader")
-    findings = [punkt]
-    for name, path in (
-        ("rubric", assets.RUBRIC),
-        ("reference", assets.REFERENCE),
-        ("template", assets.TEMPLATE),
-    ):
-        there = path.exists()
-        findings.append(Finding(name, there, str(path), "" if there else "reinstall the grader"))
-    return [*findings, _cifar10()]
+    return [punkt, _reference(), _template(), *_rubric(), _cifar10()]
+
+
+def _reference() -> Finding:
+    there = assets.REFERENCE.is_dir()
+    return Finding("reference", there, str(assets.REFERENCE), "" if there else "reinstall the grader")
+
+
+def _template() -> Finding:
+    """Whether the notebook can be read and is what the reference makes."""
+    if not assets.TEMPLATE.is_file():
+        return Finding("template", False, f"{assets.TEMPLATE} is missing", "grader template build")
+    try:
+        from grader import template  # noqa: PLC0415 - each check survives what another lacks
+
+        differences = template.check()
+    except Exception as error:
+        return Finding("template", False, f"cannot be checked: {type(error).__name__}: {error}", "reinstall the grader")
+    if differences:
+        return Finding("template", False, _counted(differences), "grader template build")
+    return Finding("template", True, str(assets.TEMPLATE))
+
+
+def _rubric() -> list[Finding]:
+    """The rubric as `grader grade` reads it, and whether it fits the notebook and the model answers."""
+    fix = f"edit {assets.RUBRIC}"
+    try:
+        from grader import consistency  # noqa: PLC0415
+        from grader.homework import load_homework  # noqa: PLC0415
+        from grader.rubric import load_rubric  # noqa: PLC0415
+
+        rubric = load_rubric(assets.RUBRIC, known_properties=load_homework().laws)
+        faults = [*consistency.rubric_faults(rubric), *consistency.training_faults(rubric)]
+    except GraderError as error:
+        return [Finding("rubric", False, str(error), fix)]
+    except Exception as error:  # a property module that cannot be imported
+        return [Finding("rubric", False, f"cannot be checked: {type(error).__name__}: {error}", "mend what is missing above")]
+    number = sum(len(item.criteria) for item in rubric.automatic)
+    agreement = f"quotes of {number} criteria, model answers and training settings"
+    return [
+        Finding("rubric", True, str(assets.RUBRIC)),
+        Finding("agreement", False, _counted(faults), "grader template check shows all")
+        if faults
+        else Finding("agreement", True, f"{agreement} agree with the template"),
+    ]
+
+
+def _counted(lines: Sequence[str]) -> str:
+    more = f", and {len(lines) - 1} more" if len(lines) > 1 else ""
+    return lines[0] + more
 
 
 def _cifar10() -> Finding:

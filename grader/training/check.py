@@ -22,6 +22,7 @@ from grader.submission.template import Template
 from grader.training import checkpoint, gpt, vit
 from grader.training.data import CLASSES, Cifar10, load
 from grader.training.link import NoReply, StudentError, TrainerLink
+from grader.training.stated import stated
 
 Mode = Literal["auto", "never", "always", "verify", "allotted"]
 """`allotted`: a checkpoint is verified, and without one the model is trained on whatever there is."""
@@ -203,6 +204,7 @@ def _begin(link: TrainerLink, job: Job, template: Template) -> None:
         threads=job.options.threads or os.cpu_count() or 1,
         half=True,
         provided=[source for _, source in template.classes],
+        scale=[list(stated().mean), list(stated().deviation)],
     )
 
 
@@ -280,7 +282,7 @@ def _heatmaps(link: TrainerLink, data: Cifar10, found: _Gathered) -> None:
             and attention.ndim == 4
             and attention.dtype == np.float32
             and attention.shape[0] == len(images)
-            and attention.shape[3] == 64
+            and attention.shape[3] == stated().patches
             and bool(np.isfinite(attention).all())
         )
         if not usable:

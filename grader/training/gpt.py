@@ -17,10 +17,8 @@ import numpy as np
 from grader import assets
 from grader.kernel.wire import Array
 from grader.training.link import NoReply, TrainerLink
+from grader.training.stated import stated
 
-SETTINGS = {"dim": 128, "attn_dim": 64, "mlp_dim": 128, "num_heads": 3, "num_layers": 6}
-MAX_N = 200
-"""The template's own."""
 BY_HEART = {"batch": 10, "rate": 1e-3, "warm_up": 10}
 RECIPE = {"batch": 16, "rate": 1e-3, "warm_up": 20}
 TEN = 10
@@ -69,15 +67,15 @@ def grow(link: TrainerLink, seed: bytes, seconds: float, progress: Progress) -> 
     started = time.monotonic()
     number = int.from_bytes(hashlib.sha256(seed + b"/gpt").digest()[:4], "big")
     known, kept = _dialogues()
-    data = link.ask("dialogues", 120.0, text=known, held_out=kept, max_N=MAX_N, tokens=TOKENS_OF_EACH)
+    data = link.ask("dialogues", 120.0, text=known, held_out=kept, max_N=stated().longest, tokens=TOKENS_OF_EACH)
     ids = _padded(data["held_out"])
     unigram = _unigram(data["counts"], ids)
 
-    link.ask("gpt", 60.0, settings=SETTINGS, recipe=BY_HEART, seed=number, only=TEN)
+    link.ask("gpt", 60.0, settings=dict(stated().gpt), recipe=BY_HEART, seed=number, only=TEN)
     heart = _Training(link, started + seconds / 4, "GPT: ten dialogues", progress)
     heart.until(lambda losses: losses[-1] < LEARNT)
 
-    link.ask("gpt", 60.0, settings=SETTINGS, recipe=RECIPE, seed=number, only=0)
+    link.ask("gpt", 60.0, settings=dict(stated().gpt), recipe=RECIPE, seed=number, only=0)
     held_out = [(0, _held_out_loss(link, ids))]
     whole = _Training(link, started + seconds, "GPT: Shakespeare", progress)
     samples = []

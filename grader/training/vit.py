@@ -19,12 +19,8 @@ from grader.kernel.wire import Array
 from grader.rubric import Budget
 from grader.training.data import Cifar10
 from grader.training.link import NoReply, StudentError, TrainerLink
+from grader.training.stated import stated
 
-SETTINGS = {
-    "n_channels": 3, "nout": 10, "img_size": 32, "patch_size": 4,
-    "dim": 128, "attn_dim": 64, "mlp_dim": 128, "num_heads": 3, "num_layers": 6,
-}  # fmt: skip
-"""The template's own."""
 RECIPES = {
     # Many small steps: an image costs the same in any batch, and more of them teach more.
     "cpu": {"batch": 64, "rate": 5e-4, "warm_up": 100},
@@ -200,7 +196,7 @@ class _Run:
 
     def _build(self) -> None:
         number = int.from_bytes(self.secret[:4], "big")
-        self.link.ask("vit", 60.0, settings=SETTINGS, recipe=self.recipe, seed=number)
+        self.link.ask("vit", 60.0, settings=dict(stated().vit), recipe=self.recipe, seed=number)
 
     def _left(self) -> float:
         return self.started + self.budget.minutes * 60 - time.monotonic()
@@ -298,7 +294,7 @@ class _Run:
     @staticmethod
     def _right(logits: Any, labels: Array) -> int:
         """How many answers are right; an answer without a single largest logit is not."""
-        if not isinstance(logits, np.ndarray) or logits.shape != (len(labels), SETTINGS["nout"]):
+        if not isinstance(logits, np.ndarray) or logits.shape != (len(labels), stated().vit["nout"]):
             shape = getattr(logits, "shape", None)
             raise Stopped(
                 "failed", f"for {len(labels)} images the logits have shape {shape}, not ({len(labels)}, 10)"
@@ -348,7 +344,7 @@ class _Run:
         if lost:
             raise Stopped("failed", f"{words}: a single round of steps took longer than all that was left")
         own = self.images / max(self.seconds["steps"], 1e-9)
-        usual = self.link.ask("speed", 60.0, settings=SETTINGS, seconds=3.0)
+        usual = self.link.ask("speed", 60.0, settings=dict(stated().vit), seconds=3.0)
         if type(usual) is not float or not usual > 0:
             raise NoReply("a malformed reply")
         ratio = usual / max(own, 1e-9)

@@ -17,6 +17,7 @@ from grader.results import ItemResult, Result
 from grader.rubric import TrainingItem
 from grader.training import check, vit
 from grader.training.data import Cifar10
+from grader.training.stated import stated
 
 TRAIN, VALIDATION = 64, 40
 
@@ -48,8 +49,9 @@ Trained = Callable[..., Result]
 def _small_model(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Two narrow layers learn these images in seconds; what is slow is slow on purpose."""
     if request.node.get_closest_marker("slow") is None:
-        small = {**vit.SETTINGS, "dim": 48, "attn_dim": 16, "mlp_dim": 48, "num_layers": 2}
-        monkeypatch.setattr(vit, "SETTINGS", small)
+        sizes = {**stated().vit, "dim": 48, "attn_dim": 16, "mlp_dim": 48, "num_layers": 2}
+        small = replace(stated(), vit=sizes)
+        monkeypatch.setattr(vit, "stated", lambda: small)
 
 
 @pytest.fixture

@@ -223,7 +223,7 @@ def test_the_gpts_evidence(trained: Trained, tmp_path: Path, monkeypatch: pytest
 def weights(colours: Cifar10, *, good: bool) -> dict[str, torch.Tensor]:
     """A state of the reference's model, trained for some steps, or not."""
     torch.manual_seed(0)
-    model = VisionTransformer(**vit.SETTINGS)
+    model = VisionTransformer(**vit.stated().vit)
     if good:
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
         images = torch.from_numpy(np.array(colours.train_images)).float() / 255

@@ -38,8 +38,6 @@ RECORD_AFTER = 3
 """Steps before one is recorded, by which libraries have set themselves up."""
 SAME = 0.02
 """How far the loss of a recorded step may be from what the code itself computes: bfloat16 in another order, and no more."""
-_MEAN = (0.4914, 0.4822, 0.4465)
-_DEVIATION = (0.2470, 0.2435, 0.2616)
 
 
 def serve(connection: socket.socket, files: list[int], namespace: dict[str, Any]) -> None:
@@ -80,9 +78,18 @@ class Trainer:
         self.run: Run
 
     def on_begin(
-        self, device: str, visible: str, threads: int, half: bool, provided: list[str]
+        self,
+        device: str,
+        visible: str,
+        threads: int,
+        half: bool,
+        provided: list[str],
+        scale: list[list[float]],
     ) -> dict[str, Any]:
-        """Prepare the process: a device, threads, and the template's code in the place of the student's."""
+        """Prepare the process: a device, threads, and the template's code in the place of the student's.
+
+        ``scale`` holds mean and deviation of each channel.
+        """
         torch.set_default_dtype(torch.float32)
         torch.set_grad_enabled(True)
         if device == "cuda":
@@ -100,7 +107,7 @@ class Trainer:
         self._move_devices(device)
         self.device, self.half = torch.device(device), half
         # Made once: a tensor of Python numbers makes the GPU wait each time.
-        self.scale = torch.tensor([_MEAN, _DEVIATION], device=device).view(2, 1, -1, 1, 1).unbind()
+        self.scale = torch.tensor(scale, device=device).view(2, 1, -1, 1, 1).unbind()
         for source in provided:
             for node in ast.parse(source).body:
                 exec(compile(ast.Module([node], []), "<provided>", "exec"), self.namespace)
@@ -433,8 +440,9 @@ def speed(
     precision: Callable[[], contextlib.AbstractContextManager[Any]],
 ) -> float:
     """Images a second at which torch's own layers of the same size train here: what a slow model is held against."""
+    heads = math.gcd(settings["dim"], 4)  # torch's layers need a size that is divisible by them
     layer = nn.TransformerEncoderLayer(
-        settings["dim"], 4, settings["mlp_dim"], dropout=0.0, batch_first=True, norm_first=True
+        settings["dim"], heads, settings["mlp_dim"], dropout=0.0, batch_first=True, norm_first=True
     )
     model = nn.TransformerEncoder(layer, settings["num_layers"], enable_nested_tensor=False).to(device)
     tokens = (settings["img_size"] // settings["patch_size"]) ** 2 + 1
