@@ -96,18 +96,37 @@ class _Layout:
     of_folder: Callable[[str], _Named | None]
 
 
-def students_in(root: Path, problems: Mapping[str, str] | None = None) -> Found:
-    """Whose work lies in a folder; ``problems`` says what is wrong with files of it, by their path."""
-    base, outside = _unwrapped(root)
-    return with_problems(_found(children_of(base), outside), root, problems or {})
+def students_in(root: Path, problems: Mapping[str, str] | None = None, skip: Path | None = None) -> Found:
+    """Whose work lies in a folder; ``problems`` says what is wrong with files of it, by their path.
+
+    A folder to ``skip`` is where results go, which may lie in the class's folder.
+    """
+    base, outside = _unwrapped(root, skip)
+    return with_problems(_found(children_of(base, skip), outside), root, problems or {})
 
 
-def children_of(folder: Path) -> list[Path]:
-    """What lies in a folder, without what systems and editors leave behind."""
+def children_of(folder: Path, skip: Path | None = None) -> list[Path]:
+    """What lies in a folder, without what systems and editors leave behind, and without a folder to ``skip``."""
     try:
-        return sorted(path for path in folder.iterdir() if not is_junk(path.name))
+        found = sorted(path for path in folder.iterdir() if not is_junk(path.name))
     except OSError:
         return []
+    return found if skip is None else [path for path in found if path.resolve() != skip]
+
+
+def is_export(names: Sequence[str]) -> bool:
+    """Whether files with these paths are what a platform exports of a class, rather than one student's."""
+    placed = [name.split("/") for name in names]
+    for level in range(MAX_WRAPPERS):
+        here = {(parts[level], len(parts) == level + 1) for parts in placed if len(parts) > level}
+        for layout in LAYOUTS:
+            named = [(layout.of_file if is_file else layout.of_folder)(name) for name, is_file in here]
+            users = {one.user for one in named if one is not None}
+            if len(users) > 1 and 2 * sum(one is not None for one in named) >= len(here):
+                return True
+        if len(here) != 1:
+            return False
+    return False
 
 
 def students_of(files: Sequence[Path]) -> Found:
@@ -135,16 +154,16 @@ def with_problems(found: Found, root: Path, problems: Mapping[str, str]) -> Foun
     return replace(found, groups=groups, strange=(*found.strange, *lost))
 
 
-def _unwrapped(root: Path, depth: int = 0) -> tuple[Path, tuple[str, ...]]:
+def _unwrapped(root: Path, skip: Path | None, depth: int = 0) -> tuple[Path, tuple[str, ...]]:
     """The folder in which the hand-ins lie, as exports have one around them all; and files beside that one."""
-    children = children_of(root)
+    children = children_of(root, skip)
     folders = [path for path in children if path.is_dir() and not path.is_symlink()]
     files = [path for path in children if path not in folders]
     alone = len(folders) == 1 and not any(may_hold_work(path.name) for path in files)
     if not alone or _recognized(children) or depth == MAX_WRAPPERS:
         return root, ()
-    base, outside = _unwrapped(folders[0], depth + 1)
-    inner = children_of(base)
+    base, outside = _unwrapped(folders[0], skip, depth + 1)
+    inner = children_of(base, skip)
     works = [path for path in inner if path.is_dir() or may_hold_work(path.name)]
     if not _recognized(inner) and len(works) < 2:
         return root, ()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,13 @@ class Override:
     why: str
 
 
-def load_overrides(folder: Path, members: Sequence[Member], rubric: Rubric) -> list[Override]:
-    """The overrides of a batch's folder, none if there is no file; raises `UsageError` with the line at fault."""
+def load_overrides(
+    folder: Path, members: Sequence[Member], rubric: Rubric, keys: Collection[str] = ()
+) -> list[Override]:
+    """The overrides of a batch's folder, none if there is no file; raises `UsageError` with the line at fault.
+
+    ``keys`` are all that were ever given in it: one of somebody who left names nobody else.
+    """
     path = folder / NAME
     if not path.exists():
         return []
@@ -62,7 +67,7 @@ def load_overrides(folder: Path, members: Sequence[Member], rubric: Rubric) -> l
     for entry in node.value:
         line = entry.start_mark.line + 1
         try:
-            override = _override(_fields(entry), members, rubric)
+            override = _override(_fields(entry), members, rubric, keys)
         except ValueError as error:
             raise UsageError(f"{NAME}:{line}: {one_line(str(error))}") from None
         if (override.key, override.item) in found:
@@ -86,8 +91,14 @@ def _fields(node: yaml.Node) -> dict[str, Any]:
     return fields
 
 
-def _override(fields: dict[str, Any], members: Sequence[Member], rubric: Rubric) -> Override:
+def _override(
+    fields: dict[str, Any], members: Sequence[Member], rubric: Rubric, keys: Collection[str]
+) -> Override:
     wanted = fields["submission"]
+    if wanted in keys and not any(member.key == wanted for member in members):
+        raise ValueError(
+            f"{wanted}: is no longer in this class; remove the override or name another submission"
+        )
     matching = [member for member in members if member.key == wanted] or [
         member for member in members if wanted in (member.id, member.name, member.file)
     ]

@@ -59,9 +59,7 @@ def view(progress: Progress, seconds: float) -> Group:
     if progress.done and left:
         facts.append(f", {_clock(seconds / progress.done * left)} left", QUIET)
     head.add_row(bar, facts)
-    lines = [
-        Text(f"  {one_line(name, 100)}", no_wrap=True) for name in progress.running[:MOST_RUNNING]
-    ]
+    lines = [Text(f"  {one_line(name, 100)}", no_wrap=True) for name in progress.running[:MOST_RUNNING]]
     return Group(head, *lines)
 
 

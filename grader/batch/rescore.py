@@ -69,7 +69,7 @@ def prepare(store: Store, path: Path) -> Rescoring:
 
 
 def _rows(store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]) -> list[reports.Row]:
-    overrides = load_overrides(store.folder, manifest.members, rubric)
+    overrides = load_overrides(store.folder, manifest.members, rubric, manifest.keys.values())
     return reports.rows_of(manifest, rubric, results_of(store, manifest, rubric, records), overrides)
 
 

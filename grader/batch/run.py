@@ -168,7 +168,7 @@ def run_batch(
         gone = _gone(before, manifest)
         if before is not None and before.sources != manifest.sources:
             refuse_lost_students(folder, gone, options.change)
-        load_overrides(folder, manifest.members, assignment.rubric)
+        load_overrides(folder, manifest.members, assignment.rubric, manifest.keys.values())
         store.write_manifest(manifest)
         store.put("rubric.yaml", rubric_text.decode("utf-8", "replace"))
         records, queue = _known_and_queue(store, entries, context, wanted, options)
@@ -228,7 +228,7 @@ def _gone(before: Manifest | None, now: Manifest) -> list[str]:
 
 def report(store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]) -> list[reports.Row]:
     """Write results, feedback, grades and summary for the class; gives its rows."""
-    overrides = load_overrides(store.folder, manifest.members, rubric)
+    overrides = load_overrides(store.folder, manifest.members, rubric, manifest.keys.values())
     results = results_of(store, manifest, rubric, records)
     rows = reports.rows_of(manifest, rubric, results, overrides)
     for row in rows:

@@ -115,7 +115,7 @@ def _groups(sources: Sequence[Path], extracted: Path) -> tuple[list[Group], tupl
             _Opened(source, place, layouts.stem_of(source.name) if place != source else source.resolve().name)
         )
     found = _of_files(files)
-    found += _of_holders(holders)
+    found += _of_holders(holders, extracted.parent.resolve())
     strange = tuple(one_line(name, 200) for _, one in found for name in one.strange)
     merged = _merged([(place, group) for place, one in found for group in one.groups])
     return merged, strange
@@ -124,7 +124,9 @@ def _groups(sources: Sequence[Path], extracted: Path) -> tuple[list[Group], tupl
 def _of_files(files: Mapping[Path, list[Path]]) -> list[tuple[str, Found]]:
     """Files that were named one by one, by their folder; `ada/hw3.ipynb bob/hw3.ipynb` are named after the folders."""
     found = {parent: layouts.students_of(paths) for parent, paths in files.items()}
-    alone = {parent: one.groups[0] for parent, one in found.items() if len(one.groups) == 1 and not one.layout}
+    alone = {
+        parent: one.groups[0] for parent, one in found.items() if len(one.groups) == 1 and not one.layout
+    }
     often = Counter(group.identity for group in alone.values())
     for parent, group in alone.items():
         name = parent.resolve().name
@@ -142,7 +144,7 @@ def _require(source: Path) -> None:
         raise UsageError(f"{one_line(str(source))}: {error.strerror or error}") from None
 
 
-def _of_holders(holders: Sequence[_Opened]) -> list[tuple[str, Found]]:
+def _of_holders(holders: Sequence[_Opened], skip: Path) -> list[tuple[str, Found]]:
     exports = [export_in(holder.place) for holder in holders]
     # A folder of hand-ins may be given as `class/*`. Whoever puts metadata into one must not be read as an export.
     trusted = None not in exports
@@ -155,7 +157,7 @@ def _of_holders(holders: Sequence[_Opened]) -> list[tuple[str, Found]]:
         elif by_student:
             one = layouts.one_hand_in(holder.place, holder.name, holder.problems)
         else:
-            one = layouts.students_in(holder.place, holder.problems)
+            one = layouts.students_in(holder.place, holder.problems, skip)
         if not one.groups:
             listed = f" ({', '.join(one.strange[:3])})" if one.strange else ""
             raise UsageError(f"{one_line(str(holder.source))}: holds no submission{one_line(listed)}")
@@ -232,6 +234,10 @@ def _entries(group: Group, template: Template | None, extracted: Path) -> list[E
     entry = Entry(first.key, first.name, first.id, path, late=group.late, notes=group.notes)
     try:
         found = find_among(group.files, template)
+        if len(group.files) == 1 and found.path is None and layouts.is_export(found.inside):
+            raise NothingToGrade(
+                f"{group.files[0].name} looks like the export of a whole class; give it to grader batch by itself"
+            )
         path = found.path or _kept(found, extracted / NOTEBOOKS)
         notes = (*found.notes, *group.notes, *_of_metadata(group, found))
         entry = replace(entry, path=path, digest=found.digest, notes=notes, file=_shown(group, found.name))

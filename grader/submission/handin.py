@@ -97,6 +97,14 @@ class HandIn:
     path: Path | None = None
     notes: tuple[str, ...] = ()
     place: Path | None = None
+    names: tuple[str, ...] = ()
+    """Of all files that were handed in."""
+
+    @property
+    def inside(self) -> list[str]:
+        """The names of the files in the archive that holds the notebook, within it."""
+        outer = self.name.partition("/")[0] + "/"
+        return [name.removeprefix(outer) for name in self.names if name.startswith(outer)]
 
     @property
     def digest(self) -> str:
@@ -399,7 +407,8 @@ def _chosen(search: _Search) -> HandIn:
     if works or unread:
         notes.append(f"Not graded automatically: {_listed([*works, *unread])}.")
     notes += _unlike_homework(name, best)
-    return HandIn(best.name, data, best.path, tuple(one_line(note, 400) for note in notes))
+    said = tuple(one_line(note, 400) for note in notes)
+    return HandIn(best.name, data, best.path, said, names=tuple(search.names))
 
 
 def _best(seen: Sequence[_Seen], wanted: str) -> tuple[_Seen, str, list[_Seen]]:

@@ -456,3 +456,18 @@ def test_a_students_names_name_nobody_else(tmp_path: Path) -> None:
     for kind in ("folder", "zip"):
         found = rows(class_of(tmp_path, files, kind))
         assert list(found) == ["ada", "bob", "mallory"]
+
+
+@pytest.mark.parametrize("layout", ["canvas", "moodle", "blackboard", "gradescope"])
+@pytest.mark.parametrize("wrapped", ["", "submissions/"])
+def test_an_export_in_the_place_of_a_hand_in_is_told_and_names_nobody(
+    tmp_path: Path, layout: str, wrapped: str
+) -> None:
+    inner: Files = {
+        wrapped + LAYOUTS[layout].format(n=n, file="hw3.ipynb"): homework(str(n)) for n in range(1, 4)
+    }
+    found = rows(
+        class_of(tmp_path, {"section.zip": zipped(inner), "ada.zip": zipped({"hw3.ipynb": HW})}, "folder")
+    )
+    assert list(found) == ["ada", "section"]
+    assert "export of a whole class" in (found["section"].problem or "") and found["ada"].problem is None

@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 from grader import cli
 from grader.batch import memory, rescore, store
 from grader.batch import run as batch_run
-from grader.batch.store import Store
+from grader.batch.overrides import load_overrides
+from grader.batch.store import Member, Store
 from grader.batch.terminal import print_batch
 from grader.errors import GraderError, UsageError
 from grader.grade import Assignment
@@ -331,3 +332,25 @@ def test_excel_reads_the_names(batch: Batch, tmp_path: Path) -> None:
     batch(folder)
     assert (tmp_path / "out" / "grades.csv").read_bytes().startswith(b"\xef\xbb\xbfkey,")
     assert load_rubric(tmp_path / "out" / "rubric.yaml").total == 35
+
+
+def test_results_in_the_class_s_own_folder_are_nobodys_work(batch: Batch, classroom: Path) -> None:
+    for _ in range(2):
+        outcome = batch(classroom, to=classroom / "results")
+        assert [member.key for member in outcome.members] == [
+            "ada",
+            "bob",
+            "cyd",
+            "dan",
+        ] and not outcome.strange
+
+
+def test_an_override_of_somebody_who_left_goes_to_nobody_else(assignment: Assignment, tmp_path: Path) -> None:
+    """Even where somebody else's name is what the key of the one who left was."""
+    (tmp_path / "overrides.yaml").write_text(
+        "- {submission: cyd, item: 1a, points: 1, who: me, why: read}", encoding="utf-8"
+    )
+    others = [Member(key="cyd_77", name="cyd", id="77", file="hw3.ipynb", digest="")]
+    assert load_overrides(tmp_path, others, assignment.rubric)[0].key == "cyd_77"
+    with pytest.raises(UsageError, match="cyd: is no longer in this class"):
+        load_overrides(tmp_path, others, assignment.rubric, ["cyd", "cyd_77"])
