@@ -14,7 +14,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -81,7 +81,7 @@ _VERSION = re.compile(
 )
 _ATTEMPT = re.compile(r"(?:attempt|submission|version|upload|try|rev|revision)[-_ #]*(\d{1,6})", re.I)
 _DATED = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:[T_ -]+(\d\d)[-:.]?(\d\d)(?:[-:.]?(\d\d))?)?")
-_CLASS = re.compile(r"^[ \t]*class[ \t]+(\w+)", re.M)
+_DEFINED = re.compile(r"^(?:[ \t]*class|(?:async[ \t]+)?def)[ \t]+(\w+)", re.M)
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ class HandIn:
     place: Path | None = None
     names: tuple[str, ...] = ()
     """Of all files that were handed in."""
+    known_digest: str = ""
 
     @property
     def inside(self) -> list[str]:
@@ -106,10 +107,10 @@ class HandIn:
         outer = self.name.partition("/")[0] + "/"
         return [name.removeprefix(outer) for name in self.names if name.startswith(outer)]
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """The SHA-256 of the content, in hex."""
-        return hashlib.sha256(self.data).hexdigest()
+        return self.known_digest or hashlib.sha256(self.data).hexdigest()
 
     def submission(self, name: str = "") -> Submission:
         """The notebook, under its own or another name, with the notes as warnings; raises NothingToGrade."""
@@ -148,6 +149,7 @@ class _Seen:
     worked: int = -1
     """Required classes that differ from the template's; -1 where it is no notebook that can be read."""
     is_homework: bool = False
+    is_measured: bool = False
 
 
 @dataclass
@@ -192,21 +194,32 @@ class _Search:
         if is_archive(data[:HEAD_BYTES]) and not name.lower().endswith(_OFFICE):
             self.archive(file, name, data, depth)
             return
-        sources = _code_of(data)
-        if sources is None and not is_named_notebook(name):
+        if not is_named_notebook(name) and _code_of(data) is None:
             return
         attempt = (*file.attempt, *_attempt(name))
         seen = _Seen(name, modified, attempt, file.order, hashlib.sha256(data).hexdigest())
+        seen.data = data
         if depth == 0:
             seen.path = file.path
         else:
             self.kept += len(data)
             if self.kept > MAX_FILE_BYTES:
                 raise NothingToGrade("holds notebooks of too great a size; hand in the one to grade")
-            seen.data = data
-        if sources is not None:
-            seen.defined, seen.worked, seen.is_homework = _measured(sources, self.template)
         self.seen.append(seen)
+        if len(self.seen) > 1:  # one that is alone needs no comparing
+            for one in self.seen:
+                self.measure(one)
+
+    def measure(self, one: _Seen) -> None:
+        """Find out how much of the homework a notebook holds; what lies on disk is kept no longer."""
+        if one.is_measured or one.data is None:
+            return
+        one.is_measured = True
+        sources = _code_of(one.data)
+        if sources is not None:
+            one.defined, one.worked, one.is_homework = _measured(sources, self.template)
+        if one.path is not None:
+            one.data = None
 
     def archive(self, file: Handed, name: str, data: bytes, depth: int) -> None:
         """Look at the files in an archive."""
@@ -235,7 +248,7 @@ def find(place: Path, template: Template | None = None) -> HandIn:
     if not place.is_dir():
         data = read_regular_file(place, name)
         if not is_archive(data[:HEAD_BYTES]) or place.name.lower().endswith(_OFFICE):
-            notes = () if template is None else _unlike(name, _code_of(data), template)
+            notes = () if template is None else _unlike(name, data, template)
             return HandIn(name, data, place, notes, place)
         search = _Search(template or _default())
         search.archive(Handed(place, name), name, data, 0)
@@ -346,28 +359,36 @@ def _text(source: Any) -> str:
 
 
 def _measured(sources: Sequence[tuple[str, str]], template: Template) -> tuple[frozenset[str], int, bool]:
-    """The required classes that are defined, how many of them were worked on, and whether this is the homework."""
+    """The required names that are defined, how many of them were worked on, and whether this is the homework."""
     required = _required(template)
     latest: dict[str, str] = {}
     for _, source in sources:
-        for name in _CLASS.findall(source):
+        for name in _DEFINED.findall(source):
             if name in required:
                 latest[name] = _squeezed(source)
-    given = {cell.id for cell in template.cells}, {_squeezed(cell.source) for cell in template.cells}
-    known = sum(identity in given[0] or _squeezed(source) in given[1] for identity, source in sources)
+    ids, cells = _given(template)
+    known = sum(identity in ids or _squeezed(source) in cells for identity, source in sources)
     worked = sum(source != required[name] for name, source in latest.items())
-    return frozenset(latest), worked, bool(latest) or known > len(template.cells) // 4
+    return frozenset(latest), worked, bool(latest) or known > len(ids) // 4
 
 
 @functools.lru_cache(maxsize=4)
 def _required(template: Template) -> dict[str, str]:
-    """What the template has a student write, by class, without its white space."""
+    """What the template has a student write, by name, without its white space."""
     return {
         name: _squeezed(cell.source)
         for cell in template.cells
         if cell.role == "solution"
-        for name in _CLASS.findall(cell.source)
+        for name in _DEFINED.findall(cell.source)
     }
+
+
+@functools.lru_cache(maxsize=4)
+def _given(template: Template) -> tuple[frozenset[str], frozenset[str]]:
+    """The ids of the template's cells, and their sources without white space."""
+    return frozenset(cell.id for cell in template.cells), frozenset(
+        _squeezed(cell.source) for cell in template.cells
+    )
 
 
 def _squeezed(source: str) -> str:
@@ -386,8 +407,10 @@ def _default() -> Template:
 
 
 def _chosen(search: _Search) -> HandIn:
-    best, why, copies = _best(search.seen, search.template.name)
-    data = best.data
+    best, why, copies = search.seen[0], "", list[_Seen]()
+    if len(search.seen) > 1:
+        best, why, copies = _best(search.seen, search.template.name)
+    data = best.data  # kept where it is the only one
     if data is None:
         assert best.path is not None
         data = read_regular_file(best.path, best.name)
@@ -406,9 +429,16 @@ def _chosen(search: _Search) -> HandIn:
         notes.append(f"Identical to the graded notebook: {_listed([seen.name for seen in copies])}.")
     if works or unread:
         notes.append(f"Not graded automatically: {_listed([*works, *unread])}.")
-    notes += _unlike_homework(name, best)
+    notes += _unlike(name, data, search.template)
     said = tuple(one_line(note, 400) for note in notes)
-    return HandIn(best.name, data, best.path, said, names=tuple(search.names))
+    return HandIn(
+        best.name,
+        data,
+        best.path,
+        said,
+        names=tuple(search.names),
+        known_digest=best.digest if best.data else "",
+    )
 
 
 def _best(seen: Sequence[_Seen], wanted: str) -> tuple[_Seen, str, list[_Seen]]:
@@ -523,17 +553,22 @@ def _padded(attempt: tuple[int, ...]) -> tuple[int, ...]:
 # -- what is said ------------------------------------------------------------------------------------------------
 
 
-def _unlike(name: str, sources: list[tuple[str, str]] | None, template: Template) -> tuple[str, ...]:
-    if sources is None:
+def _unlike(name: str, data: bytes, template: Template) -> tuple[str, ...]:
+    """A warning where a notebook holds nothing of the homework."""
+    # Reading a notebook takes a while, and most name what is asked for.
+    if any(mark in data for mark in _marks(template)):
         return ()
-    seen = _Seen(name, 0.0, (), 0, "")
-    seen.defined, seen.worked, seen.is_homework = _measured(sources, template)
-    return tuple(_unlike_homework(name, seen))
+    sources = _code_of(data)
+    if sources is None or _measured(sources, template)[2]:
+        return ()
+    return (
+        f"{name} does not look like this homework: it defines none of its classes. Check that it is the right file.",
+    )
 
 
-def _unlike_homework(name: str, seen: _Seen) -> Iterator[str]:
-    if seen.worked >= 0 and not seen.is_homework:
-        yield f"{name} does not look like this homework: it defines none of its classes. Check that it is the right file."
+@functools.lru_cache(maxsize=4)
+def _marks(template: Template) -> tuple[bytes, ...]:
+    return tuple(f"{what} {name}".encode() for name in _required(template) for what in ("class", "def"))
 
 
 def _why_none(search: _Search) -> str:
