@@ -26,9 +26,14 @@ from grader.kernel import isolation
 from grader.kernel.process import ColdProcess, KernelProcess, Manager, WarmLink, environment
 from grader.kernel.remote import Connection
 from grader.submission.planning import Plan, PlannedCell
+from grader.submission.salvage import Failure, Remark, Salvage
 
 MAX_RESTARTS = 2
 GRACE = 15.0
+RESCUE = 10.0
+"""Seconds for what is left of a cell after it failed."""
+RETRIES = 3
+MOST_NAMES = 50
 DEFINING = 30.0
 """Seconds for the definitions of all cells that come too late to run."""
 PROVIDED_MODULES = frozenset({"google"})
@@ -79,6 +84,8 @@ class CellOutcome:
     reason: str
     seconds: float
     error: str | None = None
+    remarks: tuple[Remark, ...] = ()
+    """What was left out of a cell so that the rest of it could run, and why."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ class _Execution:
     status: Literal["ok", "raised", "timeout", "died"]
     seconds: float
     error: str | None = None
-    name: str | None = None
+    failure: Failure | None = None
 
 
 class _BoundedClient(NotebookClient):
@@ -112,6 +119,8 @@ class Session:
         self.missing: list[str] = []
         self.warnings: list[str] = []
         self.cell_of_execution: dict[int, int] = {}
+        self._salvages: dict[int, Salvage] = {}
+        self._known: set[str] = set()
         self._loop = asyncio.new_event_loop()
         self._process: KernelProcess | None = None
         self._client: _BoundedClient | None = None
@@ -166,7 +175,7 @@ class Session:
                 gpu=self.gpu,
             ),
             "absent": self.missing,
-            "pretend_cuda": self.plan.mentions_cuda,
+            "pretend_accelerators": self.plan.mentions_accelerator,
         }
         self._process = self.warm.start(specification) if self.warm else ColdProcess(specification)
         self.layers = self._process.wait_until_ready(self.limits.start)
@@ -189,6 +198,8 @@ class Session:
         self._timeout = self.limits.cell
         self._serving = False
         self.cell_of_execution = {}
+        self._salvages = {}
+        self._known = set()
         self._loop.run_until_complete(self._client.async_start_new_kernel_client())
 
     def _stop(self) -> None:
@@ -245,7 +256,7 @@ class Session:
                 outcome = replace(outcome, status="rescued", reason=planned.reason or "only its definitions were run")
             results[planned.cell.number] = outcome
             position += 1
-        self._retry_definitions(cells, results, deadline)
+        self._retry_definitions(results, deadline)
         progress(len(cells), len(cells))
         self.outcomes = [
             results.get(
@@ -262,15 +273,64 @@ class Session:
         left = deadline - time.monotonic()
         if left <= 0:
             return self._only_define(planned, deadline + DEFINING)
+        self._stand_for(dict(planned.needs))
         ran = self._execute(number, source, min(self.limits.cell, left))
         outcome = CellOutcome(number, planned.decision, ran.status, planned.reason, ran.seconds, ran.error)
-        if ran.status in ("raised", "timeout") and planned.rescue.strip() and planned.rescue != source:
-            if ran.status == "timeout" and self._process_is_lost():
-                return outcome
-            saved = self._execute(number, planned.rescue, min(10.0, self.limits.cell))
-            if saved.status == "ok":
-                return replace(outcome, status="rescued" if ran.status == "raised" else "timeout")
+        if ran.status == "timeout" and self._process_is_lost():
+            return outcome
+        if ran.status == "timeout" and planned.rescue.strip() and planned.rescue != source:
+            self._execute(number, planned.rescue, min(RESCUE, self.limits.cell))
+            return outcome
+        if ran.status == "raised" and ran.failure is not None:
+            return self._salvage(planned, source, ran.failure, outcome)
         return outcome
+
+    def _salvage(
+        self, planned: PlannedCell, source: str, failure: Failure, outcome: CellOutcome
+    ) -> CellOutcome:
+        """Run what can be run of a cell that has raised."""
+        if failure.name in ("SyntaxError", "IndentationError", "TabError") and not failure.lines[1:]:
+            salvage = Salvage(planned.cell.number, planned.rescue)
+        else:
+            salvage = Salvage(planned.cell.number, source)
+            salvage.failed(failure)
+        self._salvages[planned.cell.number] = salvage
+        return self._go_on(salvage, outcome)
+
+    def _go_on(self, salvage: Salvage, outcome: CellOutcome) -> CellOutcome:
+        """Run what is left of a cell, statement by statement where need be; its outcome so far becomes that of it all."""
+        deadline = time.monotonic() + min(RESCUE, self.limits.cell)
+        has_run = False
+        while (text := salvage.rest()) is not None and (left := deadline - time.monotonic()) > 0:
+            self._stand_for(salvage.lost)
+            ran = self._execute(salvage.number, text, left)
+            if ran.status == "ok":
+                salvage.passed()
+                has_run = True
+            elif ran.status == "raised" and ran.failure is not None:
+                salvage.failed(ran.failure)
+            else:
+                return replace(outcome, status=ran.status, error=ran.error)
+        self._stand_for(salvage.lost)
+        remarks = tuple(salvage.remarks)
+        rescued = has_run or bool(salvage.lost)
+        return replace(outcome, status="rescued" if rescued else outcome.status, remarks=remarks)
+
+    def _stand_for(self, reasons: dict[str, str]) -> None:
+        """Give names that have no value one that says why."""
+        new = {name: reason[:300] for name, reason in reasons.items() if name not in self._known}
+        self._known.update(new)
+        names = list(new)
+        for start in range(0, len(names), MOST_NAMES):
+            chosen = {name: new[name] for name in names[start : start + MOST_NAMES]}
+            # That a kernel has died is noticed, and dealt with, when it is asked to run something.
+            with contextlib.suppress(KernelError), self._served():
+                assert self._process is not None
+                self._process.ask({"op": "stand_for_names", "reasons": chosen}, 10.0)
+
+    def explain(self, reasons: dict[str, str]) -> None:
+        """Say why names are not defined, where they are not, to whoever asks for them. Call it after the cells have run."""
+        self._stand_for(reasons)
 
     def _only_define(self, planned: PlannedCell, deadline: float) -> CellOutcome:
         """Run a cell's definitions after the cells' time: what came before cost that time, and not its own parts."""
@@ -283,18 +343,18 @@ class Session:
         ran = self._execute(planned.cell.number, planned.rescue, min(DEFINING / 3, self.limits.cell, left))
         return replace(late, status="rescued", seconds=ran.seconds) if ran.status == "ok" else late
 
-    def _retry_definitions(
-        self, cells: list[PlannedCell], results: dict[int, CellOutcome], deadline: float
-    ) -> None:
-        """Definitions that needed a name from a later cell get a second try, now that all cells have run."""
-        for planned in cells:
-            outcome = results.get(planned.cell.number)
-            if outcome is None or outcome.status != "raised" or "NameError" not in (outcome.error or ""):
-                continue
-            if planned.rescue.strip() and time.monotonic() < deadline:
-                again = self._execute(planned.cell.number, planned.rescue, min(10.0, self.limits.cell))
-                if again.status == "ok":
-                    results[planned.cell.number] = replace(outcome, status="rescued")
+    def _retry_definitions(self, results: dict[int, CellOutcome], deadline: float) -> None:
+        """Statements that lacked a name of a later cell get another try, now that all cells have run.
+
+        What still lacks one then is run without it, as far as that goes.
+        """
+        for attempt in range(RETRIES):
+            waiting = [salvage for _, salvage in sorted(self._salvages.items()) if salvage.has_deferred]
+            for salvage in waiting:
+                if time.monotonic() > deadline:
+                    return
+                salvage.retry(final=attempt == RETRIES - 1)
+                results[salvage.number] = self._go_on(salvage, results[salvage.number])
 
     def _execute(self, number: int, source: str, seconds: float) -> _Execution:
         client = self._client
@@ -331,7 +391,9 @@ class Session:
         if type(count) is int:
             self.cell_of_execution[count] = number
         if content.get("status") == "error":
-            return _Execution("raised", taken, _short_error(content), _text(content.get("ename"), 100))
+            failure = _failure(content)
+            line = f"line {failure.lines[0]}: " if failure.lines else ""
+            return _Execution("raised", taken, f"{line}{failure}", failure)
         return _Execution("ok", taken)
 
     def _end_for_good(self) -> None:
@@ -501,10 +563,11 @@ def _text(value: Any, limit: int) -> str:
     return value[:limit] if type(value) is str else ""
 
 
-def _short_error(content: dict[str, Any]) -> str:
-    """Name, message and line of a cell's exception, in one line of bounded length."""
-    text = f"{_text(content.get('ename'), 100)}: {_text(content.get('evalue'), 300)}".strip(": ")
+def _failure(content: dict[str, Any]) -> Failure:
+    """Name, message and lines of a cell's exception, all of bounded length."""
     traceback = content.get("traceback")
     shown = [_text(line, 20_000) for line in traceback[:50]] if type(traceback) is list else []
-    lines = re.findall(r"(?:Cell In\[\d+\], line |cell-\d+:)(\d{1,9})", _ANSI.sub("", "\n".join(shown)))
-    return f"line {lines[0]}: {text}" if lines else text
+    count = content.get("execution_count")
+    places = re.findall(rf"(?:\bCell In\[{count}\], line |\bcell-{count}:)(\d{{1,9}})", _ANSI.sub("", "\n".join(shown)))
+    lines = tuple(int(line) for line in places[:50])
+    return Failure(_text(content.get("ename"), 100), _text(content.get("evalue"), 300), lines)

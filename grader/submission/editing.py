@@ -53,3 +53,9 @@ def edited(source: str, edits: Iterable[Edit]) -> str:
         for between in range(first + 1, last):
             lines[between] = b""
     return b"\n".join(lines).decode()
+
+
+def anchored(source: str) -> str:
+    """The source with a first line that is not empty: IPython drops empty ones and counts without them."""
+    first, end, rest = source.partition("\n")
+    return f"#{end}{rest}" if end and not first.strip() else source

@@ -13,6 +13,9 @@ from grader.submission.rescue import DEFINITIONS
 _SCRATCH = re.compile(
     r"MultiheadAttention|Transformer\w*|_?scaled_dot_product_\w*attention\w*|multi_head_attention_forward"
 )
+_ACCELERATORS = frozenset({"cuda", "hip", "mps", "xla", "xpu"})
+_ON_ACCELERATORS = frozenset({"pin_memory", "get_device", "accelerator"})
+_ACCELERATOR = re.compile(r"\b(?:cuda|hip|mps|xla|xpu|pin_memory|get_device|accelerator)\b")
 
 
 @dataclass(frozen=True)
@@ -45,26 +48,35 @@ def add_imports(tree: ast.Module, found: dict[str, None]) -> None:
                 found.setdefault(module.partition(".")[0])
 
 
-def asks_for_cuda(tree: ast.AST) -> bool:
-    """Whether code asks for CUDA without first asking whether there is any."""
+def names_accelerator(text: str) -> bool:
+    """Whether a text names an accelerator at all."""
+    return _ACCELERATOR.search(text) is not None
+
+
+def asks_for_accelerator(tree: ast.AST) -> bool:
+    """Whether code asks for a GPU, or another accelerator, without first asking whether there is any."""
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.IfExp) and "cuda.is_available" in ast.unparse(node.test):
+        if isinstance(node, ast.IfExp) and _asks_whether(node.test):
             waiting.append(node.orelse)
             continue
         if isinstance(node, ast.Attribute) and node.attr == "is_available":
             continue
-        if isinstance(node, ast.Attribute) and node.attr == "cuda":
+        if isinstance(node, ast.Attribute) and (node.attr in _ACCELERATORS or node.attr in _ON_ACCELERATORS):
             return True
         if (
             isinstance(node, ast.Constant)
             and isinstance(node.value, str)
-            and re.match(r"cuda(:\d+)?$", node.value)
+            and node.value.partition(":")[0] in _ACCELERATORS
         ):
             return True
         waiting.extend(ast.iter_child_nodes(node))
     return False
+
+
+def _asks_whether(test: ast.expr) -> bool:
+    return any(isinstance(node, ast.Attribute) and node.attr == "is_available" for node in ast.walk(test))
 
 
 def scratch_uses(trees: Iterable[tuple[int, ast.Module]], notebook: Notebook) -> tuple[ScratchUse, ...]:

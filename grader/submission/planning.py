@@ -9,13 +9,13 @@ from __future__ import annotations
 import ast
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from grader.submission.analysis import TRAINS, Names, Notebook, names_of, parse
-from grader.submission.editing import Edit, edit_for, edited
-from grader.submission.facts import ScratchUse, add_imports, asks_for_cuda, scratch_uses
+from grader.submission.editing import Edit, anchored, edit_for, edited
+from grader.submission.facts import ScratchUse, add_imports, asks_for_accelerator, names_accelerator, scratch_uses
 from grader.submission.magics import DOWNLOADS, Dropped, without_magics
 from grader.submission.reading import CodeCell, Submission
 from grader.submission.rescue import (
@@ -73,7 +73,8 @@ class SkippedStatement:
 class PlannedCell:
     """What is run of a cell. ``source`` and ``rescue`` have the line numbers of the cell.
 
-    ``rescue`` holds only imports, definitions and constants: what to run if ``source`` fails midway.
+    ``rescue`` holds only imports, definitions and constants: what to run if ``source`` costs the kernel. ``needs`` are names
+    that only skipped statements make and that definitions of the cell use when they are made, each with the reason.
     """
 
     cell: CodeCell
@@ -82,6 +83,7 @@ class PlannedCell:
     reason: str
     skipped: tuple[SkippedStatement, ...]
     rescue: str
+    needs: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Plan:
 
     cells: tuple[PlannedCell, ...]
     imports: tuple[str, ...]
-    mentions_cuda: bool
+    mentions_accelerator: bool
     from_scratch_flags: tuple[ScratchUse, ...]
 
 
@@ -111,8 +113,10 @@ def make_plan(submission: Submission, template: Template) -> Plan:
     planner = _Planner(notebook, template)
     planned = tuple(planner.plan(cell) for cell in cells)
     trees = [(cell.cell.number, cell.tree) for cell in cells if cell.tree]
-    cuda = any(asks_for_cuda(cell.tree) if cell.tree else "cuda" in cell.source for cell in cells)
-    return Plan(planned, tuple(planner.imports), cuda, scratch_uses(trees, notebook))
+    accelerator = any(
+        asks_for_accelerator(cell.tree) if cell.tree else names_accelerator(cell.source) for cell in cells
+    )
+    return Plan(planned, tuple(planner.imports), accelerator, scratch_uses(trees, notebook))
 
 
 def _neutral(cell: CodeCell) -> _Cell:
@@ -139,12 +143,6 @@ def _dedented(source: str) -> str:
     return "\n".join(line.removeprefix(indent) for line in lines)
 
 
-def _anchored(source: str) -> str:
-    """The source with a first line that is not empty: IPython drops empty ones and counts without them."""
-    first, end, rest = source.partition("\n")
-    return f"#{end}{rest}" if end and not first.strip() else source
-
-
 class _Planner:
     """Goes through the cells in order and keeps track of names that only skipped statements make."""
 
@@ -152,13 +150,14 @@ class _Planner:
         self.notebook = notebook
         self.template = template
         self.available: set[str] = set()
-        self.missing: set[str] = set()
+        self.missing: dict[str, str] = {}
+        self.needs: dict[str, str] = {}
         self.imports: dict[str, None] = {}
         self.edits: list[Edit] = []
         self.skipped: list[SkippedStatement] = []
 
     def plan(self, cell: _Cell) -> PlannedCell:
-        self.edits, self.skipped = [], []
+        self.edits, self.skipped, self.needs, self.number = [], [], {}, cell.cell.number
         quiet = [drop for drop in cell.dropped if not drop.quiet]
         self.skipped = [SkippedStatement(drop.line, drop.end_line, drop.reason) for drop in quiet]
         if cell.tree is None:
@@ -167,30 +166,31 @@ class _Planner:
         drops = deque(sorted(cell.dropped, key=lambda drop: drop.line))
         for statement in cell.tree.body:
             while drops and drops[0].line < statement.lineno:
-                self._lose(drops.popleft().names)
+                self._lose_dropped(drops.popleft())
             self._plan_statement(statement, role)
         for drop in drops:
-            self._lose(drop.names)
-        source = _anchored(edited(cell.source, self.edits))
+            self._lose_dropped(drop)
+        source = anchored(edited(cell.source, self.edits))
         tree = cell.tree if source == cell.source else parse(source)
         if tree is None:  # a mistake of ours must not cost the student the cell
-            source, tree, self.skipped = _anchored(cell.source), cell.tree, []
+            source, tree, self.skipped = anchored(cell.source), cell.tree, []
         runs = bool(tree.body) and not all(_is_idle(statement) for statement in tree.body)
         decision: Decision = "run" if not self.skipped else ("partly" if runs else "skip")
         add_imports(tree, self.imports)
-        rescue = _anchored(rescue_of(source, tree))
+        rescue = anchored(rescue_of(source, tree))
         skipped = tuple(sorted(self.skipped, key=lambda skip: skip.line))
-        return PlannedCell(cell.cell, source, decision, _main_reason(skipped), skipped, rescue)
+        needs = tuple(self.needs.items())
+        return PlannedCell(cell.cell, source, decision, _main_reason(skipped), skipped, rescue, needs)
 
     def _plan_broken(self, cell: _Cell) -> PlannedCell:
         """A cell that does not parse runs as it is, and fails; its sound definitions are its rescue."""
-        rescue = _anchored(rescue_of_broken(cell.source))
+        rescue = anchored(rescue_of_broken(cell.source))
         tree = parse(rescue)
         if tree is not None:
             for statement in tree.body:
                 self._gain(names_of(statement).binds)
             add_imports(tree, self.imports)
-        return PlannedCell(cell.cell, _anchored(cell.source), "run", "", tuple(self.skipped), rescue)
+        return PlannedCell(cell.cell, anchored(cell.source), "run", "", tuple(self.skipped), rescue)
 
     def _role(self, cell: _Cell) -> str | None:
         if cell.cell.role is not None:
@@ -200,10 +200,15 @@ class _Planner:
 
     def _gain(self, names: dict[str, None]) -> None:
         self.available.update(names)
-        self.missing.difference_update(names)
+        for name in names:
+            self.missing.pop(name, None)
 
-    def _lose(self, names: Sequence[str] | dict[str, None]) -> None:
-        self.missing.update(name for name in names if name not in self.available)
+    def _lose(self, names: Iterable[str], line: int, reason: str) -> None:
+        why = f"line {line} of code cell {self.number}, which makes it, was not run ({reason})"
+        self.missing.update((name, why) for name in names if name not in self.available)
+
+    def _lose_dropped(self, drop: Dropped) -> None:
+        self._lose(drop.names, drop.line, drop.reason)
 
     def _plan_statement(self, statement: ast.stmt, role: str | None) -> None:
         """Run a statement, leave it out, or do so with the statements within it."""
@@ -212,7 +217,7 @@ class _Planner:
             return
         names = names_of(statement)
         if isinstance(statement, DEFINITIONS):
-            self._plan_definition(statement, names)
+            self._plan_definition(names)
             return
         reason = self._why_skip(statement, names, role)
         if not reason:
@@ -222,22 +227,11 @@ class _Planner:
         else:
             self._skip(statement, names, reason)
 
-    def _plan_definition(self, statement: ast.stmt, names: Names) -> None:
-        """Keep a definition; its defaults and annotations become None where they need what is missing."""
-        if not self._lacking(names):
-            self._gain(names.binds)
-            return
-        optional, needed = _parts_of(statement)
-        lacking = self._lacking(names_of(*needed))
-        if lacking:
-            self._skip(statement, names, _uses(lacking))
-            return
-        for expression in optional:
-            lacking = self._lacking(names_of(expression))
-            if lacking:
-                self.edits.append(edit_for(expression, "None"))
-                end_line = expression.end_lineno or expression.lineno
-                self.skipped.append(SkippedStatement(expression.lineno, end_line, _uses(lacking)))
+    def _plan_definition(self, names: Names) -> None:
+        """Keep a definition; what it needs of skipped statements will stand there without a value."""
+        if self.missing:
+            lacking = self.notebook.reads_through(names.reads)
+            self.needs.update((name, self.missing[name]) for name in lacking if name in self.missing)
         self._gain(names.binds)
 
     def _why_skip(self, statement: ast.AST, names: Names, role: str | None) -> str:
@@ -288,10 +282,11 @@ class _Planner:
         self.edits += [whole] if within is None else within
         self.skipped.append(SkippedStatement(whole.line, whole.end_line, reason))
         kept = _defined_within(statement) if within is not None else {}
-        self._lose([name for name in names.binds if name not in kept])
+        self._lose([name for name in names.binds if name not in kept], whole.line, reason)
         self._gain(kept)
         # A list that only a skipped loop fills is as good as missing: reading its last item would fail.
-        self.missing.update(name for name in names.fills if name in self.available)
+        filled = f"line {whole.line} of code cell {self.number}, which fills it, was not run ({reason})"
+        self.missing.update((name, filled) for name in names.fills if name in self.available)
 
 
 def _uses(name: str) -> str:
@@ -306,26 +301,6 @@ def _defined_within(statement: ast.stmt) -> dict[str, None]:
             kept = isinstance(inner, (*DEFINITIONS, *IMPORTS))
             found.update(names_of(inner).binds if kept else _defined_within(inner))
     return found
-
-
-def _parts_of(definition: ast.stmt) -> tuple[list[ast.expr], list[ast.AST]]:
-    """What runs with a definition: parts it can do without, and those it needs, such as decorators."""
-    optional: list[ast.expr | None] = []
-    needed: list[ast.AST] = []
-    functions = [definition]
-    if isinstance(definition, ast.ClassDef):
-        functions = [inner for inner in definition.body if isinstance(inner, DEFINITIONS[:2])]
-        needed += [*definition.decorator_list, *definition.bases]
-        needed += [keyword.value for keyword in definition.keywords]
-        needed += [inner for inner in definition.body if inner not in functions]
-    for function in functions:
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            given = function.args
-            every = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
-            optional += [*given.defaults, *given.kw_defaults, function.returns]
-            optional += [argument.annotation for argument in every if argument]
-            needed += function.decorator_list
-    return [expression for expression in optional if expression], needed
 
 
 def _is_idle(statement: ast.stmt) -> bool:

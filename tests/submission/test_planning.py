@@ -244,7 +244,9 @@ def test_names_come_and_go_with_the_statements_that_make_them():
         "g()",
     )
     assert cells[0].decision == "skip"
-    assert code(cells[1].source) == "def f(k=None, *, m: None = 2): return k\nclass C(f()): pass"
+    assert code(cells[1].source) == "def f(k=n, *, m: n = 2): return k\nclass C(f()): pass"
+    why = "line 2 of code cell 1, which makes it, was not run (uses `lines`, which only a skipped cell makes)"
+    assert cells[1].needs == (("n", why),)
     assert cells[2].decision == "run"
     assert code(cells[3].source) == "model(m)"
     assert cells[4].decision == "run"
@@ -406,16 +408,16 @@ def test_imports_cuda_and_ready_made_attention():
         Template(),
     )
     assert plan.imports == ("einops", "numpy", "torch")
-    assert not plan.mentions_cuda
+    assert not plan.mentions_accelerator
     assert [(use.name, use.number, use.line, use.scope) for use in plan.from_scratch_flags] == [
         ("torch.nn.MultiheadAttention", 1, 4, ""),
         ("torch.nn.TransformerEncoderLayer", 2, 3, "Transformer"),
         ("torch.nn.MultiheadAttention", 2, 4, "Transformer"),
         ("torch.nn.functional.scaled_dot_product_attention", 2, 6, "Transformer"),
     ]
-    assert make_plan(submission("x = y.cuda()"), Template()).mentions_cuda
-    assert make_plan(submission("x = y.to('cuda:0')"), Template()).mentions_cuda
-    assert make_plan(submission("x = y.cuda(\n)\nclass A"), Template()).mentions_cuda
+    assert make_plan(submission("x = y.cuda()"), Template()).mentions_accelerator
+    assert make_plan(submission("x = y.to('cuda:0')"), Template()).mentions_accelerator
+    assert make_plan(submission("x = y.cuda(\n)\nclass A"), Template()).mentions_accelerator
 
 
 def test_provided_classes_may_differ_in_words_only():

@@ -22,6 +22,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import absent
 import frames
 import numpy as np
 import shims
@@ -166,9 +167,7 @@ class Interpreter:
 
     def op_new(self, name: str, args: list[Any], kwargs: list[Any]) -> Any:
         """Build an object of the student's class ``name``."""
-        if name not in self.namespace:
-            raise NotDefined(f"{name} is not defined in the notebook")
-        return self.namespace[name](*self.decode(args), **self.decode(kwargs))
+        return defined(self.namespace, name)(*self.decode(args), **self.decode(kwargs))
 
     def op_call(self, target: list[Any], method: str | None, args: list[Any], kwargs: list[Any]) -> Any:
         """Call an object or one of its methods."""
@@ -283,6 +282,16 @@ def gradients(
     return [next(found) if value.requires_grad else None for value in values]
 
 
+def defined(namespace: Mapping[str, Any], name: str) -> Any:
+    """What the notebook defines as ``name``; raises `NotDefined`, with the reason where that is known."""
+    if name not in namespace:
+        raise NotDefined(f"{name} is not defined in the notebook")
+    reason = absent.reason_of(namespace[name])
+    if reason is not None:
+        raise NotDefined(f"{name} is not defined in the notebook: {reason}")
+    return namespace[name]
+
+
 class Unfit(Exception):
     """What the student's code returned is not of the kind that an operation needs."""
 
@@ -378,6 +387,10 @@ class Agent:
         """Let imports of absent packages succeed, so that only their use fails."""
         shims.stand_for_absent(request["names"])
         return {}
+
+    def on_stand_for_names(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Let names that have no value stand for one, so that only their use fails."""
+        return {"names": absent.stand_for_names(self.namespace, request["reasons"])}
 
 
 def _wait_a_little(pid: int) -> int:

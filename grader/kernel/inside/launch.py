@@ -23,7 +23,7 @@ import tempfile
 from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
-OURS = ("frames", "standins", "shims", "agent", "trainer", "confine")
+OURS = ("frames", "standins", "absent", "hardware", "shims", "agent", "trainer", "confine")
 PRELOADED = (
     "IPython.core.completer",
     "IPython.core.completerlib",
@@ -186,8 +186,14 @@ def become_kernel(control: socket.socket, specification: dict[str, Any], ours: d
     shims.pretend_colab()
     sys.meta_path[:0] = [shims.Refuser(["grader", "reference"]), shims.TorchvisionMender()]
     shims.stand_for_absent(specification["absent"])
-    if specification["pretend_cuda"]:
-        shims.pretend_cuda()
+    shims.plain_progress_bars()
+    if "nltk" in sys.modules:
+        shims.provide_nltk_data(specification["environment"]["NLTK_DATA"])
+    else:
+        sys.meta_path.insert(0, shims.NltkMender(specification["environment"]["NLTK_DATA"]))
+    ours["hardware"].leave_uncompiled()
+    if specification["pretend_accelerators"]:
+        ours["hardware"].pretend_accelerators()
     app = IPKernelApp.instance(
         connection_file=specification["connection_file"],
         kernel_class=JudgedKernel,
@@ -199,6 +205,7 @@ def become_kernel(control: socket.socket, specification: dict[str, Any], ours: d
     shell = app.kernel.shell
     shell.compile.get_code_name = lambda raw, code, number: f"cell-{number}"
     shell.history_manager.enabled = False
+    shims.no_debugger()
     for name in ("__file__", "__spec__", "__cached__"):
         sys.modules["__main__"].__dict__.pop(name, None)
     control.send(json.dumps({"ready": True, "layers": layers}).encode())

@@ -1,71 +1,15 @@
-"""Habits from Colab and from GPUs that should cost no points: CUDA means CPU here, google.colab and absent packages exist."""
+"""Habits from Colab and notebooks that should cost no points: its modules exist, data is provided, nobody waits for a debugger."""
 
 from __future__ import annotations
 
 import importlib.abc
-import importlib.machinery
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import absent
 import torch
-from torch.overrides import TorchFunctionMode
-
-_CUDA_CALLS = {torch.Tensor.cuda}
-
-
-class CudaIsCpu(TorchFunctionMode):
-    """Turns every request for a CUDA device into one for the CPU."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Replace devices among the arguments of any torch function."""
-        if func in _CUDA_CALLS:
-            return args[0]
-        if any(_is_cuda(value) for value in args):
-            args = tuple("cpu" if _is_cuda(value) else value for value in args)
-        if kwargs:
-            kwargs = {
-                key: "cpu" if _is_cuda(value) else value
-                for key, value in kwargs.items()
-                if key != "pin_memory"
-            }
-        return func(*args, **(kwargs or {}))
-
-
-def _is_cuda(value: Any) -> bool:
-    if type(value) is str:
-        return value == "cuda" or value.startswith("cuda:")
-    return type(value) is torch.device and value.type == "cuda"
-
-
-def pretend_cuda() -> None:
-    """Let ``.cuda()`` and ``device="cuda"`` work on a host without a GPU, for the rest of the process."""
-    mode: Any = CudaIsCpu()
-    mode.__enter__()
-    _PRETENDING.append((mode, torch.cuda.synchronize, torch.cuda.empty_cache, torch.cuda.get_device_name))
-    torch.cuda.synchronize = lambda device=None: None
-    torch.cuda.empty_cache = lambda: None
-    torch.cuda.get_device_name = lambda device=None: "CPU (CUDA is hidden while grading)"
-
-
-def stop_pretending_cuda() -> bool:
-    """Give CUDA its meaning back, in a process that has been given a GPU; whether it had another."""
-    pretended = bool(_PRETENDING)
-    for mode, *functions in reversed(_PRETENDING):
-        mode.__exit__(None, None, None)
-        torch.cuda.synchronize, torch.cuda.empty_cache, torch.cuda.get_device_name = functions
-    _PRETENDING.clear()
-    return pretended
-
-
-_PRETENDING: list[tuple[Any, ...]] = []
 
 
 class _Nothing(types.ModuleType):
@@ -77,48 +21,16 @@ class _Nothing(types.ModuleType):
         return lambda *args, **kwargs: None
 
 
-class _Absent(types.ModuleType):
-    """Stands for a package that is not installed; using it, not importing it, is the error."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        top = self.__name__.partition(".")[0]
-        raise ModuleNotFoundError(f"the package {top!r} is not installed in the grader", name=top)
-
-
-class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds the modules of chosen packages, whatever their submodules are called."""
-
-    def __init__(self, packages: Sequence[str], kind: type[types.ModuleType]) -> None:
-        self.packages, self.kind = frozenset(packages), kind
-
-    def find_spec(
-        self, fullname: str, path: Any = None, target: Any = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        """A spec for the chosen packages and all below them."""
-        if not any(fullname == name or fullname.startswith(name + ".") for name in self.packages):
-            return None
-        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
-        """An empty module of the finder's kind."""
-        return self.kind(spec.name)
-
-    def exec_module(self, module: types.ModuleType) -> None:
-        """Nothing to run."""
-
-
 def pretend_colab() -> None:
     """``from google.colab import drive, files`` works and does nothing."""
-    sys.meta_path.append(_Finder(["google.colab"], _Nothing))
+    sys.meta_path.append(absent.Finder(["google.colab"], _Nothing))
     if "google" not in sys.modules:
-        sys.meta_path.append(_Finder(["google"], _Nothing))
+        sys.meta_path.append(absent.Finder(["google"], _Nothing))
 
 
 def stand_for_absent(packages: Sequence[str]) -> None:
     """Importing one of these packages succeeds; using it names what is missing."""
-    sys.meta_path.append(_Finder(packages, _Absent))
+    sys.meta_path.append(absent.Finder(packages, absent.AbsentModule))
 
 
 class Refuser(importlib.abc.MetaPathFinder):
@@ -161,3 +73,66 @@ class TorchvisionMender(importlib.abc.MetaPathFinder):
         if fullname == "torchvision" and self in sys.meta_path:
             sys.meta_path.remove(self)
             mend_torchvision()
+
+
+def no_debugger() -> None:
+    """``breakpoint()`` and ``set_trace()`` do nothing: nobody would answer them."""
+    import pdb  # noqa: PLC0415
+
+    import IPython.core.debugger  # noqa: PLC0415
+
+    def go_on(*args: Any, **kwargs: Any) -> None:
+        """Stop nowhere."""
+
+    sys.breakpointhook = go_on
+    for module in (pdb, IPython.core.debugger):
+        module.set_trace = module.post_mortem = go_on  # type: ignore[attr-defined]
+
+
+def plain_progress_bars() -> None:
+    """``tqdm.notebook`` draws no widgets, which are not installed here."""
+    try:
+        from tqdm import std  # noqa: PLC0415
+    except ImportError:
+        return
+    module = types.ModuleType("tqdm.notebook")
+    names = {"tqdm": std.tqdm, "trange": std.trange, "tqdm_notebook": std.tqdm, "tnrange": std.trange}
+    vars(module).update(names)
+    sys.modules["tqdm.notebook"] = module
+    vars(sys.modules["tqdm"])["notebook"] = module
+
+
+class NltkMender(importlib.abc.MetaPathFinder):
+    """Lets nltk find the data that the grader provides, wherever a notebook tells it to look; see `provide_nltk_data`."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
+        """Find nothing, but mend nltk after its first import."""
+        if fullname == "nltk" and self in sys.meta_path:
+            sys.meta_path.remove(self)
+            try:
+                import nltk  # noqa: F401, PLC0415
+            except ImportError:
+                return
+            provide_nltk_data(self.folder)
+
+
+def provide_nltk_data(folder: str) -> None:
+    """Look in ``folder`` last, whatever becomes of ``nltk.data.path``; downloads succeed, as the data is there."""
+    nltk: Any = sys.modules["nltk"]
+    find = nltk.data.find
+
+    def find_also_here(resource_name: str, paths: Any = None) -> Any:
+        try:
+            return find(resource_name, paths)
+        except LookupError:
+            try:
+                return find(resource_name, [folder])
+            except LookupError:
+                pass
+            raise
+
+    nltk.data.find = find_also_here
+    nltk.download = lambda *args, **kwargs: True

@@ -22,7 +22,7 @@ from typing import Any
 import agent
 import frames
 import numpy as np
-import shims
+import hardware
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -94,7 +94,7 @@ class Trainer:
         torch.set_grad_enabled(True)
         if device == "cuda":
             os.environ["CUDA_VISIBLE_DEVICES"] = visible
-            self.pretended = shims.stop_pretending_cuda()
+            self.pretended = hardware.stop_pretending_accelerators()
             torch.zeros(1, device="cuda")
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         else:
@@ -102,7 +102,7 @@ class Trainer:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
             torch.set_num_threads(threads)
             if self.pretended:  # a GPU was tried first
-                shims.pretend_cuda()
+                hardware.pretend_accelerators()
                 self.pretended = False
         self._move_devices(device)
         self.device, self.half = torch.device(device), half
@@ -158,9 +158,7 @@ class Trainer:
         torch.manual_seed(seed)
         random.seed(seed)
         np.random.seed(seed)
-        if name not in self.namespace:
-            raise agent.NotDefined(f"{name} is not defined in the notebook")
-        model = self.namespace[name](**settings)
+        model = agent.defined(self.namespace, name)(**settings)
         if not isinstance(model, nn.Module):
             raise agent.Unfit(f"{name} is not an nn.Module")
         return model.to(self.device)

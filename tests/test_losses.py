@@ -1,0 +1,264 @@
+"""Right answers keep their points, whatever else in the notebook does not work here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from grader.results import Result
+from tests.conftest import handwritten, lost, notebook, points, solutions
+
+FULL = {"2a": 4, "2b": 3, "2c": 3, "3a": 2, "4a": 2, "4c": 2, "4d": 2}
+FIELD = Path(__file__).parent / "field"
+Graded = Callable[[str], Result]
+
+
+def keeps_all(result: Result) -> bool:
+    """Whether every automatic item has its points; shows what is lost if not."""
+    wrong = [c for item in result.items for c in item.criteria if c.status != "passed"]
+    assert points(result) == FULL, (wrong[:3], [cell for cell in result.cells if cell.status != "ok"])
+    return True
+
+
+def remarks(result: Result) -> str:
+    """All that the result says of the notebook's cells."""
+    flags = [f"{flag.kind}: {flag.message}" for flag in result.flags]
+    return "\n".join([*flags, *(cell.error or "" for cell in result.cells)])
+
+
+# -- imports that fail -------------------------------------------------------------------------------------------
+
+IMPORTS = {
+    "absent package, first line of the import cell": "from torchmetrics import Accuracy, F1Score",
+    "part of a present package that needs an absent one": "from torch.utils.tensorboard import SummaryWriter",
+    "relative": "from .helpers import plot_attention, set_seed",
+    "moved away long ago": "from IPython.core.display import display, HTML",
+    "the course's own": "from hw3_utils.plotting import *\nimport hw3_utils",
+    "a newer standard library": "from itertools import batched, chain\nfrom typing import override, TypeAlias",
+    "a submodule that is not there": "import torch.nowhere.at_all as nowhere, sys, torch.also.nowhere",
+    "names that no longer exist": "from collections import Iterable, OrderedDict",
+    "several, among good ones": "import os, pandas_profiling, umap, re\nfrom torchinfo import summary",
+}
+
+
+@pytest.mark.parametrize("text", IMPORTS.values(), ids=IMPORTS)
+def test_a_failed_import_costs_nothing_but_itself(graded: Graded, text: str) -> None:
+    setup, *classes = handwritten()
+    result = graded(notebook(f"{text}\n{setup}", *classes))
+    assert keeps_all(result)
+
+
+def test_imports_and_their_uses_between_classes_in_one_cell(graded: Graded) -> None:
+    setup, *classes = handwritten()
+    cell = "\n\n".join(
+        [
+            "from sklearn.manifold import TSNE\nimport seaborn_image as isns",
+            setup,
+            *classes[:4],
+            "isns.set_context('notebook')\nembedded = TSNE(n_components=2).fit_transform(torch.zeros(4, 8))",
+            "plotted = embedded[:, 0]\nprint(plotted.mean())",
+            *classes[4:],
+        ]
+    )
+    result = graded(notebook(cell))
+    assert keeps_all(result)
+    assert "sklearn" in remarks(result) and "is not installed" in remarks(result)
+
+
+def test_good_names_of_an_import_are_kept(graded: Graded) -> None:
+    setup, *classes = handwritten()
+    uses = "assert list(chain([1], [2])) == [1, 2]\nassert sys.maxsize"
+    result = graded(
+        notebook("from itertools import batched, chain\nimport umap_not_here, sys", uses, setup, *classes)
+    )
+    assert keeps_all(result)
+    assert [cell.status for cell in result.cells[:2]] == ["rescued", "ok"]
+
+
+def test_the_use_of_an_absent_package_is_what_costs_points(graded: Graded) -> None:
+    head = solutions()["attention-head"].replace("alpha = ", "alpha = fancy.softmax(1) if False else ", 1)
+    used = head.replace("def forward(self", "def forward(self", 1).replace(
+        "alpha = fancy.softmax(1) if False else ", "fancy.check(x)\n        alpha = "
+    )
+    assert "fancy.check" in used
+    setup, *classes = handwritten(attention_head=used)
+    result = graded(notebook(f"import fancy_tensors as fancy\n{setup}", *classes))
+    assert points(result) == {**FULL, "2a": 0}
+    assert "the package 'fancy_tensors' is not installed" in result.items[6].criteria[0].message
+    (flag,) = [flag for flag in result.flags if "fancy_tensors" in flag.message]
+    assert flag.cell == 1 and "2a" in flag.message
+
+
+# -- definitions that need what is not there ---------------------------------------------------------------------
+
+
+def with_(name: str, *changes: tuple[str, str], before: str = "") -> str:
+    """A right cell of the homework with changes in its text, each of which must apply."""
+    text = solutions()[name]
+    for old, new in changes:
+        assert old in text, (name, old)
+        text = text.replace(old, new)
+    return before + text
+
+
+def test_framework_bases(graded: Graded) -> None:
+    setup, *classes = handwritten(
+        attention_head=with_(
+            "attention-head",
+            ("(nn.Module)", "(pl.LightningModule)"),
+            ("super().__init__()", "super().__init__()\n        self.save_hyperparameters()"),
+        ),
+        dialogue_gpt=with_("dialogue-gpt", ("(nn.Module)", "(nn.Module, PyTorchModelHubMixin)")),
+        dialogue_loss=with_("dialogue-loss", ("(nn.Module)", "(BaseLoss)")),
+    )
+    imports = "import pytorch_lightning as pl\nfrom hf_hub_not_here import PyTorchModelHubMixin\nfrom losses import BaseLoss\n"
+    wrapper = "class Lit(pl.LightningModule):\n    def __init__(self, net):\n        super().__init__()\n\n"
+    classes[0] = wrapper + classes[0]
+    assert keeps_all(graded(notebook(imports + setup, *classes)))
+
+
+def test_decorators(graded: Graded) -> None:
+    setup, *classes = handwritten(
+        attention_head=with_(
+            "attention-head",
+            ("    def forward(", "    @jaxtyped(typechecker=beartype)\n    def forward("),
+            ("    def __init__(", "    @typing_more.override\n    def __init__("),
+        ),
+        patch_embed=with_("patch-embed", before="@registry.register(\n    'patches',\n    exist_ok=True)\n"),
+        my_tokenizer=with_("my-tokenizer", ("    def encode(", "    @timed\n    def encode(")),
+    )
+    imports = "from jaxtyping import jaxtyped\nfrom beartype import beartype\nimport registry, typing_more\n"
+    helpers = "import time\nstarted = open('/content/log.txt')\ntimed = make_timer(started)"
+    result = graded(notebook(imports + setup, helpers, *classes))
+    assert keeps_all(result)
+    assert "`@jaxtyped(typechecker=beartype)` was left out" in remarks(result)
+
+
+def test_annotations(graded: Graded) -> None:
+    setup, *classes = handwritten(
+        attention_head=with_("attention-head", ("x: Tensor", "x: Tokens")),
+        multi_headed_attention=with_("multi-headed-attention", ("x: Tensor", "x: Tensr")),
+        transformer=with_("transformer", ("x: Tensor", 'x: Tensor["b t d"]')),
+        patch_embed=with_("patch-embed", ("x: Tensor", "x: torch.FloatTensors | None")),
+        dialogue_loss=with_("dialogue-loss", ("logits: Tensor", "logits: 'Float[Tensor, \"b t v\"]'")),
+    )
+    setup += "\nfrom jaxtyping import Float, Int\nTokens = Float[Tensor, 'b t d']\n"
+    setup += "from dataclasses import dataclass\n@dataclass\nclass Sizes:\n    dim: Int[Tensor, ''] = 3\n"
+    setup += "assert Sizes().dim == 3\n"
+    assert keeps_all(graded(notebook(setup, *classes)))
+
+
+def test_class_attributes_defaults_and_constants(graded: Graded) -> None:
+    setup, *classes = handwritten(
+        attention_head=with_("attention-head", before="HEADS = config.heads\nSCALE = config['scale'] * 2\n"),
+        patch_embed=with_("patch-embed", ("(nn.Module):", "(nn.Module):\n    classes = train_set.classes\n")),
+        transformer=with_(
+            "transformer", ("(nn.Module):", "(nn.Module):\n    count = len(train_set)\n    table: dict = train_set[0]\n")
+        ),
+        dialogue_gpt=with_(
+            "dialogue-gpt", ("return_attn: bool = False", "return_attn: bool = False, names=len(vocabulary)")
+        ),
+    )
+    failing = (
+        "import json\nfrom torchvision.datasets import CIFAR10\n"
+        "train_set = CIFAR10('data', train=True, download=True)\n"
+        "config = json.load(open('/content/drive/MyDrive/hw3/config.json'))\n"
+        "vocabulary = set(open('/content/words.txt').read().split())\n"
+    )
+    result = graded(notebook(setup, failing, *classes))
+    assert keeps_all(result)
+    assert "FileNotFoundError" in remarks(result)
+
+
+def test_a_name_of_a_later_cell_is_waited_for(graded: Graded) -> None:
+    """Cells out of order: bases, defaults and constants get their real values, not ones that stand for them."""
+    setup, *classes = handwritten(
+        attention_head=with_("attention-head", ("(nn.Module):", "(Base):\n    eps = EPS / 2\n"))
+        + "\nassert AttentionHead.eps == 0.5\n",
+    )
+    check = "assert AttentionHead.__mro__[1].__name__ == 'Base' and AttentionHead(2, 2).base_was_made == 1"
+    base = (
+        "EPS = 1.0\nclass Base(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.base_was_made = 1\n"
+    )
+    result = graded(notebook(setup, *classes, base, "if True:\n    " + check))
+    assert keeps_all(result)
+
+
+def test_a_class_that_failed_says_why_it_is_not_defined(graded: Graded) -> None:
+    setup, *classes = handwritten(
+        transformer="class Transformer(nn.Module, metaclass=make_meta()):\n    pass\n"
+    )
+    result = graded(notebook("def make_meta():\n    raise ValueError('no meta')\n" + setup, *classes))
+    item = next(item for item in result.items if item.id == "2c")
+    assert item.points == 0
+    assert "raised ValueError: no meta" in item.criteria[0].message
+
+
+# -- habits of hardware and Colab --------------------------------------------------------------------------------
+
+HEAD = "        q, k, v = self.W_Q(x)"
+IN_FORWARD = {
+    "current device": "x = x.to(torch.cuda.current_device())\n"
+    "index = torch.arange(3, device=torch.cuda.current_device())\nself.to(torch.cuda.current_device())",
+    "memory statistics": "torch.cuda.reset_peak_memory_stats()\n"
+    "used = torch.cuda.max_memory_allocated() / 2**20 + torch.cuda.memory_stats()['allocated_bytes.all.current']\n"
+    "free, total = torch.cuda.mem_get_info()\ntorch.cuda.get_device_properties(0).total_memory",
+    "timing": "start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)\n"
+    "start.record()\nend.record()\ntorch.cuda.synchronize()\nstart.elapsed_time(end)",
+    "tensor types": "torch.ones(2).type(torch.cuda.LongTensor)\nx = x.type('torch.cuda.FloatTensor')\n"
+    "assert torch.cuda.FloatTensor([1.0]).sum() == 1",
+    "Apple's GPU": "x = x.to('mps')\nself.to(torch.device('mps'))\ntorch.mps.synchronize()\ntorch.mps.empty_cache()\n"
+    "torch.zeros(2, device='mps:0')",
+    "streams and contexts": "with torch.cuda.device(0), torch.cuda.stream(torch.cuda.Stream()):\n    x = x.cuda(0)\n"
+    "with torch.autocast('cuda', dtype=torch.float16):\n    x = x + 0\ntorch.cuda.nvtx.range_push('head')",
+    "pinned memory, generators and numbers": "x = x.pin_memory().to(torch.device(0), non_blocking=True)\n"
+    "g = torch.Generator(device='cuda').manual_seed(1)\nassert isinstance(g, torch.Generator)\n"
+    "torch.zeros(2, device=x.get_device())\nassert isinstance(x.device, torch.device)",
+    "a compiler": "@torch.compile(mode='max-autotune')\ndef softmax(t):\n    return t.softmax(-1)\n"
+    "softmax(x)\ntorch.compile(self.W_Q, dynamic=True)(x)\nself.W_K.compile()",
+    "a debugger": "import pdb, IPython.core.debugger\nbreakpoint()\npdb.set_trace()\nIPython.core.debugger.set_trace()",
+    "a progress bar": "from tqdm.notebook import tqdm, trange\nfrom tqdm import tqdm_notebook, tnrange\n"
+    "for _ in tqdm(range(2)):\n    pass\nfor _ in trange(2):\n    pass\nfor _ in tqdm_notebook([1]):\n    pass",
+}
+
+
+@pytest.mark.parametrize("text", IN_FORWARD.values(), ids=IN_FORWARD)
+def test_habits_of_other_machines_in_graded_code(graded: Graded, text: str) -> None:
+    lines = "".join(f"        {line}\n" for line in text.split("\n"))
+    result = graded(notebook(*handwritten(attention_head=with_("attention-head", (HEAD, lines + HEAD)))))
+    assert keeps_all(result)
+
+
+def test_habits_of_other_machines_in_the_notebook(graded: Graded) -> None:
+    setup, *classes = handwritten(
+        attention_head=with_("attention-head", before="@torch.compile\n").replace("(nn.Module)", "(nn.Module)"),
+        my_tokenizer=with_(
+            "my-tokenizer",
+            (
+                '        self.start = "<START>"',
+                "        nltk.data.path.clear()\n        nltk.download('punkt_tab', raise_on_error=True)\n"
+                '        self.start = "<START>"',
+            ),
+        ),
+    )
+    cells = [
+        "import nltk\nnltk.data.path = ['./nltk_data']\nnltk.download('punkt_tab', download_dir='./nltk_data')",
+        setup,
+        "torch.set_default_device('cuda')\ntorch.set_default_tensor_type('torch.cuda.FloatTensor')\n"
+        "torch.cuda.set_device(0)\ntorch.cuda.manual_seed_all(0)\nassert torch.zeros(2).sum() == 0",
+        "device = torch.accelerator.current_accelerator() or 'mps'\ntorch.accelerator.synchronize()",
+        *classes,
+        "model = nn.DataParallel(AttentionHead(4, 4).cuda(), device_ids=[0])\n"
+        "model(torch.zeros(1, 2, 4, device=device), None)",
+    ]
+    result = graded(notebook(*cells))
+    assert keeps_all(result)
+    assert not [cell for cell in result.cells if cell.status not in ("ok", "skipped")], result.cells
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FIELD.glob("*.ipynb")))
+def test_samples_from_the_field(graded: Graded, name: str) -> None:
+    assert keeps_all(graded((FIELD / f"{name}.ipynb").read_text(encoding="utf-8")))
