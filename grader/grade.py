@@ -24,12 +24,14 @@ from grader.evidence import collect
 from grader.homework import Homework, load_homework
 from grader.kernel import isolation
 from grader.kernel.process import WarmLink
-from grader.kernel.session import CellOutcome, Limits, Session
+from grader.kernel.session import Limits, Session
 from grader.properties.engine import SHRINK_CALLS, Engine, cases_for, provided_methods
 from grader.properties.law import Law
-from grader.results import Cell, Flag, Isolation, Result, Versions, totals
+from grader.remarks import cell_of, definition_flags, definition_notes, loss_flags, reasons_not_defined
+from grader.results import Flag, Isolation, Result, Versions, totals
 from grader.rubric import AutomaticItem, Rubric, load_rubric
 from grader.scoring import Verdict, nothing_judged, score
+from grader.submission.definitions import definitions_of
 from grader.submission.handin import HandIn, find_named
 from grader.submission.planning import Plan, make_plan
 from grader.submission.reading import Submission
@@ -222,6 +224,8 @@ def _run_and_judge(
             stack.enter_context(_ended_in_any_case(session))
         with clock.stage("cells"):
             session.run_cells(lambda done, total: progress("running cells", done, total))
+            definitions = definitions_of(submission, plan)
+            session.explain(reasons_not_defined(definitions))
         with clock.stage("properties"):
             wait([drawing])
         engine = Engine(session, assignment.seed, assignment.provided_methods, assignment.shrink_calls)
@@ -236,6 +240,8 @@ def _run_and_judge(
 
         def so_far(*, finished: bool) -> Judged:
             notes = {item: [note] for item, note in engine.notes.items()} | dict(trained.notes)
+            for item, note in definition_notes(definitions, assignment.laws).items():
+                notes[item] = [*notes.get(item, ()), note]
             result = _result(
                 submission.name,
                 assignment,
@@ -320,8 +326,8 @@ def _result(
         error=error,
         warnings=tuple(warnings + (session.warnings if session else [])),
         items=items,
-        flags=tuple(_flags(submission, plan, assignment.template)) if submission and plan else (),
-        cells=tuple(_cell(outcome) for outcome in session.outcomes) if session else (),
+        flags=tuple(_flags(submission, plan, assignment, session, verdicts)) if submission and plan else (),
+        cells=tuple(cell_of(outcome) for outcome in session.outcomes) if session else (),
         isolation=tuple(Isolation(**row) for row in isolation.describe(layers or [])) if session else (),
         seed=assignment.seed_kind,
         versions=versions(rubric),
@@ -340,18 +346,13 @@ def _judged_wholly(rubric: Rubric, verdicts: Mapping[str, Verdict]) -> list[bool
     ]
 
 
-def _cell(outcome: CellOutcome) -> Cell:
-    return Cell(
-        number=outcome.number,
-        decision=outcome.decision,
-        status=outcome.status,
-        reason=outcome.reason,
-        seconds=outcome.seconds,
-        error=outcome.error,
-    )
-
-
-def _flags(submission: Submission, plan: Plan, template: Template) -> list[Flag]:
+def _flags(
+    submission: Submission,
+    plan: Plan,
+    assignment: Assignment,
+    session: Session | None,
+    verdicts: Mapping[str, Verdict] | None,
+) -> list[Flag]:
     """What a person should look at: it costs no points by itself."""
     flags = [
         Flag(
@@ -359,12 +360,15 @@ def _flags(submission: Submission, plan: Plan, template: Template) -> list[Flag]
             message=f"{found.name} differs from the template's, which is used",
             cell=found.number,
         )
-        for found in altered_provided(submission, template)
+        for found in altered_provided(submission, assignment.template)
     ]
     flags.extend(
         Flag(kind="not from scratch?", message=f"uses {found.name}", cell=found.number, line=found.line)
         for found in plan.from_scratch_flags
     )
+    flags.extend(definition_flags(definitions_of(submission, plan), assignment.laws))
+    if session is not None:
+        flags.extend(loss_flags(plan, session.outcomes, session.missing, verdicts or {}, assignment.rubric))
     return flags
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from grader.results import Result
-from tests.conftest import handwritten, lost, notebook, points, solutions
+from tests.conftest import handwritten, notebook, points, solutions
 
 FULL = {"2a": 4, "2b": 3, "2c": 3, "3a": 2, "4a": 2, "4c": 2, "4d": 2}
 FIELD = Path(__file__).parent / "field"

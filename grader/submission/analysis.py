@@ -106,6 +106,19 @@ def parse(source: str) -> ast.Module | None:
     return tree if isinstance(tree, ast.Module) and _is_shallow(tree) else None
 
 
+def syntax_error(source: str) -> str:
+    """Why a source does not parse, with the line; empty if it does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            compile(source, "<cell>", "exec", flags=ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        except SyntaxError as error:
+            return f"line {error.lineno}: {error.msg}"
+        except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+            return str(error)[:200] or type(error).__name__
+    return ""
+
+
 def _is_shallow(tree: ast.AST) -> bool:
     """Whether visitors, which recurse, can go through the tree."""
     level = [tree]

@@ -28,8 +28,11 @@ class ScratchUse:
     scope: str
 
 
-def add_imports(tree: ast.Module, found: dict[str, None]) -> None:
-    """Collect top-level modules, except where the code copes with their absence, and Colab's own."""
+def add_imports(tree: ast.Module, number: int, found: dict[str, tuple[int, int]]) -> None:
+    """Collect top-level modules, except where the code copes with their absence, and Colab's own.
+
+    Each gets the code cell, given as ``number``, and the line of its first import.
+    """
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
@@ -45,7 +48,7 @@ def add_imports(tree: ast.Module, found: dict[str, None]) -> None:
             continue
         for module in modules:
             if not module.startswith("google.colab"):
-                found.setdefault(module.partition(".")[0])
+                found.setdefault(module.partition(".")[0], (number, node.lineno))
 
 
 def names_accelerator(text: str) -> bool:

@@ -15,7 +15,13 @@ from typing import Literal
 
 from grader.submission.analysis import TRAINS, Names, Notebook, names_of, parse
 from grader.submission.editing import Edit, anchored, edit_for, edited
-from grader.submission.facts import ScratchUse, add_imports, asks_for_accelerator, names_accelerator, scratch_uses
+from grader.submission.facts import (
+    ScratchUse,
+    add_imports,
+    asks_for_accelerator,
+    names_accelerator,
+    scratch_uses,
+)
 from grader.submission.magics import DOWNLOADS, Dropped, without_magics
 from grader.submission.reading import CodeCell, Submission
 from grader.submission.rescue import (
@@ -88,12 +94,20 @@ class PlannedCell:
 
 @dataclass(frozen=True)
 class Plan:
-    """What of a submission runs. ``imports`` are top-level modules that it cannot do without."""
+    """What of a submission runs.
+
+    ``import_places`` gives the top-level modules that it cannot do without, with code cell and line of their first import.
+    """
 
     cells: tuple[PlannedCell, ...]
-    imports: tuple[str, ...]
+    import_places: dict[str, tuple[int, int]]
     mentions_accelerator: bool
     from_scratch_flags: tuple[ScratchUse, ...]
+
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """Those modules."""
+        return tuple(self.import_places)
 
 
 @dataclass
@@ -116,7 +130,7 @@ def make_plan(submission: Submission, template: Template) -> Plan:
     accelerator = any(
         asks_for_accelerator(cell.tree) if cell.tree else names_accelerator(cell.source) for cell in cells
     )
-    return Plan(planned, tuple(planner.imports), accelerator, scratch_uses(trees, notebook))
+    return Plan(planned, planner.imports, accelerator, scratch_uses(trees, notebook))
 
 
 def _neutral(cell: CodeCell) -> _Cell:
@@ -152,7 +166,8 @@ class _Planner:
         self.available: set[str] = set()
         self.missing: dict[str, str] = {}
         self.needs: dict[str, str] = {}
-        self.imports: dict[str, None] = {}
+        self.number = 0
+        self.imports: dict[str, tuple[int, int]] = {}
         self.edits: list[Edit] = []
         self.skipped: list[SkippedStatement] = []
 
@@ -176,7 +191,7 @@ class _Planner:
             source, tree, self.skipped = anchored(cell.source), cell.tree, []
         runs = bool(tree.body) and not all(_is_idle(statement) for statement in tree.body)
         decision: Decision = "run" if not self.skipped else ("partly" if runs else "skip")
-        add_imports(tree, self.imports)
+        add_imports(tree, self.number, self.imports)
         rescue = anchored(rescue_of(source, tree))
         skipped = tuple(sorted(self.skipped, key=lambda skip: skip.line))
         needs = tuple(self.needs.items())
@@ -189,7 +204,7 @@ class _Planner:
         if tree is not None:
             for statement in tree.body:
                 self._gain(names_of(statement).binds)
-            add_imports(tree, self.imports)
+            add_imports(tree, self.number, self.imports)
         return PlannedCell(cell.cell, anchored(cell.source), "run", "", tuple(self.skipped), rescue)
 
     def _role(self, cell: _Cell) -> str | None:

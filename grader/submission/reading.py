@@ -56,7 +56,10 @@ class Output:
 
 @dataclass(frozen=True)
 class CodeCell:
-    """A code cell. ``index`` counts all cells from 0, ``number`` the code cells from 1."""
+    """A code cell. ``index`` counts all cells from 0, ``number`` the code cells from 1.
+
+    ``execution_count`` is the number that the student's kernel gave its last run, if the notebook keeps it.
+    """
 
     index: int
     number: int
@@ -66,11 +69,15 @@ class CodeCell:
     role: str | None = None
     part: str | None = None
     outputs: tuple[Output, ...] = ()
+    execution_count: int | None = None
 
 
 @dataclass(frozen=True)
 class MarkdownCell:
-    """A cell of prose, kept as evidence of written answers; pasted images are its ``attachments``."""
+    """A cell of prose, kept as evidence of written answers; pasted images are its ``attachments``.
+
+    ``kind`` is the cell's type, such as markdown or raw.
+    """
 
     index: int
     id: str
@@ -79,6 +86,7 @@ class MarkdownCell:
     role: str | None = None
     part: str | None = None
     attachments: tuple[Output, ...] = ()
+    kind: str = "markdown"
 
 
 @dataclass(frozen=True)
@@ -291,11 +299,14 @@ class _Reader:
             if kind == "code":
                 self._charge(source)
                 outputs = self._outputs(raw.get("outputs"))
-                code.append(CodeCell(index, len(code) + 1, identity, source, tags, role, part, outputs))
+                count = _count(raw)
+                code.append(
+                    CodeCell(index, len(code) + 1, identity, source, tags, role, part, outputs, count)
+                )
             else:
                 attachments = self._attachments(raw)
                 text = _bounded(source, MAX_TEXT_CHARS)[0]
-                markdown.append(MarkdownCell(index, identity, text, tags, role, part, attachments))
+                markdown.append(MarkdownCell(index, identity, text, tags, role, part, attachments, kind))
         return code, markdown
 
     def _kind(self, raw: dict[str, Any], index: int) -> str:
@@ -420,6 +431,13 @@ class _Reader:
             images = (self._image("attachment", mime, _dict(bundle).get(mime)) for mime in _IMAGES)
             found.extend(image for image in images if image)
         return tuple(found)
+
+
+def _count(raw: dict[str, Any]) -> int | None:
+    for key in ("execution_count", "prompt_number"):
+        if type(raw.get(key)) is int and 0 < raw[key] < 10**9:
+            return int(raw[key])
+    return None
 
 
 def _role_and_part(raw: dict[str, Any], tags: frozenset[str]) -> tuple[str | None, str | None]:

@@ -19,6 +19,7 @@ from grader.submission.rescue import DEFINITIONS, IMPORTS, only_definitions
 MOST_FAILURES = 60
 """Of one cell; the rest of it is given up."""
 _UNDEFINED = re.compile(r"name '(\w+)' is not defined")
+_UNAVAILABLE = re.compile(r"`(\w+)[^`]*` is not available")
 _IDENTITY = "(lambda decorated: decorated)"
 
 
@@ -40,6 +41,13 @@ class Failure:
         return found[1] if found else ""
 
 
+    @property
+    def unavailable(self) -> str:
+        """The name that has no value, if that is what was wrong."""
+        found = _UNAVAILABLE.search(self.message)
+        return found[1] if found else ""
+
+
 @dataclass(frozen=True)
 class Remark:
     """What a failure in a line led to, in a sentence; ``kind`` is import, definition or statement."""
@@ -47,6 +55,8 @@ class Remark:
     kind: str
     line: int
     text: str
+    subject: str = ""
+    """The import, if it is one."""
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.text}"[:300]
@@ -157,8 +167,8 @@ class Salvage:
     def _drop(self, index: int) -> None:
         self._waiting = [other for other in self._waiting if other != index]
 
-    def _remark(self, kind: str, line: int, text: str) -> None:
-        remark = Remark(kind, line, text)
+    def _remark(self, kind: str, line: int, text: str, subject: str = "") -> None:
+        remark = Remark(kind, line, text, subject)
         if remark not in self.remarks:
             self.remarks.append(remark)
 
@@ -176,7 +186,8 @@ class Salvage:
             self._aliases.insert(0, (statement, ast.alias(name)))  # the package may well be there
         elif name != "*":
             self.lost[name] = f"`{text}` in code cell {self.number} failed ({failure})"[:300]
-        self._remark("import", statement.lineno, f"`{text}` failed ({failure}); only code that uses {_quoted(name)} fails")
+        message = f"`{text}` failed ({failure}); only code that uses {_quoted(name)} fails"
+        self._remark("import", statement.lineno, message, text)
 
     def _mend(self, index: int, statement: ast.stmt, failure: Failure) -> bool:
         """Leave out the part of a definition that raised; whether there is one."""
@@ -189,10 +200,14 @@ class Salvage:
         edited_already = {(edit.line, edit.column) for edit in edits}
         parts = [part for part in _parts_of(statement) if part.start not in edited_already]
         for line in reversed(failure.lines):
-            for part in parts:
-                if part.node.lineno <= line <= (part.node.end_lineno or line):
-                    self._leave_out(index, part, parts, failure)
-                    return True
+            here = [part for part in parts if part.node.lineno <= line <= (part.node.end_lineno or line)]
+            # Several parts may share the line: one that reads the name in question, before others that may raise at all.
+            suspects = [part for part in here if failure.unavailable in names_of(part.node).reads] or [
+                part for part in here if not isinstance(part.node, ast.Constant)
+            ]
+            if suspects:
+                self._leave_out(index, suspects[0], parts, failure)
+                return True
         return False
 
     def _leave_out(self, index: int, part: _Part, parts: Sequence[_Part], failure: Failure) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.abc
 import importlib.machinery
-import os
+import pathlib
 import sys
 import types
 from collections.abc import Sequence
@@ -144,7 +144,7 @@ def _asked_by_a_library() -> bool:
     while frame is not None:
         filename = frame.f_code.co_filename
         if filename != __file__ and not filename.startswith("<frozen importlib"):
-            return not filename.startswith(("cell-", "<", os.getcwd()))
+            return not filename.startswith(("cell-", "<", str(pathlib.Path.cwd())))
         frame = frame.f_back
     return False
 

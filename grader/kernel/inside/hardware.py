@@ -165,7 +165,7 @@ def _stand_ins() -> Iterator[tuple[Any, str, Any]]:
         yield torch.mps, name, nothing
     for name in ("current_allocated_memory", "driver_allocated_memory", "recommended_max_memory"):
         yield torch.mps, name, zero
-    yield torch.mps, "get_rng_state", lambda: torch.get_rng_state()
+    yield torch.mps, "get_rng_state", torch.get_rng_state
     accelerator = getattr(torch, "accelerator", None)
     if accelerator is not None:
         for name in ("synchronize", "set_device_index", "set_device_idx", "empty_cache"):
@@ -223,5 +223,5 @@ def leave_uncompiled() -> None:
     def compile(model: Any = None, **options: Any) -> Any:
         return model if model is not None else lambda decorated: decorated
 
-    torch.compile = compile  # type: ignore[assignment]
-    torch.nn.Module.compile = _constant(None)  # type: ignore[method-assign]
+    library: Any = torch
+    library.compile, library.nn.Module.compile = compile, _constant(None)

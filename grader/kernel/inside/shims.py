@@ -1,4 +1,4 @@
-"""Habits from Colab and notebooks that should cost no points: its modules exist, data is provided, nobody waits for a debugger."""
+"""Habits from Colab and notebooks that should cost no points: modules exist, data is provided, no debugger waits."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ from typing import Any
 
 import agent
 import frames
-import numpy as np
 import hardware
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
