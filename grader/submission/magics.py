@@ -26,6 +26,7 @@ _QUIET = frozenset(
 _ASSIGNED = re.compile(r"^(\s*)([A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*)\s*=\s*([!%])(?!=)\s*(.*)$")
 _HELP = re.compile(r"^\s*(\?{1,2}\s*[\w.*]+|[%\w.*\[\]'\"]+\s*\?{1,2})\s*;?\s*$")
 _BARE_COMMAND = re.compile(r"^\s*(pip3?|conda|apt(-get)?|wget|git|nvidia-smi|curl)(\s+[\w\-]|\s*$)")
+_SCRIPT = re.compile(r"(?:-\w\s+)*(?:'([^']+\.py)'|\"([^\"]+\.py)\"|([^\s'\"]+\.py))(?:\s|$)")
 _STRING_START = re.compile(r"([A-Za-z]{0,3})('''|\"\"\"|'|\")")
 
 
@@ -112,6 +113,9 @@ def _command(line: str, bare_commands: bool) -> _Command | None:
         magic, _, rest = body.lstrip("%").strip().partition(" ")
         if magic == "time" and rest.strip():
             return _Command(indent + rest.strip(), NO_MAGIC, quiet=True)
+        if magic == "run" and (script := _SCRIPT.match(rest.strip())):
+            path = script[1] or script[2] or script[3]
+            return _Command(f"{indent}exec(compile(open({path!r}).read(), {path!r}, 'exec'))", NO_MAGIC, quiet=True)
         return _Command(instead, _why_magic(magic, rest), quiet=magic in _QUIET)
     asks_for_help = not body.startswith("#") and _HELP.match(line)
     return _Command(instead, NO_MAGIC, quiet=True) if asks_for_help else None

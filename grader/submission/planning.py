@@ -23,6 +23,7 @@ from grader.submission.facts import (
     scratch_uses,
 )
 from grader.submission.magics import DOWNLOADS, Dropped, without_magics
+from grader.submission.newer_syntax import Newer, newer_syntax
 from grader.submission.reading import CodeCell, Submission
 from grader.submission.rescue import (
     DEFINITIONS,
@@ -41,6 +42,7 @@ from grader.submission.template import (
     load_template,
     template_of,
 )
+from grader.submission.written import WrittenFile, written_file
 
 __all__ = [
     "Altered",
@@ -112,12 +114,17 @@ class Plan:
 
 @dataclass
 class _Cell:
-    """A cell with IPython's syntax taken out; ``tree`` is None if what is left does not parse."""
+    """A cell with IPython's syntax taken out; ``tree`` is None if what is left does not parse.
+
+    A cell that writes a Python file is the text of that file. ``newer`` says what of a newer Python was put otherwise.
+    """
 
     cell: CodeCell
     source: str
     dropped: tuple[Dropped, ...]
     tree: ast.Module | None
+    newer: Newer | None = None
+    file: WrittenFile | None = None
 
 
 def make_plan(submission: Submission, template: Template) -> Plan:
@@ -127,6 +134,8 @@ def make_plan(submission: Submission, template: Template) -> Plan:
     planner = _Planner(notebook, template)
     planned = tuple(planner.plan(cell) for cell in cells)
     trees = [(cell.cell.number, cell.tree) for cell in cells if cell.tree]
+    for file in (cell.file for cell in cells if cell.file):
+        planner.imports.pop(file.module, None)
     accelerator = any(
         asks_for_accelerator(cell.tree) if cell.tree else names_accelerator(cell.source) for cell in cells
     )
@@ -135,6 +144,9 @@ def make_plan(submission: Submission, template: Template) -> Plan:
 
 def _neutral(cell: CodeCell) -> _Cell:
     """The cell as plain Python, read as IPython would: commands may be bare, lines indented or prompted."""
+    file = written_file(cell.source)
+    if file is not None:
+        return _Cell(cell, file.text, (), parse(file.text) if file.is_python else None, file=file)
     source, dropped = without_magics(cell.source)
     tree = parse(source)
     if tree is not None:
@@ -145,7 +157,10 @@ def _neutral(cell: CodeCell) -> _Cell:
         tree = parse(other_source)
         if tree is not None:
             return _Cell(cell, other_source, other_dropped, tree)
-    return _Cell(cell, source, dropped, None)
+    newer = newer_syntax(source)
+    if newer is not None and newer.source is not None:
+        return _Cell(cell, newer.source, dropped, parse(newer.source), newer)
+    return _Cell(cell, source, dropped, None, newer)
 
 
 def _dedented(source: str) -> str:
@@ -175,6 +190,8 @@ class _Planner:
         self.edits, self.skipped, self.needs, self.number = [], [], {}, cell.cell.number
         quiet = [drop for drop in cell.dropped if not drop.quiet]
         self.skipped = [SkippedStatement(drop.line, drop.end_line, drop.reason) for drop in quiet]
+        if cell.file is not None:
+            return self._plan_file(cell, cell.file)
         if cell.tree is None:
             return self._plan_broken(cell)
         role = self._role(cell)
@@ -191,11 +208,26 @@ class _Planner:
             source, tree, self.skipped = anchored(cell.source), cell.tree, []
         runs = bool(tree.body) and not all(_is_idle(statement) for statement in tree.body)
         decision: Decision = "run" if not self.skipped else ("partly" if runs else "skip")
+        newer = str(cell.newer) if cell.newer else ""
         add_imports(tree, self.number, self.imports)
         rescue = anchored(rescue_of(source, tree))
         skipped = tuple(sorted(self.skipped, key=lambda skip: skip.line))
         needs = tuple(self.needs.items())
-        return PlannedCell(cell.cell, source, decision, _main_reason(skipped), skipped, rescue, needs)
+        reason = "; ".join(text for text in (newer, _main_reason(skipped)) if text)
+        return PlannedCell(cell.cell, source, decision, reason, skipped, rescue, needs)
+
+    def _plan_file(self, cell: _Cell, file: WrittenFile) -> PlannedCell:
+        """A cell that writes a file; a Python file is written without what would be left out of a cell."""
+        text = cell.source
+        if cell.tree is not None:
+            inside = _Planner(self.notebook, self.template)
+            inside.imports = self.imports
+            planned = inside.plan(_Cell(cell.cell, cell.source, (), cell.tree))
+            text, self.skipped = planned.source, list(planned.skipped)
+        source = file.statement(text)
+        reason = f"writes {file.path}"
+        skipped = tuple(self.skipped)
+        return PlannedCell(cell.cell, source, "partly" if skipped else "run", reason, skipped, source)
 
     def _plan_broken(self, cell: _Cell) -> PlannedCell:
         """A cell that does not parse runs as it is, and fails; its sound definitions are its rescue."""
@@ -205,7 +237,8 @@ class _Planner:
             for statement in tree.body:
                 self._gain(names_of(statement).binds)
             add_imports(tree, self.number, self.imports)
-        return PlannedCell(cell.cell, anchored(cell.source), "run", "", tuple(self.skipped), rescue)
+        reason = str(cell.newer) if cell.newer else ""
+        return PlannedCell(cell.cell, anchored(cell.source), "run", reason, tuple(self.skipped), rescue)
 
     def _role(self, cell: _Cell) -> str | None:
         if cell.cell.role is not None:

@@ -14,11 +14,13 @@ import io
 import json
 import linecache
 import os
+import pathlib
 import random
 import signal
 import socket
 import sys
 import traceback
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -463,6 +465,8 @@ class Stage:
     def __init__(self, namespace: dict[str, Any]) -> None:
         self.namespace, self.names = namespace, dict(namespace)
         self.methods: list[tuple[type, str, Any]] = []
+        # Classes of modules that the notebook wrote look their names up there.
+        self.modules = {id(module): (module, dict(module)) for module in own_modules()}
 
     def set(self, world: dict[str, Any]) -> None:
         """Put stand-ins and provided code in the place of what the notebook defines, under all its names there."""
@@ -472,6 +476,7 @@ class Stage:
         for source in world["provided"]:
             for node in ast.parse(source).body:
                 exec(compile(ast.Module([node], []), "<provided>", "exec"), self.namespace)
+                self._take_place(getattr(node, "name", ""))
         for owner, method, source in world["methods"]:
             cls = self.namespace.get(owner)
             if isinstance(cls, type):
@@ -488,8 +493,9 @@ class Stage:
             else:
                 setattr(cls, method, before)
         self.methods.clear()
-        self.namespace.clear()
-        self.namespace.update(self.names)
+        for namespace, names in [(self.namespace, self.names), *self.modules.values()]:
+            namespace.clear()
+            namespace.update(names)
 
     def _stand_in(self, name: str, *, lenient: bool) -> None:
         original = self.namespace.get(name)
@@ -498,6 +504,21 @@ class Stage:
         replacement = type(name, (cls,), {"original": original if lenient else None, "__module__": "__main__"})
         same = [key for key, value in self.namespace.items() if original is not None and value is original]
         self.namespace.update(dict.fromkeys([*same, name], replacement))
+        self._take_place(name)
+
+    def _take_place(self, name: str) -> None:
+        """Let what the notebook's name now means take the place of what it meant in the notebook's own modules, too."""
+        original = self.names.get(name)
+        for module, names in self.modules.values():
+            same = [key for key, value in names.items() if original is not None and value is original]
+            module.update(dict.fromkeys(same, self.namespace[name]))
+
+
+def own_modules() -> list[dict[str, Any]]:
+    """The namespaces of the modules whose files the notebook wrote."""
+    home = str(pathlib.Path.cwd()) + os.sep
+    spaces = [vars(module) for module in list(sys.modules.values()) if type(module) is types.ModuleType]
+    return [space for space in spaces if str(space.get("__file__") or "").startswith(home)]
 
 
 def type_name(kind: type) -> str:
