@@ -167,7 +167,7 @@ def test_downloads_are_left_out(source):
         ("import wandb\nwandb.init()", "talks to a logging service"),
         ("model.load_state_dict(torch.load('x.pt'))", "loads a saved model"),
         ("exit()", "stops the notebook"),
-        ("%%writefile x.py\nhello there", "is no Python (%%writefile)"),
+        ("%%html\n<b>hello</b>", "is no Python (%%html)"),
     ],
 )
 def test_other_things_that_are_left_out(source, reason):

@@ -205,6 +205,7 @@ def become_kernel(control: socket.socket, specification: dict[str, Any], ours: d
     shell = app.kernel.shell
     shell.compile.get_code_name = lambda raw, code, number: f"cell-{number}"
     shell.history_manager.enabled = False
+    sys.path.insert(0, specification["directory"])  # where a notebook writes modules of its own
     shims.no_debugger()
     for name in ("__file__", "__spec__", "__cached__"):
         sys.modules["__main__"].__dict__.pop(name, None)
