@@ -129,6 +129,7 @@ class FastKernel:
 
 def _become_kernel(agent: Any, control: socket.socket, cells: Sequence[str]) -> None:
     agent.become_property_child()
+    agent.shims.pretend_cuda()
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
     errors = []

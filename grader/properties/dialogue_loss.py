@@ -1,6 +1,7 @@
 """4d DialogueLoss: logits (B, T, V), input_ids (B, T), inp_mask (B, T) -> mean cross entropy of the next tokens.
 
-The value is judged without padding. Laws on padding and on gradients take the value as the student has it.
+The value is judged without padding. Properties of padding and of gradients take the value as the student has it, and stand back
+from what is no loss at all.
 """
 
 from __future__ import annotations
@@ -18,12 +19,27 @@ from grader.properties.law import Part, Program, law
 
 PART = Part("4d", "DialogueLoss")
 STEP = 0.02
+LEAST_CHANGE = 1e-6
+"""How much the loss has to change at least when the tokens do."""
+
+VALUE = "dialogue_loss.test_mean_cross_entropy_of_the_next_token"
+Batch = tuple[Array, Array, Array]
+"""logits, input_ids and inp_mask."""
 
 
 def loss_of(student: Student, logits: Any, ids: Array, mask: Array) -> Remote:
     """The loss of a batch."""
     loss: Remote = student.DialogueLoss()(logits, ids, mask)
     return loss
+
+
+def in_both_modes(student: Student, batches: list[Batch]) -> list[Remote]:
+    """The losses of several batches by one object: all in training mode, and all again in evaluation mode."""
+    module: Remote = student.DialogueLoss()
+    module.mode(True)
+    losses = [module(*batch) for batch in batches]
+    module.mode(False)
+    return losses + [module(*batch) for batch in batches]
 
 
 def scalar(reply: Any, name: str = "loss") -> float:
@@ -38,22 +54,22 @@ def total(reply: Any) -> float:
     return scalar(reply)
 
 
-def exact(case: LossCase, ids: Array, mask: Array) -> float:
+def exact(batch: Batch) -> float:
     """The right loss, in float64."""
-    return oracles.next_token_loss(case.logits.astype(np.float64), ids, mask)
+    logits, ids, mask = batch
+    return oracles.next_token_loss(logits.astype(np.float64), ids, mask)
 
 
 def is_right(reply: Any, want: float) -> bool:
     """Whether a loss is the right one."""
     try:
-        expect.close(np.array(total(reply)), np.array(want), "loss", "")
+        return expect.is_close(np.array(total(reply)), np.array(want))
     except expect.Violation:
         return False
-    return True
 
 
 def filled(case: LossCase) -> tuple[Array, Array]:
-    """A case's ids without padding, and the mask that says so: for laws that leave padding to others."""
+    """A case's ids without padding, and the mask that says so: for properties that leave padding to others."""
     rng = case.rng()
     ids = np.where(
         case.inp_mask > 0, case.input_ids, rng.integers(2, case.vocab_size, size=case.input_ids.shape)
@@ -62,22 +78,54 @@ def filled(case: LossCase) -> tuple[Array, Array]:
     return ids.astype(np.int64), np.ones_like(case.inp_mask)
 
 
-@law(PART, draws.losses(), examples=8)
+def with_two_texts(student: Student, case: LossCase) -> tuple[Remote, Remote]:
+    """The losses of the same logits for two texts without padding."""
+    ids, mask = filled(case)
+    other = np.where(np.arange(case.tokens) > 0, draws.next_words(ids, case.vocab_size), ids)
+    return loss_of(student, case.logits, ids, mask), loss_of(student, case.logits, other, mask)
+
+
+def require_a_loss(two: tuple[Any, Any]) -> None:
+    """Stand back from what does not depend on the tokens at all."""
+    if abs(total(two[0]) - total(two[1])) <= LEAST_CHANGE:
+        expect.stand_back(VALUE, "the loss is the same whatever tokens input_ids holds")
+
+
+@law(
+    PART,
+    (
+        draws.losses(),
+        draws.losses_of_trained_models(),
+        draws.losses_where_sizes_meet("tokens, words"),
+        draws.long_losses(),
+        draws.losses_where_sizes_meet("tokens, sequences"),
+        draws.losses_where_sizes_meet("targets, words"),
+        draws.losses_where_sizes_meet("targets, sequences"),
+    ),
+    examples=7,
+)
 def test_mean_cross_entropy_of_the_next_token(student: Student, case: LossCase) -> Program:
     """Without padding the loss is the mean cross entropy of token i + 1 under logits i, a tensor of shape ()."""
     ids, mask = filled(case)
-    got = scalar((yield loss_of(student, case.logits, ids, mask)))
-    try:
-        expect.close(
-            np.array(got),
-            np.array(exact(case, ids, mask)),
-            "loss",
-            "without padding (input_ids below, all of inp_mask 1)",
-        )
-    except expect.Violation as violation:
-        raise expect.Violation(
-            violation.message, {"input_ids": expect.show(ids), "inp_mask": expect.show(mask)}
-        ) from None
+    half = max(2, case.tokens - case.tokens // 2)
+    batches = {
+        "of all of it": (case.logits, ids, mask),
+        f"of the first {half} tokens of the first sequence": (case.logits[:1, :half], ids[:1, :half], mask[:1, :half]),
+        "of other logits": (case.logits[::-1, :, ::-1], ids, mask),
+    }
+    sent = [tuple(np.ascontiguousarray(value) for value in batch) for batch in batches.values()]
+    replies = yield in_both_modes(student, sent)  # type: ignore[arg-type]
+    for number, reply in enumerate(replies):
+        name, (logits, *_) = list(batches.items())[number % len(batches)]
+        mode = "training" if number < len(batches) else "evaluation"
+        why = f"the loss {name}, in {mode} mode, without padding"
+        want = np.array(exact(list(batches.values())[number % len(batches)]))
+        try:
+            expect.close(np.array(scalar(reply)), want, "loss", why)
+        except expect.Violation as violation:
+            shown = {"logits": expect.show(np.ascontiguousarray(logits)), "input_ids": expect.show(ids)}
+            shown["inp_mask"] = expect.show(mask)
+            raise expect.Violation(violation.message, shown) from None
 
 
 @law(PART, draws.losses(least_batch=2), examples=4)
@@ -91,7 +139,7 @@ def test_the_last_logits_are_not_used(student: Student, case: LossCase) -> Progr
     expect.close(np.array(total(changed)), np.array(total(reply)), "loss", why)
 
 
-@law(PART, draws.losses(), examples=8)
+@law(PART, draws.losses(padded=True), examples=4)
 def test_inputs_are_not_changed(student: Student, case: LossCase) -> Program:
     """logits, input_ids and inp_mask are after the call what they were before it."""
     names, values = ("logits", "input_ids", "inp_mask"), (case.logits, case.input_ids, case.inp_mask)
@@ -113,15 +161,18 @@ def test_the_mean_is_over_real_tokens(student: Student, case: LossCase) -> Progr
     """In a padded batch the loss is the mean over its supervised real tokens, provided that it is right without padding."""
     ids, mask = filled(case)
     # Numbers with one decimal may make a wrong loss right by chance; others do not.
-    plain = replace(case, logits=case.rng().normal(size=case.logits.shape).astype(np.float32))
-    without, loss = yield (
-        loss_of(student, plain.logits, ids, mask),
-        loss_of(student, case.logits, case.input_ids, case.inp_mask),
-    )
-    if is_right(without, exact(plain, ids, mask)):
-        want = exact(case, case.input_ids, case.inp_mask)
-        why = "the loss is right without padding, and wrong with it"
-        expect.close(np.array(total(loss)), np.array(want), "loss", why)
+    plain = case.rng().normal(size=case.logits.shape).astype(np.float32)
+    turned = tuple(np.ascontiguousarray(value[::-1]) for value in (case.logits, case.input_ids, case.inp_mask))
+    whole: list[Batch] = [(plain, ids, mask), (np.ascontiguousarray(plain[::-1]), ids, mask)]
+    padded: list[Batch] = [(case.logits, case.input_ids, case.inp_mask), (turned[0], turned[1], turned[2])]
+    without, losses = yield in_both_modes(student, whole), in_both_modes(student, padded)
+    if not all(is_right(reply, exact(whole[n % 2])) for n, reply in enumerate(without)):
+        expect.stand_back(VALUE, "the loss is not right without padding")
+    for number, reply in enumerate(losses):
+        why = f"in {'training' if number < 2 else 'evaluation'} mode the loss is right without padding, and wrong with it"
+        if number % 2:
+            why += ", for the same sequences in reverse order"
+        expect.close(np.array(total(reply)), np.array(exact(padded[number % 2])), "loss", why)
 
 
 @law(PART, draws.losses(padded=True, least_real=4), examples=5)
@@ -135,11 +186,15 @@ def test_every_real_token_counts_the_same(student: Student, case: LossCase) -> P
         logits.append(case.logits.copy())
         logits[-1][row, 1, logits[-1][row, 1].argmax()] += 1
     batches = ((case.input_ids, case.inp_mask), (ids, mask))
-    replies = yield [[loss_of(student, value, *batch) for value in logits] for batch in batches]
+    losses = [[loss_of(student, value, *batch) for value in logits] for batch in batches]
+    replies, two = yield losses, with_two_texts(student, case)
+    require_a_loss(two)
     effects = []
     for base, by_short, by_full in replies:
         effects.append((total(by_short) - total(base), total(by_full) - total(base)))
     (short_padded, full_padded), (short_plain, full_plain) = effects
+    if min(abs(short_plain), abs(full_plain)) <= LEAST_CHANGE:
+        expect.stand_back(VALUE, "without padding the loss does not depend on the logits of every token")
     shown = {
         "change": f"the largest of logits[row, 1] is 1 larger, for row {short} or row {full}",
         "your loss grows, with the padding, by": f"{short_padded:.4g} or {full_padded:.4g}",
@@ -154,34 +209,43 @@ def test_every_real_token_counts_the_same(student: Student, case: LossCase) -> P
     )
 
 
-@law(PART, draws.losses(padded=True, least_real=3), examples=6)
+@law(PART, draws.losses(padded=True, least_real=3), examples=5)
 def test_logits_at_pads_count_for_nothing(student: Student, case: LossCase) -> Program:
     """Logits at padding change nothing."""
     other = case.logits.copy()
     pads = case.inp_mask == 0
     other[pads] += draws.numbers(case.rng(), *other[pads].shape)
-    reply, changed = yield [
-        loss_of(student, value, case.input_ids, case.inp_mask) for value in (case.logits, other)
-    ]
+    reply, changed, two = yield (
+        loss_of(student, case.logits, case.input_ids, case.inp_mask),
+        loss_of(student, other, case.input_ids, case.inp_mask),
+        with_two_texts(student, case),
+    )
+    require_a_loss(two)
     why = "only logits at padding were changed, and the loss changes"
     expect.close(np.array(total(changed)), np.array(total(reply)), "loss", why)
 
 
-@law(PART, draws.losses(least_batch=2, least_real=3), examples=5)
+@law(PART, draws.losses(least_batch=2, least_real=3), examples=4)
 def test_more_padding_changes_nothing(student: Student, case: LossCase) -> Program:
     """One more column of padding leaves the loss as it was."""
     rng = case.rng()
     logits = np.concatenate([case.logits, draws.numbers(rng, case.batch, 1, case.vocab_size)], axis=1)
     ids = np.concatenate([case.input_ids, np.full((case.batch, 1), draws.PAD, np.int64)], axis=1)
     mask = np.concatenate([case.inp_mask, np.zeros((case.batch, 1), np.float32)], axis=1)
-    reply, longer = yield (
+    reply, longer, two = yield (
         loss_of(student, case.logits, case.input_ids, case.inp_mask),
         loss_of(student, logits, ids, mask),
+        with_two_texts(student, case),
     )
+    require_a_loss(two)
     expect.close(np.array(total(longer)), np.array(total(reply)), "loss", "with one more column of padding")
 
 
-@law(PART, draws.losses(least_batch=2, least_real=3), examples=9)
+@law(
+    PART,
+    (draws.losses(least_batch=2, least_real=3), draws.losses(padded=True, least_real=3)),
+    examples=8,
+)
 def test_the_gradient_is_that_of_the_loss(student: Student, case: LossCase) -> Program:
     """The loss can be trained with: its gradient foretells how it changes when the logits do."""
     direction = draws.numbers(case.rng(), *case.logits.shape)
@@ -191,7 +255,8 @@ def test_the_gradient_is_that_of_the_loss(student: Student, case: LossCase) -> P
     ahead, behind = (
         loss_of(student, case.logits + sign * np.float32(STEP) * direction, ids, mask) for sign in (1, -1)
     )
-    reply, *around = yield loss, ahead, behind
+    reply, *around, two = yield loss, ahead, behind, with_two_texts(student, case)
+    require_a_loss(two)
     expect.holds(isinstance(reply, np.ndarray), "the loss is a plain number, so nothing can learn from it")
     expect.holds(reply.size <= ids.size, "the loss has more numbers than there are tokens, so it is none")
     grows = (total(around[0]) - total(around[1])) / (2 * STEP)
@@ -219,10 +284,18 @@ def test_unused_logits_get_no_gradient(student: Student, case: LossCase) -> Prog
     leaf = student.tensor(case.logits, requires_grad=True)
     loss = loss_of(student, leaf.method("clone"), ids, mask)
     reply, changed = yield loss, loss_of(student, other, ids, mask)
-    if not isinstance(reply, np.ndarray) or not is_right(changed, total(reply)):
-        return
+    if not is_right(changed, total(reply)):
+        used = (
+            "dialogue_loss.test_the_last_logits_are_not_used",
+            "dialogue_loss.test_logits_at_pads_count_for_nothing",
+        )
+        expect.stand_back(used, "the loss depends on logits at padding or at the last position")
+    gradient_test = "dialogue_loss.test_the_gradient_is_that_of_the_loss"
+    if not isinstance(reply, np.ndarray):
+        expect.stand_back(gradient_test, "the loss is a plain number")
     (found,) = yield (student.gradients(loss, np.ones(reply.shape, np.float32), [leaf]),)
-    if found[0] is not None:
-        gradient = expect.tensor(found[0], case.logits.shape, "the gradient of the logits")
-        where = np.broadcast_to(unused[..., None], gradient.shape)
-        expect.zero(gradient, where, "gradient", "logits that predict nothing get a gradient", most=1e-7)
+    if found[0] is None or not np.any(found[0]):
+        expect.stand_back((gradient_test, VALUE), "no logit gets any gradient")
+    gradient = expect.tensor(found[0], case.logits.shape, "the gradient of the logits")
+    where = np.broadcast_to(unused[..., None], gradient.shape)
+    expect.zero(gradient, where, "gradient", "logits that predict nothing get a gradient", most=1e-7)

@@ -6,7 +6,7 @@ B batch, T tokens, H heads, L layers, V vocabulary.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -280,15 +280,53 @@ class LossCase:
 def losses(
     draw: st.DrawFn, *, least_batch: int = 1, least_real: int = 1, least_tokens: int = 2, padded: bool = False
 ) -> LossCase:
-    """Cases for DialogueLoss: rows of at least ``least_real`` tokens, one of them full and, if ``padded``, one that is not."""
-    vocab, batch = draw(st.integers(4, 8)), draw(st.integers(2 if padded else least_batch, 3))
+    """Cases for DialogueLoss: rows of at least ``least_real`` tokens, one of them full and, if ``padded``, one that is not.
+
+    The vocabulary is larger than the number of tokens; where they are equal is for `losses_where_sizes_meet`.
+    """
+    vocab, batch = draw(st.integers(8, 10)), draw(st.integers(2 if padded else least_batch, 3))
     tokens = draw(st.integers(max(least_tokens, least_real + padded), max(6, least_real + 2)))
     full = draw(st.integers(0, batch - 1))
     lengths = [tokens if row == full else draw(st.integers(least_real, tokens)) for row in range(batch)]
     if padded:
         lengths[(full + 1) % batch] = draw(st.integers(least_real, tokens - 1))
-    seed = draw(seeds)
+    return _loss_case(vocab, lengths, draw(seeds))
+
+
+@st.composite
+def losses_where_sizes_meet(draw: st.DrawFn, which: str) -> LossCase:
+    """As many tokens, or targets, as words in the vocabulary, or as sequences: ``which`` names the two."""
+    tokens = draw(st.integers(4, 5))
+    size = tokens - which.startswith("targets")
+    vocab, batch = (size, draw(st.integers(1, 3))) if which.endswith("words") else (9, size)
+    return _loss_case(vocab, [tokens] * batch, draw(seeds))
+
+
+@st.composite
+def losses_of_trained_models(draw: st.DrawFn) -> LossCase:
+    """Logits up to 30: some tokens are predicted surely, so that their loss is 0, and some surely not."""
+    case = _loss_case(draw(st.integers(8, 10)), [draw(st.integers(4, 6))] * draw(st.integers(1, 2)), draw(seeds))
+    rng = case.rng()
+    surely = rng.integers(0, 3, size=case.input_ids[:, 1:].shape)
+    surely[0, :2] = (0, 1)
+    targets = case.input_ids[:, 1:, None]
+    logits = 3 * case.logits
+    aside = np.where(surely == 0, 30, np.where(surely == 1, -30, logits[:, :-1, 0]))
+    np.put_along_axis(logits[:, :-1], targets, aside[..., None].astype(np.float32), axis=-1)
+    other = (targets + 1) % case.vocab_size
+    largest = np.where(surely == 1, 30, np.take_along_axis(logits[:, :-1], other, axis=-1)[..., 0])
+    np.put_along_axis(logits[:, :-1], other, largest[..., None].astype(np.float32), axis=-1)
+    return replace(case, logits=logits)
+
+
+def long_losses() -> st.SearchStrategy[LossCase]:
+    """One dialogue of about as many tokens as the homework's longest ones have."""
+    return st.builds(lambda tokens, seed: _loss_case(5, [tokens], seed), st.integers(150, 200), seeds)
+
+
+def _loss_case(vocab: int, lengths: list[int], seed: int) -> LossCase:
     rng = np.random.default_rng(seed)
+    batch, tokens = len(lengths), max(lengths)
     real = np.arange(tokens)[None, :] < np.array(lengths)[:, None]
     ids = rng.integers(UNK, vocab, size=(batch, tokens))
     ids[:, 0] = START
@@ -299,10 +337,11 @@ def losses(
 
 @dataclass(frozen=True)
 class TextCase:
-    """A text to make a tokenizer from, and a text to encode."""
+    """A text to make a tokenizer from, a text to encode, and another one of the same length for the same tokenizer."""
 
     raw_text: str
     text: str
+    other: str = ""
 
     def shown(self) -> dict[str, str]:
         """The inputs, for a person."""
@@ -363,9 +402,24 @@ texts = st.one_of(phrases, lines, glued, speeches, letters, dense, dense, dense)
 
 @st.composite
 def known_texts(draw: st.DrawFn) -> TextCase:
-    """The text to encode is part of the text that the vocabulary comes from."""
+    """The texts to encode are part of the text that the vocabulary comes from."""
     before, text, after = draw(st.one_of(phrases, lines)), draw(texts), draw(phrases)
-    return TextCase("\n\n".join([before, text, after, text]), text)
+    return _known_text(before, text, after)
+
+
+@st.composite
+def long_texts(draw: st.DrawFn) -> TextCase:
+    """A dialogue of more than 128 tokens, as the homework has some."""
+    text = " ".join(draw(st.lists(speeches, min_size=3, max_size=3, unique=True)))
+    while len(text.split()) < 130:
+        text += " " + draw(speeches)
+    return TextCase(f"{draw(phrases)}\n\n{text}", text)
+
+
+def _known_text(before: str, text: str, after: str) -> TextCase:
+    words = text.split(" ")
+    other = " ".join(words[1:] + words[:1])
+    return TextCase("\n\n".join([before, text, after, other]), text, other)
 
 
 @st.composite
@@ -396,5 +450,6 @@ def words(draw: st.DrawFn) -> WordsCase:
     known = draw(st.lists(st.sampled_from(_PLAIN), min_size=2, max_size=5, unique=True))
     strange = draw(st.lists(st.sampled_from(_STRANGE), min_size=1, max_size=3, unique=True))
     strange += [word.capitalize() for word in known if draw(st.booleans())]
-    # Known words stand at both ends, so that a token lost there is no unknown one.
-    return WordsCase(tuple(known), (known[0], *draw(st.permutations(known[2:] + strange)), known[1]))
+    # Known words stand at both ends, so that a token lost there is no unknown one. One word is known letter by letter.
+    inner = draw(st.permutations([*known[2:], *strange, "a"]))
+    return WordsCase((*known, "a"), (known[0], *inner, known[1]))

@@ -84,6 +84,11 @@ def show(value: Any) -> str:
     return text if len(text) <= 300 else text[:297] + "..."
 
 
+def entry(name: str, index: Sequence[int]) -> str:
+    """How an entry of a tensor is called: ``alpha[0, 2, 1]``, or ``loss`` alone where it is a scalar."""
+    return f"{name}{[int(number) for number in index]}" if len(index) else name
+
+
 def tensor(value: Any, shape: Sequence[int], name: str, *, kind: str = "f") -> Array:
     """``value`` as float64 (or int64 with ``kind="i"``), after checks of type, dtype, shape and finiteness."""
     array = shaped(value, shape, name, kind=kind)
@@ -91,7 +96,7 @@ def tensor(value: Any, shape: Sequence[int], name: str, *, kind: str = "f") -> A
         return array.astype(np.int64)
     if not np.all(np.isfinite(array)):
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise Violation(f"{name}{list(index)} is {array[index]}", {name: show(array)})
+        raise Violation(f"{entry(name, index)} is {array[index]}", {name: show(array)})
     return array.astype(np.float64)
 
 
@@ -129,16 +134,20 @@ def close(
     """``got`` equals ``want`` up to rounding; ``scale`` is the size of what was summed, if larger than the result."""
     if want.size:
         compared()
-    size = max(1.0, float(np.abs(want).max(initial=0.0)), scale or 0.0)
-    gap = np.abs(got - want)
-    if np.all(gap <= _RELATIVE[dtype] * size):
+    if is_close(got, want, dtype=dtype, scale=scale):
         return
+    gap = np.abs(got - want)
     index = tuple(int(i) for i in np.unravel_index(int(np.argmax(gap)), gap.shape))
-    entry = f"{name}{list(index)}" if index else name
     raise Violation(
-        f"{why}: {entry} is {show(float(got[index]))}, but has to be {show(float(want[index]))}",
+        f"{why}: {entry(name, index)} is {show(float(got[index]))}, but has to be {show(float(want[index]))}",
         {f"your {name}": show(got), f"expected {name}": show(want)},
     )
+
+
+def is_close(got: Array, want: Array, *, dtype: str = "float32", scale: float | None = None) -> bool:
+    """Whether `close` would hold; to decide how to go on, which is no comparison yet."""
+    size = max(1.0, float(np.abs(want).max(initial=0.0)), scale or 0.0)
+    return bool(np.all(np.abs(got - want) <= _RELATIVE[dtype] * size))
 
 
 def differs(got: Array, other: Array, name: str, why: str, *, least: float = 1e-4) -> None:
@@ -157,7 +166,7 @@ def zero(got: Array, where: Array, name: str, why: str, *, most: float = MASKED)
         return
     index = tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
     raise Violation(
-        f"{why}: {name}{list(index)} is {show(float(got[index]))}, but has to be 0",
+        f"{why}: {entry(name, index)} is {show(float(got[index]))}, but has to be 0",
         {f"your {name}": show(got)},
     )
 

@@ -241,8 +241,9 @@ class Interpreter:
                 parameters[name].copy_(value)
 
     def op_mode(self, target: list[Any], training: bool) -> Any:
-        """Training or evaluation mode."""
-        return _train(self.decode(target), training)
+        """Training or evaluation mode; what is no module has none."""
+        module = self.decode(target)
+        return _train(module, training) if isinstance(module, torch.nn.Module) else None
 
     def op_gradients(self, output: list[Any], cotangent: list[Any], inputs: list[Any]) -> list[Any]:
         """Gradients of sum(cotangent * output) by each input; None where the output does not depend on it."""
