@@ -6,7 +6,6 @@ from what is no loss at all.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np

@@ -175,7 +175,7 @@ def test_decode_joins_the_tokens(student: Student, case: TextCase) -> Program:
     tokenizer, ids = yield from build(student, case.raw_text)
     tokens = [START, *[token for token in word_tokenize(case.text) if token in ids], UNK, PAD, PAD]
     one = tokens[len(tokens) // 2]
-    texts = (tokens, tokens[::-1], [], [one], [START], tokens * (1 + 150 // len(tokens)))
+    texts: tuple[list[str], ...] = (tokens, tokens[::-1], [], [one], [START], tokens * (1 + 150 // len(tokens)))
     numbers = [np.array([ids[token] for token in some], np.int64) for some in texts]
     replies = yield [tokenizer.method("decode", some) for some in numbers]
     for some, sent, got in zip(texts, numbers, replies, strict=True):
