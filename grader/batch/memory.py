@@ -53,18 +53,19 @@ def digest(data: bytes) -> str:
 def settings_of(
     assignment: Assignment,
     code: bytes,
+    homework: bytes,
     *,
     data: Path | None = None,
     training: str = TRAINING,
     gpt_seconds: float = 0.0,
 ) -> Settings:
-    """What a batch is about to grade with; ``code`` stands for the grader's own."""
+    """What a batch is about to grade with; ``code`` and ``homework`` stand for what the grader and the homework are."""
     limits = (assignment.limits, assignment.most_cases, assignment.shrink_calls)
     return Settings(
         rubric=assignment.rubric.digest[:16],
         seed=digest(hashlib.sha256(b"hw3 memory/" + assignment.seed).digest()),
         seed_kind=assignment.seed_kind,
-        homework=digest(repr(assignment.template).encode()),
+        homework=digest(homework),
         grader=f"{__version__} {digest(code)}",
         limits=digest(repr(limits).encode()),
         timeout=assignment.limits.total,

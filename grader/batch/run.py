@@ -24,6 +24,7 @@ from grader.batch.store import (
     Record,
     Store,
     Training,
+    code_of_homework,
     code_of_judging,
     context_of,
     scored,
@@ -146,6 +147,7 @@ def run_batch(
         settings = settings_of(
             assignment,
             code_of_judging(),
+            code_of_homework(assignment),
             data=options.training.data,
             training=options.training.mode,
             gpt_seconds=options.training.gpt_seconds,

@@ -179,16 +179,30 @@ def context_of(assignment: Assignment) -> str:
     limits = (assignment.limits, assignment.most_cases, assignment.shrink_calls)
     digest = hashlib.sha256(f"{__version__}\n{limits!r}\n".encode())
     digest.update(hashlib.sha256(b"hw3 context/" + assignment.seed).digest())
-    digest.update(hashlib.sha256(repr(assignment.template).encode()).digest())
     digest.update(code_of_judging())
+    digest.update(code_of_homework(assignment))
     return digest.hexdigest()[:16]
 
 
 def remembered(folder: Path, change: Collection[str] = ()) -> dict[str, Any]:
     """What the class in a folder was graded with, by the fields of `Settings`, but for what is to ``change``."""
     manifest = _read(folder / "batch.json", Manifest)
-    settings = manifest.settings if manifest is not None else None
-    return {name: value for name, value in (settings or ()) if name not in change}
+    if manifest is None:
+        return {}
+    # Folders of earlier versions hold at least their rubric.
+    settings = {"rubric": ""} if manifest.settings is None else dict(manifest.settings)
+    return {name: value for name, value in settings.items() if name not in change}
+
+
+def code_of_homework(assignment: Assignment) -> bytes:
+    """A digest of what a homework brings along: template, properties, stand-ins and files."""
+    homework = assignment.homework
+    digest = hashlib.sha256(repr(assignment.template).encode())
+    modules = [Path(module.__file__) for module in homework.modules if module.__file__]
+    for path in (*modules, homework.stand_ins, *homework.files.values()):
+        if path.is_file():
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.digest()
 
 
 def code_of_judging() -> bytes:
@@ -396,13 +410,17 @@ def scored(record: Record, rubric: Rubric, member: Member, training: Training | 
             items += nothing_judged(only)
         else:
             items += score(only, verdicts, training=trained, evidence=evidence, notes=notes)
+    # What two handed in alike is judged once, and each is told of the own file.
+    error, file = record.result.error, record.result.submission
+    if error is not None and error.startswith(f"{file}: "):
+        error = f"{member.file}: {error.removeprefix(f'{file}: ')}"
     versions = record.result.versions.model_copy(update={"rubric": f"{rubric.version} {rubric.digest[:12]}"})
     known = record.result
     return Result(
         title=rubric.title,
         submission=member.file,
-        error=known.error,
-        warnings=(*known.warnings, *member.notes),
+        error=error,
+        warnings=tuple(dict.fromkeys((*known.warnings, *member.notes))),
         items=tuple(items),
         penalties=known.penalties,
         flags=known.flags,

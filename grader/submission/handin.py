@@ -248,7 +248,7 @@ def find(place: Path, template: Template | None = None) -> HandIn:
     if not place.is_dir():
         data = read_regular_file(place, name)
         if not is_archive(data[:HEAD_BYTES]) or place.name.lower().endswith(_OFFICE):
-            notes = () if template is None else _unlike(name, data, template)
+            notes = () if template is None else _unlike(data, template)
             return HandIn(name, data, place, notes, place)
         search = _Search(template or _default())
         search.archive(Handed(place, name), name, data, 0)
@@ -429,7 +429,7 @@ def _chosen(search: _Search) -> HandIn:
         notes.append(f"Identical to the graded notebook: {_listed([seen.name for seen in copies])}.")
     if works or unread:
         notes.append(f"Not graded automatically: {_listed([*works, *unread])}.")
-    notes += _unlike(name, data, search.template)
+    notes += _unlike(data, search.template)
     said = tuple(one_line(note, 400) for note in notes)
     return HandIn(
         best.name,
@@ -553,7 +553,7 @@ def _padded(attempt: tuple[int, ...]) -> tuple[int, ...]:
 # -- what is said ------------------------------------------------------------------------------------------------
 
 
-def _unlike(name: str, data: bytes, template: Template) -> tuple[str, ...]:
+def _unlike(data: bytes, template: Template) -> tuple[str, ...]:
     """A warning where a notebook holds nothing of the homework."""
     # Reading a notebook takes a while, and most name what is asked for.
     if any(mark in data for mark in _marks(template)):
@@ -562,7 +562,7 @@ def _unlike(name: str, data: bytes, template: Template) -> tuple[str, ...]:
     if sources is None or _measured(sources, template)[2]:
         return ()
     return (
-        f"{name} does not look like this homework: it defines none of its classes. Check that it is the right file.",
+        "this notebook does not look like the homework: it defines none of its classes; check that it is the right file",
     )
 
 

@@ -24,7 +24,7 @@ from grader.batch.overrides import load_overrides
 from grader.batch.store import Member, Store
 from grader.batch.terminal import print_batch
 from grader.errors import GraderError, UsageError
-from grader.grade import Assignment
+from grader.grade import Assignment, Judged, failure
 from grader.homework import load_homework
 from grader.kernel import warm
 from grader.kernel.session import Limits
@@ -172,9 +172,9 @@ def test_nothing_is_refused_before_anything_is_graded(
 
 def test_other_data_are_refused_once_somebody_was_trained(assignment: Assignment, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    one = memory.settings_of(assignment, b"", data=tmp_path / "a")
-    other = memory.settings_of(assignment, b"", data=tmp_path / "b")
-    none = memory.settings_of(assignment, b"")
+    one = memory.settings_of(assignment, b"", b"", data=tmp_path / "a")
+    other = memory.settings_of(assignment, b"", b"", data=tmp_path / "b")
+    none = memory.settings_of(assignment, b"", b"")
     assert [found.name for found in memory.differences(one, other, trained=True)] == ["data"]
     assert not memory.differences(one, other, trained=False) and not memory.differences(
         none, one, trained=True
@@ -354,3 +354,25 @@ def test_an_override_of_somebody_who_left_goes_to_nobody_else(assignment: Assign
     assert load_overrides(tmp_path, others, assignment.rubric)[0].key == "cyd_77"
     with pytest.raises(UsageError, match="cyd: is no longer in this class"):
         load_overrides(tmp_path, others, assignment.rubric, ["cyd", "cyd_77"])
+
+
+def test_each_is_told_of_the_own_file(
+    batch: Batch, tmp_path: Path, made_up: MadeUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What two handed in alike is judged once; the file of the one is no matter of the other's."""
+    folder = tmp_path / "class"
+    folder.mkdir()
+    (folder / "ada_1_90_mine.ipynb").write_text("{", encoding="utf-8")
+    (folder / "bob_2_91_homework.zip").write_bytes(zipped({"x/his.ipynb": "{"}))
+
+    def judge(path: Path, assignment: Assignment, **options: Any) -> Judged:
+        return Judged(failure(path.name, assignment, f"{path.name}: breaks off before its end"))
+
+    monkeypatch.setattr(batch_run, "judge", judge)
+    outcome = batch(folder)
+    assert outcome.judged == 1
+    errors = {key: result.error for key, result in outcome.results.items()}
+    assert errors == {
+        "ada_1": "ada_1_90_mine.ipynb: breaks off before its end",
+        "bob_2": "bob_2_91_homework.zip/x/his.ipynb: breaks off before its end",
+    }

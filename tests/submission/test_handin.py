@@ -218,7 +218,7 @@ def test_another_homework_alone_is_graded_with_a_warning(tmp_path: Path, templat
         find(tmp_path / "handin" / "hw2.ipynb", template),
     ):
         assert got.name == "hw2.ipynb"
-        assert "does not look like this homework" in got.notes[-1]
+        assert "does not look like the homework" in got.notes[-1]
     for text in (TEMPLATE, homework(parts=1)):
         assert not found(tmp_path, template, {"hw2.ipynb": text}).notes
 
