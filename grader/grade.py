@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import functools
 import platform
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from threadpoolctl import threadpool_limits
@@ -38,6 +39,7 @@ from grader.submission.reading import Submission
 from grader.submission.template import Template, altered_provided, load_template
 from grader.tokenizer_data import tokenizer_data_hash
 from grader.training import check as training_check
+from grader.training import checkpoint
 
 PUBLIC_SEED = b"hw3 public seed"
 NO_TRAINING = training_check.Options()
@@ -169,15 +171,30 @@ def judge(
         return Judged(_result(path.name, assignment, clock, error=_defect(error)), grader_failed=True)
     try:
         place = path if isinstance(path, Path) else path.place or path.path or Path(path.name)
-        job = training_check.plan(place, assignment.rubric, training)
         # Laws work on small arrays: further threads of BLAS would only wait, and burn the kernels' time with it.
-        with threadpool_limits(1, user_api="blas"):
+        with _weights_of(found) as weights, threadpool_limits(1, user_api="blas"):
+            if weights is not None and training.weights is None and checkpoint.find(place) is None:
+                training = replace(training, weights=weights)
+            job = training_check.plan(place, assignment.rubric, training)
             return _run_and_judge(submission, plan, assignment, clock, progress, warm, only, partial, job)
     except KernelError as error:
         message = f"the grader could not run a kernel: {error}"
         return Judged(_result(path.name, assignment, clock, error=message), grader_failed=True)
     except Exception as error:
         return Judged(_result(path.name, assignment, clock, error=_defect(error)), grader_failed=True)
+
+
+@contextmanager
+def _weights_of(found: HandIn) -> Iterator[Path | None]:
+    """The checkpoint that lies in an archive with the notebook, as a file for a while; None where there is none."""
+    named = [data for name, data in found.weights if PurePosixPath(name).name == checkpoint.NAME]
+    if len(named) != 1:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="hw3w-") as folder:
+        path = Path(folder) / checkpoint.NAME
+        path.write_bytes(named[0])
+        yield path
 
 
 def prepare(assignment: Assignment, only: Collection[str] | None = None) -> None:

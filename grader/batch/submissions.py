@@ -241,7 +241,7 @@ def _entries(group: Group, template: Template | None, extracted: Path) -> list[E
         path = found.path or _kept(found, extracted / NOTEBOOKS)
         notes = (*found.notes, *group.notes, *_of_metadata(group, found))
         entry = replace(entry, path=path, digest=found.digest, notes=notes, file=_shown(group, found.name))
-        entry = _with_weights(entry, group)
+        entry = _with_weights(entry, group, found, extracted / NOTEBOOKS)
     except NothingToGrade as error:
         names = ", ".join(_shown(group, file.name) for file in group.files[:3])
         names += ", ..." if len(group.files) > 3 else ""
@@ -282,13 +282,17 @@ def _problem(group: Group, reason: str) -> str:
 
 def _kept(found: HandIn, folder: Path) -> Path:
     """A notebook out of a student's archive as a file of its own, for the processes that grade it."""
-    path = folder / f"{found.digest}.ipynb"
-    if path.is_file() and path.stat().st_size == len(found.data):
+    return _written(folder / f"{found.digest}.ipynb", found.data)
+
+
+def _written(path: Path, data: bytes) -> Path:
+    """The file with these data, by which it is named."""
+    if path.is_file() and path.stat().st_size == len(data):
         return path
     partial = path.with_suffix(".partial")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(found.data)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data)
         partial.replace(path)
     except OSError as error:
         raise GraderError(f"cannot write {one_line(str(path))}: {error.strerror or error}") from None
@@ -307,16 +311,20 @@ def _of_metadata(group: Group, found: HandIn) -> list[str]:
     ]
 
 
-def _with_weights(entry: Entry, group: Group) -> Entry:
-    """The entry with the checkpoint that the student handed in with the notebook."""
+def _with_weights(entry: Entry, group: Group, found: HandIn, folder: Path) -> Entry:
+    """The entry with the checkpoint that the student handed in with the notebook, also in an archive."""
     own = [file.path for file in group.files if file.path.suffix.lower() == ".safetensors"]
     own = [path for path in own if checkpoint.is_file(path)]
     best = sorted(
         own, key=lambda path: (not path.name.endswith(checkpoint.NAME), path.stem != entry.path.stem)
     )
     path = best[0] if best else None
-    if path is None and group.folder is None and len(group.files) == 1:
+    if path is None and group.folder is None and len(group.files) == 1 and found.path is not None:
         path = checkpoint.find(entry.path)
+    if path is None and found.weights:
+        within = sorted(found.weights, key=lambda named: not named[0].endswith(checkpoint.NAME))
+        _, data = within[0]
+        path = _written(folder / f"{hashlib.sha256(data).hexdigest()}.safetensors", data)
     return entry if path is None else replace(entry, checkpoint=path, weights=checkpoint.digest_of(path))
 
 

@@ -39,6 +39,7 @@ MAX_NESTED = 3
 SAME_TIME = 60.0
 """Seconds between two changes that tell nothing: files that were copied or unpacked one after the other."""
 MOST_NAMES = 5
+MOST_CHECKPOINTS = 2
 
 _OFFICE = (
     ".docx",
@@ -100,6 +101,8 @@ class HandIn:
     names: tuple[str, ...] = ()
     """Of all files that were handed in."""
     known_digest: str = ""
+    weights: tuple[tuple[str, bytes], ...] = ()
+    """Names and contents of checkpoints that lie in archives with the notebook."""
 
     @property
     def inside(self) -> list[str]:
@@ -161,6 +164,7 @@ class _Search:
     seen: list[_Seen] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
+    weights: list[tuple[str, bytes]] = field(default_factory=list)
     kept: int = 0
 
     def file(self, file: Handed) -> None:
@@ -226,16 +230,19 @@ class _Search:
         if depth >= MAX_NESTED:
             self.problems[name] = "is an archive too deep within others; hand in the notebook itself"
             return
-        before = len(self.names), len(self.seen)
+        before = len(self.names), len(self.seen), len(self.weights)
         try:
-            for member in members(data, MAX_FILE_BYTES, is_wanted, self.budget):
+            for member in members(data, MAX_FILE_BYTES, _is_wanted_within, self.budget):
                 inner = f"{name}/{member.name}"
                 self.names.append(inner)
-                if member.data is not None:
+                if member.data is not None and _is_checkpoint(inner):
+                    if len(self.weights) < MOST_CHECKPOINTS:
+                        self.weights.append((inner, member.data))
+                elif member.data is not None:
                     self.content(file, inner, member.data, member.modified, depth + 1)
         except NothingToGrade as error:
             # What was seen before the archive broke may be half of it.
-            del self.names[before[0] :], self.seen[before[1] :]
+            del self.names[before[0] :], self.seen[before[1] :], self.weights[before[2] :]
             self.problems[name] = str(error)
 
 
@@ -323,6 +330,14 @@ def is_wanted(name: str, head: bytes) -> bool:
     if name.lower().endswith(_NOT_JSON):
         return False
     return head.replace(b"\x00", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"{")
+
+
+def _is_wanted_within(name: str, head: bytes) -> bool:
+    return is_wanted(name, head) or _is_checkpoint(name)
+
+
+def _is_checkpoint(name: str) -> bool:
+    return name.lower().endswith(".safetensors")
 
 
 def is_named_notebook(name: str) -> bool:
@@ -437,6 +452,7 @@ def _chosen(search: _Search) -> HandIn:
         best.path,
         said,
         names=tuple(search.names),
+        weights=tuple(search.weights),
         known_digest=best.digest if best.data else "",
     )
 

@@ -471,3 +471,12 @@ def test_an_export_in_the_place_of_a_hand_in_is_told_and_names_nobody(
     )
     assert list(found) == ["ada", "section"]
     assert "export of a whole class" in (found["section"].problem or "") and found["ada"].problem is None
+
+
+def test_weights_in_a_students_archive_are_found(tmp_path: Path) -> None:
+    archive = zipped(
+        {"hw3/hw3.ipynb": HW, "hw3/vit.safetensors": b"weights of ada", "hw3/other.safetensors": b"x"}
+    )
+    found = rows(class_of(tmp_path, {"ada.zip": archive, "bob.zip": zipped({"hw3.ipynb": HW})}, "folder"))
+    assert found["ada"].checkpoint is not None and found["ada"].checkpoint.read_bytes() == b"weights of ada"
+    assert found["ada"].weights and found["bob"].checkpoint is None

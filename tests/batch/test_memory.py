@@ -7,7 +7,6 @@ import functools
 import io
 import json
 import re
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -320,9 +319,9 @@ def test_a_folder_of_an_earlier_version_goes_on(batch: Batch, classroom: Path, t
     for member in data["members"]:
         del member["identity"], member["group"]
     path.write_text(json.dumps(data), encoding="utf-8")
+    assert store.remembered(tmp_path / "out") == {"rubric": ""}, "the folder's own rubric stays"
     outcome = batch(classroom)
     assert outcome.judged == 0 and not outcome.gone
-    shutil.rmtree(tmp_path / "out")
 
 
 def test_excel_reads_the_names(batch: Batch, tmp_path: Path) -> None:
