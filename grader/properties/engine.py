@@ -474,7 +474,7 @@ def provided_methods(
             for node in ast.walk(ast.parse(cell.source)):
                 if isinstance(node, ast.ClassDef) and node.name == owner:
                     sources = [
-                        ast.unparse(part)
+                        template.with_imports(ast.unparse(part))
                         for part in node.body
                         if isinstance(part, ast.FunctionDef) and part.name == method
                     ]

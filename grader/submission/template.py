@@ -7,7 +7,7 @@ import difflib
 import functools
 import io
 import tokenize
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,13 +37,22 @@ class TemplateCell:
 
 @dataclass(frozen=True)
 class Template:
-    """The template's code cells, and the source of its provided classes and functions by name."""
+    """The template's code cells, the source of its provided classes and functions by name, and its imports.
+
+    ``imports`` are statements by the name that each binds.
+    """
 
     cells: tuple[TemplateCell, ...] = ()
     classes: tuple[tuple[str, str], ...] = ()
     functions: tuple[tuple[str, str], ...] = ()
     name: str = "homework.ipynb"
     """What a submission is expected to be called."""
+    imports: tuple[tuple[str, str], ...] = ()
+
+    def with_imports(self, source: str) -> str:
+        """Provided code after the imports that it uses, so that it runs in a notebook that lacks them."""
+        used = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+        return "\n".join([*(text for name, text in self.imports if name in used), source])
 
     def most_alike(self, source: str) -> TemplateCell | None:
         """The template cell whose tokens agree with the source's to at least 90 %, if there is one."""
@@ -96,7 +105,23 @@ def template_of(notebook: Submission, provided: Collection[str] = ()) -> Templat
                     classes[node.name] = ast.unparse(node)
             elif cell.role in ("provided", "setup") or not marked:
                 functions[node.name] = ast.unparse(node)
-    return Template(cells, tuple(classes.items()), tuple(functions.items()), notebook.name)
+    imports = tuple(_imports(cells).items())
+    return Template(cells, tuple(classes.items()), tuple(functions.items()), notebook.name, imports)
+
+
+def _imports(cells: Iterable[TemplateCell]) -> dict[str, str]:
+    """The imports of cells at top level, each name by itself."""
+    found: dict[str, str] = {}
+    for cell in cells:
+        tree = parse(without_magics(cell.source)[0])
+        for node in tree.body if tree else []:
+            if not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            for alias in node.names:
+                one = ast.Import([alias]) if isinstance(node, ast.Import) else ast.ImportFrom(node.module, [alias], node.level)
+                bound = alias.asname or (alias.name.partition(".")[0] if isinstance(node, ast.Import) else alias.name)
+                found[bound] = ast.unparse(one)
+    return found
 
 
 def altered_provided(submission: Submission, template: Template) -> tuple[Altered, ...]:

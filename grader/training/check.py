@@ -203,7 +203,7 @@ def _begin(link: TrainerLink, job: Job, template: Template) -> None:
         visible=os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] or "0",
         threads=job.options.threads or os.cpu_count() or 1,
         half=True,
-        provided=[source for _, source in template.classes],
+        provided=[[name, template.with_imports(source)] for name, source in template.classes],
         scale=[list(stated().mean), list(stated().deviation)],
     )
 

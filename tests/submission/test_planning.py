@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from nbformat import v4
 
 from grader import assets
+from grader.homework3 import HOMEWORK
 from grader.submission.magics import without_magics
 from grader.submission.planning import (
     Altered,
@@ -576,3 +577,15 @@ def test_what_functions_do_is_found_through_long_chains_of_calls():
     training, plain = planned(source + "def f300():\n    for _ in x:\n        loss.backward()\nf0()", "1 + 1")
     assert training.decision == "partly" and "trains" in training.reason
     assert plain.decision == "run"
+
+
+def test_provided_code_comes_with_the_imports_that_it_uses():
+    template = load_template(HOMEWORK.template, HOMEWORK.provided_classes)
+    sources = dict(template.classes)
+    dataset = template.with_imports(sources["DialogueDataset"])
+    assert "from torch.utils.data import Dataset" in dataset and "from torch import Tensor" in dataset
+    assert "matplotlib" not in dataset and dataset.endswith(sources["DialogueDataset"])
+    for source in sources.values():
+        ast.parse(template.with_imports(source))
+    aliased = template_of(submission("import a.b as c, d.e\nfrom f import g as h\nfrom i import *"))
+    assert aliased.with_imports("c, d, h") == "import a.b as c\nimport d.e\nfrom f import g as h\nc, d, h"

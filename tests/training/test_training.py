@@ -104,6 +104,16 @@ def test_an_altered_vision_transformer_is_not_the_one_that_is_trained(trained: T
     assert [flag.kind for flag in result.flags] == ["provided code altered"]
 
 
+def test_provided_code_brings_its_own_imports(trained: Trained) -> None:
+    few = (
+        "from __future__ import annotations\nimport math\nimport torch\nimport torch.nn.functional as F\n"
+        "from nltk.tokenize import word_tokenize\nfrom torch import nn"
+    )
+    result = trained(master(setup=few), epochs=1)
+    found = str(item_of(result, "3c"))
+    assert "NameError" not in found and "validation images" in found, found
+
+
 def with_gpu_habits() -> str:
     """A right notebook that names its device and moves tensors there itself."""
     source = solutions()["patch-embed"].replace("grid: Tensor = self.project(x)", "grid = self.project(x.cuda())")

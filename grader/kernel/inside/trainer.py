@@ -5,7 +5,6 @@ Requests and replies are frames of tagged values, as for properties. The judge d
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import itertools
 import math
@@ -83,10 +82,10 @@ class Trainer:
         visible: str,
         threads: int,
         half: bool,
-        provided: list[str],
+        provided: list[list[str]],
         scale: list[list[float]],
     ) -> dict[str, Any]:
-        """Prepare the process: a device, threads, and the template's code in the place of the student's.
+        """Prepare the process: a device, threads, and the template's code, by name, in the place of the student's.
 
         ``scale`` holds mean and deviation of each channel.
         """
@@ -108,9 +107,11 @@ class Trainer:
         self.device, self.half = torch.device(device), half
         # Made once: a tensor of Python numbers makes the GPU wait each time.
         self.scale = torch.tensor(scale, device=device).view(2, 1, -1, 1, 1).unbind()
-        for source in provided:
-            for node in ast.parse(source).body:
-                exec(compile(ast.Module([node], []), "<provided>", "exec"), self.namespace)
+        # A scope of its own: what it imports is no name of the notebook's.
+        scope = dict(self.namespace)
+        for name, source in provided:
+            exec(compile(source, "<provided>", "exec"), scope)
+            self.namespace[name] = scope[name]
         return {"device": torch.cuda.get_device_name(0) if device == "cuda" else f"CPU, {threads} threads"}
 
     def _move_devices(self, device: str) -> None:
