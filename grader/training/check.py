@@ -32,8 +32,8 @@ MODES: tuple[Mode, ...] = ("auto", "never", "always", "verify")
 TRAINED = "vit.training"
 VERIFIED = "vit.checkpoint"
 LIMITS = (
-    "trained here, and counted by labels that the submission never had; as the images are public, a network that knew them "
-    "beforehand is found only if it fails where they are slightly changed"
+    "trained here on classes with other numbers than CIFAR-10's, and counted by labels that the submission never had; as the "
+    "images are public, a network that knew them beforehand is found only if it fares worse with fresh views of them"
 )
 WEAKER = (
     "verified checkpoint: the student's model reaches this with the weights that were handed in; who trained them is not proved"
@@ -234,8 +234,8 @@ def _train(
     if shown:
         found.note(item, f"accuracy by epoch (and time): {shown}")
     if last.status == "pending":
-        found.settled = False
-        found.note(item, f"not judged: {last.message}")
+        found.settled = last.implausible
+        found.note(item, last.message if last.implausible else f"not judged: {last.message}")
         return
     if last.status == "passed":
         found.note(item, last.message, LIMITS)

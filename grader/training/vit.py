@@ -17,7 +17,8 @@ import numpy as np
 
 from grader.kernel.wire import Array
 from grader.rubric import Budget
-from grader.training.data import Cifar10
+from grader.training import views
+from grader.training.data import CLASSES, Cifar10
 from grader.training.link import NoReply, StudentError, TrainerLink
 from grader.training.stated import stated
 
@@ -76,15 +77,17 @@ class Attempt:
     notes: tuple[str, ...] = ()
     raised: bool = False
     """Whether the student's code raised an exception."""
+    implausible: bool = False
+    """Whether it is pending because a person has to look at it, which another run would not change."""
 
 
 class Stopped(Exception):
     """The run is over; carries its status and the words for it."""
 
-    def __init__(self, status: Status, message: str) -> None:
+    def __init__(self, status: Status, message: str, *, implausible: bool = False) -> None:
         super().__init__(message)
         self.status: Status = status
-        self.message = message
+        self.message, self.implausible = message, implausible
 
 
 def check(
@@ -97,24 +100,28 @@ def check(
     device: str = "cpu",
     attempts: int = 2,
 ) -> tuple[Attempt, ...]:
-    """Train, and once more by another seed where that failed; the last attempt decides. Raises `NoReply`."""
+    """Train, and once more by another seed where that failed; the last attempt decides. Raises `NoReply`.
+
+    The classes get other numbers here than CIFAR-10 has them by, none its own, so that only what is learned can be right.
+    """
+    classes = renumbered(seed)
     taken = link.ask(
         "images",
         120.0,
         shape=list(data.train_images.shape),
         offset=data.offset,
-        labels=np.asarray(data.train_labels),
+        labels=classes[data.train_labels],
         limit=len(data.train_images),
     )
     if taken != len(data.train_images):
         raise NoReply("the trainer did not take the images")
     made: list[Attempt] = []
     while len(made) < attempts:
-        attempt = _Run(link, data, budget, seed, len(made), progress, device).go()
+        attempt = _Run(link, data, budget, seed, len(made), classes, progress, device).go()
         if attempt.raised and "bfloat16" in attempt.message.lower() and not made:
             # Code that mixes numbers of its own into the model's is right in full precision.
             link.ask("precision", 10.0, half=False)
-            attempt = _Run(link, data, budget, seed, len(made), progress, device).go()
+            attempt = _Run(link, data, budget, seed, len(made), classes, progress, device).go()
         made.append(attempt)
         if attempt.status != "failed":
             break
@@ -125,7 +132,16 @@ def verify(
     link: TrainerLink, data: Cifar10, budget: Budget, seed: bytes, weights: Mapping[str, Array]
 ) -> Attempt:
     """Measure a checkpoint in the student's own model. Raises `NoReply`."""
-    return _Run(link, data, budget, seed, 0).verify(weights)
+    return _Run(link, data, budget, seed, 0, np.arange(len(CLASSES), dtype=np.uint8)).verify(weights)
+
+
+def renumbered(seed: bytes) -> Array:
+    """A number for each class by its own: a permutation that leaves none in its place."""
+    rng = np.random.default_rng(list(hashlib.sha256(seed + b"/classes").digest()))
+    while True:
+        numbers = rng.permutation(len(CLASSES)).astype(np.uint8)
+        if not np.any(numbers == np.arange(len(CLASSES))):
+            return numbers
 
 
 class _Run:
@@ -138,13 +154,14 @@ class _Run:
         budget: Budget,
         seed: bytes,
         number: int,
+        classes: Array,
         progress: Progress = lambda stage, done, total: None,
         device: str = "cpu",
     ) -> None:
         self.recipe = RECIPES[device]
         self.link, self.data, self.budget, self.progress = link, data, budget, progress
         self.secret = hashlib.sha256(seed + b"/training/%d" % number).digest()
-        self.number = number
+        self.number, self.classes = number, classes
         self.images = 0
         self.losses: list[float] = []
         self.looks: list[Look] = []
@@ -163,7 +180,7 @@ class _Run:
                 self._look()
             raise Stopped("failed", self._too_few(self.looks[-1], f"after {self.budget.epochs} epochs"))
         except Stopped as end:
-            return self._attempt(end.status, end.message)
+            return replace(self._attempt(end.status, end.message), implausible=end.implausible)
         except StudentError as error:
             places = "".join(f" (code cell {place.cell}, line {place.line})" for place in error.places[-1:])
             return replace(self._attempt("failed", f"your code raised {error}{places}"), raised=True)
@@ -179,7 +196,7 @@ class _Run:
             self._certain(whole)
             raise Stopped("failed", self._too_few(whole, "with the checkpoint's weights"))
         except Stopped as end:
-            return self._attempt(end.status, end.message)
+            return replace(self._attempt(end.status, end.message), implausible=end.implausible)
         except StudentError as error:
             return self._attempt("failed", str(error))
 
@@ -272,7 +289,7 @@ class _Run:
     def _count(self, number: int) -> Look:
         """Count the right answers among so many validation images of a new draw."""
         chosen = self._drawn(number)
-        right = self._right_among(self.data.validation_images[chosen], chosen)
+        right = int(self._answered(self.data.validation_images[chosen], self.data.validation_labels[chosen]).sum())
         self.looks.append(Look(self.images, time.monotonic() - self.started, right, len(chosen)))
         return self.looks[-1]
 
@@ -281,19 +298,19 @@ class _Run:
         draw = np.random.default_rng([*self.secret, len(self.looks)])
         return draw.permutation(len(self.data.validation_images))[:number]
 
-    def _right_among(self, images: Array, chosen: Array) -> int:
-        """How many images are classified as the labels of the ``chosen`` say."""
-        began, right = time.monotonic(), 0
+    def _answered(self, images: Array, labels: Array) -> Array:
+        """For each image, whether it is classified as its label says."""
+        began, right = time.monotonic(), []
         for start in range(0, len(images), 1000):
             part = slice(start, start + 1000)
             logits = self.link.ask("classify", max(self._left(), 0) + 60.0, images=images[part])
-            right += self._right(logits, self.data.validation_labels[chosen[part]])
+            right.append(self._right(logits, self.classes[labels[part]]))
         self.seconds["looks"] += time.monotonic() - began
-        return right
+        return np.concatenate(right)
 
     @staticmethod
-    def _right(logits: Any, labels: Array) -> int:
-        """How many answers are right; an answer without a single largest logit is not."""
+    def _right(logits: Any, labels: Array) -> Array:
+        """Which answers are right; an answer without a single largest logit is not."""
         if not isinstance(logits, np.ndarray) or logits.shape != (len(labels), stated().vit["nout"]):
             shape = getattr(logits, "shape", None)
             raise Stopped(
@@ -303,17 +320,21 @@ class _Run:
             raise Stopped("failed", "the logits of validation images are not all finite")
         answers = logits.argmax(axis=1)
         ties = (logits == logits.max(axis=1, keepdims=True)).sum(axis=1) > 1
-        return int(((answers == labels) & ~ties).sum())
+        right: Array = (answers == labels) & ~ties
+        return right
 
     def _certain(self, whole: Look) -> None:
-        """End the run if more than the threshold of all validation images are right, unless that hangs on single pixels."""
+        """End the run if more than the threshold of all validation images are right.
+
+        It fails if that hangs on single pixels, and waits for a person if a network that was trained here would not answer so.
+        """
         if whole.right <= self.budget.threshold * whole.of:
             return
         chosen = self._drawn(min(GLANCE, whole.of))
-        images = self.data.validation_images[chosen]
+        images, labels = self.data.validation_images[chosen], self.data.validation_labels[chosen]
         noise = np.random.default_rng([*self.secret, 0]).integers(-NOISE, NOISE, images.shape, endpoint=True)
         perturbed = np.clip(images.astype(np.int16) + noise, 0, 255).astype(np.uint8)
-        plain, noisy = (self._right_among(some, chosen) / len(chosen) for some in (images, perturbed))
+        plain, noisy = (float(self._answered(some, labels).mean()) for some in (images, perturbed))
         words = f"{whole.right} of {whole.of} validation images right ({whole.accuracy:.1%})"
         if noisy < plain - FALL:
             raise Stopped(
@@ -321,9 +342,13 @@ class _Run:
                 f"{words}, but only {noisy:.1%} where each pixel differs by at most {NOISE} of 255: the answers hang on single "
                 "pixels, as those of a table would",
             )
+        shares = views.measure(self.data, self._answered, np.random.default_rng([*self.secret, 1]))
         self.notes.append(
             f"with each pixel changed by at most {NOISE} of 255, {noisy:.1%} of {len(chosen)} are right; unchanged, {plain:.1%}"
         )
+        self.notes.append(str(shares))
+        if why := views.implausible(whole.accuracy, shares):
+            raise Stopped("pending", f"{words}, which needs a person's review: {why}", implausible=True)
         raise Stopped("passed", words)
 
     def _too_few(self, whole: Look, when: str) -> str:

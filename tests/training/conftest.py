@@ -15,7 +15,7 @@ from grader.grade import Assignment, judge
 from grader.kernel.process import WarmParent
 from grader.results import ItemResult, Result
 from grader.rubric import TrainingItem
-from grader.training import check, vit
+from grader.training import check, views, vit
 from grader.training.data import Cifar10
 from grader.training.stated import stated
 
@@ -52,6 +52,9 @@ def _small_model(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
         sizes = {**stated().vit, "dim": 48, "attn_dim": 16, "mlp_dim": 48, "num_layers": 2}
         small = replace(stated(), vit=sizes)
         monkeypatch.setattr(vit, "stated", lambda: small)
+        # These are learned perfectly, and mirrored or shifted they show another class.
+        for name, value in (("MOST", 1.0), ("FALL", 1.0), ("IMAGES", 100)):
+            monkeypatch.setattr(views, name, value)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from grader.kernel.remote import NoReply, StudentError
 from grader.rubric import Budget
-from grader.training import vit
+from grader.training import views, vit
 from grader.training.data import Cifar10
 
 BUDGET = Budget(epochs=2, minutes=10, threshold=0.5)
@@ -36,10 +37,11 @@ def by_table(images: Any) -> Any:
 
 
 class MadeUp:
-    """Answers as a trainer would."""
+    """Answers as a trainer would, which has learned what numbers the classes have here (``learns``)."""
 
-    def __init__(self, classify: Callable[[Any], Any] = honest, **others: Any) -> None:
-        self.classify, self.others = classify, others
+    def __init__(self, classify: Callable[[Any], Any] = honest, *, learns: bool = True, **others: Any) -> None:
+        self.classify, self.others, self.learns = classify, others, learns
+        self.numbers = np.arange(10)
         self.asked: list[str] = []
         self.images: list[Any] = []
         self.half = True
@@ -50,21 +52,38 @@ class MadeUp:
             return self.others[name](**arguments)
         if name == "classify":
             self.images.append(arguments["images"])
-            return self.classify(arguments["images"])
+            logits = self.classify(arguments["images"])
+            right = isinstance(logits, np.ndarray) and logits.shape[1:] == (10,) and self.learns
+            return logits[:, np.argsort(self.numbers)] if right else logits
         if name == "steps":
             return {"losses": [1.5] * arguments["count"], "slices": 1}
         if name == "images":
+            self.numbers[SHADES] = arguments["labels"][FIRST]
             return arguments["limit"]
         if name == "precision":
             self.half = arguments["half"]
         return 1.0 if name == "speed" else None
 
 
+SHADES = np.arange(10)
+FIRST = SHADES * 1280
+
+
 @pytest.fixture
 def data() -> Cifar10:
-    labels = np.repeat(np.arange(10, dtype=np.uint8), 200)
-    images = np.broadcast_to((labels * STEP)[:, None, None, None], (2000, 3, 32, 32)).astype(np.uint8)
-    return Cifar10(Path("none"), np.zeros((12_800, 3, 32, 32), np.uint8), labels, images, labels)
+    def images(each: int) -> tuple[Any, Any]:
+        labels = np.repeat(np.arange(10, dtype=np.uint8), each)
+        shades = np.broadcast_to((labels * STEP)[:, None, None, None], (len(labels), 3, 32, 32))
+        return shades.astype(np.uint8), labels
+
+    return Cifar10(Path("none"), *images(1280), *images(200))
+
+
+@pytest.fixture(autouse=True)
+def _as_good_as_it_gets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These classes are learned perfectly, which CIFAR-10's are not."""
+    monkeypatch.setattr(views, "MOST", 1.0)
+    monkeypatch.setattr(views, "IMAGES", 100)
 
 
 def check(link: MadeUp, data: Cifar10, budget: Budget = BUDGET, **options: Any) -> tuple[vit.Attempt, ...]:
@@ -118,6 +137,74 @@ def test_a_table_of_answers_is_found(data: Cifar10) -> None:
     attempts = check(MadeUp(by_table), data)
     assert attempts[-1].status == "failed"
     assert "as those of a table would" in attempts[-1].message
+
+
+def test_answers_that_were_not_learned_here_are_wrong(data: Cifar10) -> None:
+    attempts = check(MadeUp(learns=False), data)
+    assert attempts[-1].status == "failed"
+    assert attempts[-1].looks[-1].right == 0
+
+
+@pytest.mark.parametrize("seed", [b"a" * 16, b"b" * 16, b"hw3 public seed"])
+def test_no_class_keeps_its_number(seed: bytes) -> None:
+    numbers = vit.renumbered(seed)
+    assert sorted(numbers) == list(range(10))
+    assert not np.any(numbers == np.arange(10))
+    assert np.array_equal(numbers, vit.renumbered(seed))
+
+
+def test_more_than_is_plausible_waits_for_a_person(data: Cifar10, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "MOST", 0.75)
+    (attempt,) = check(MadeUp(), data)
+    assert (attempt.status, attempt.implausible) == ("pending", True)
+    assert "100.0% is more than" in attempt.message
+
+
+def test_a_table_that_stands_noise_waits_for_a_person(data: Cifar10) -> None:
+    """It knows the mean of each image in coarse blocks, which a pixel more or less does not change, but a fresh view does."""
+    draw = np.random.default_rng(0)
+    marks = draw.integers(0, 60, (2000, 3, 4, 4)).repeat(8, axis=2).repeat(8, axis=3).astype(np.uint8)
+    known = Cifar10(
+        data.train_file, data.train_images, data.train_labels, marks, data.validation_labels
+    )
+    table = marks.reshape(2000, 3, 4, 8, 4, 8).mean(axis=(3, 5)).reshape(2000, -1)
+
+    def classify(images: Any) -> Any:
+        means = images.reshape(len(images), 3, 4, 8, 4, 8).mean(axis=(3, 5)).reshape(len(images), -1)
+        gaps = (means**2).sum(1)[:, None] - 2 * means @ table.T + (table**2).sum(1)
+        found = np.where(gaps.min(axis=1) < 200, data.validation_labels[gaps.argmin(axis=1)], 0)
+        plain = np.ptp(images.reshape(len(images), -1), axis=1) == 0
+        return _logits(np.where(plain, images[:, 0, 0, 0] // STEP, found))
+
+    (attempt,) = check(MadeUp(classify), known)
+    assert (attempt.status, attempt.implausible) == ("pending", True), attempt
+    assert "in fresh views" in attempt.message
+
+
+def test_validation_images_do_not_fare_better_than_others(data: Cifar10) -> None:
+    shares = views.Shares(validation=0.6, validation_views=0.55, training=0.5, training_views=0.45)
+    assert "fare better" in str(views.implausible(0.6, shares))
+    assert "came alone" in str(views.implausible(0.7, shares))
+    assert views.implausible(0.56, replace(shares, validation=0.56)) is None
+
+
+def test_views_are_fresh_and_show_the_same(data: Cifar10) -> None:
+    rng = np.random.default_rng(1)
+    smooth = np.cumsum(rng.normal(size=(1500, 3, 32, 32)), axis=-1).clip(-60, 60).astype(np.int64) + 120
+    images = smooth.astype(np.uint8)
+    first, second = views.fresh_views(images, rng), views.fresh_views(images, rng)
+    assert first.shape == images.shape and first.dtype == np.uint8
+    assert not np.array_equal(first[0], second[0])
+    assert np.abs(first.mean(axis=(1, 2, 3)) - images.mean(axis=(1, 2, 3))).mean() < 5
+
+
+def test_views_without_any_change_are_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("SHIFT", 0.0), ("TURN", 0.0), ("ZOOM", 1.0), ("LIGHT", 0.0)):
+        monkeypatch.setattr(views, name, value)
+    images = np.random.default_rng(0).integers(0, 256, (20, 3, 32, 32)).astype(np.uint8)
+    seen = views.fresh_views(images, np.random.default_rng(0))
+    for image, view in zip(images, seen, strict=True):
+        assert np.array_equal(view, image) or np.array_equal(view, image[:, :, ::-1])
 
 
 @pytest.mark.parametrize(
