@@ -17,8 +17,8 @@ from grader.training.data import Cifar10
 
 IMAGES, VIEWS = 2000, 3
 """How many images of each kind are asked about, and in how many fresh views each, beside the image as it is."""
-SHIFT, TURN, ZOOM, LIGHT = 3.0, 10.0, 0.85, 0.15
-"""The most pixels, degrees, least part of the image's side, and most relative change of contrast of a view."""
+SHIFT, TURN, ZOOM, LIGHT = 4.0, 20.0, 0.6, 0.25
+"""The most pixels, degrees, least part of the image's side, and most relative change of a color's contrast in a view."""
 MOST = 0.75
 """More than this a network of the homework's size does not reach in the homework's epochs."""
 ADVANTAGE = 0.08
@@ -53,9 +53,11 @@ def _views(images: Array, rng: np.random.Generator) -> Array:
     upper = pixels[number, top, left] * (1 - part_x) + pixels[number, top, beside] * part_x
     lower = pixels[number, below, left] * (1 - part_x) + pixels[number, below, beside] * part_x
     seen = upper * (1 - part_y) + lower * part_y
-    contrast = rng.uniform(1 - LIGHT, 1 + LIGHT, (count, 1, 1, 1))
-    mean = seen.mean(axis=(1, 2, 3), keepdims=True)
-    lit = mean + (seen - mean) * contrast
+    # Each color by itself: its contrast, and how bright it is.
+    channels = images.shape[1]
+    contrast, light = rng.uniform(1 - LIGHT, 1 + LIGHT, (2, count, 1, 1, channels))
+    mean = seen.mean(axis=(1, 2), keepdims=True)
+    lit = mean * light + (seen - mean) * contrast
     return np.ascontiguousarray(np.moveaxis(np.clip(np.round(lit), 0, 255).astype(np.uint8), -1, 1))
 
 
@@ -72,7 +74,7 @@ class Shares:
         """In words, for notes."""
         return (
             f"of validation images {self.validation:.1%} as they are and {self.validation_views:.1%} in fresh views "
-            f"(mirrored, turned, cropped, shifted) are right; of training images {self.training:.1%} and "
+            f"(mirrored, turned, cropped, shifted, colored) are right; of training images {self.training:.1%} and "
             f"{self.training_views:.1%}"
         )
 

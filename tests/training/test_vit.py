@@ -195,7 +195,7 @@ def test_views_are_fresh_and_show_the_same(data: Cifar10) -> None:
     first, second = views.fresh_views(images, rng), views.fresh_views(images, rng)
     assert first.shape == images.shape and first.dtype == np.uint8
     assert not np.array_equal(first[0], second[0])
-    assert np.abs(first.mean(axis=(1, 2, 3)) - images.mean(axis=(1, 2, 3))).mean() < 5
+    assert np.abs(first.mean(axis=(1, 2, 3)) - images.mean(axis=(1, 2, 3))).mean() < 25
 
 
 def test_views_without_any_change_are_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
