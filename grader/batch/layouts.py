@@ -252,7 +252,7 @@ _MOODLE = re.compile(
     r"(?P<name>.+?)_(?P<user>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<file>.+)|_?)", re.I | re.S
 )
 _BLACKBOARD = re.compile(
-    r"(?P<stem>.+)_attempt_(?P<when>\d{4}(?:-\d\d){5})(?:_(?P<file>.+)|(?P<receipt>\.txt))", re.I | re.S
+    r"(?P<stem>.+?)_attempt_(?P<when>\d{4}(?:-\d\d){5})(?:_(?P<file>.+)|(?P<receipt>\.txt))", re.I | re.S
 )
 _GRADESCOPE = re.compile(r"submission_(\d+)")
 _BRIGHTSPACE = re.compile(
@@ -475,7 +475,17 @@ def _units(folder: Path) -> set[str]:
 
 def is_one_hand_in(folder: Path) -> bool:
     """Whether a folder looks like what one student handed in rather than a class."""
-    return layout_of(children_of(folder)) == "" and len(_units(folder)) <= 1
+    children = children_of(folder)
+    if layout_of(children):
+        return False
+    folders = [path for path in children if path.is_dir() and not path.is_symlink()]
+    direct = {
+        stem_of(path.name)
+        for path in children
+        if path not in folders and (is_named_notebook(path.name) or is_archive_name(path.name))
+    }
+    # A class of folders has no notebook beside them, and one student's notebook has few notebooks below it.
+    return len(_units(folder)) <= 1 + len(direct) <= 2 if direct else len(folders) <= 1
 
 
 def one_hand_in(folder: Path, name: str, problems: Mapping[str, str] | None = None) -> Found:

@@ -7,6 +7,7 @@ homework. Here each student gets a row, whatever was handed in, under a key that
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -102,7 +103,7 @@ def _groups(sources: Sequence[Path], extracted: Path) -> tuple[list[Group], tupl
     files: dict[Path, list[Path]] = {}
     holders: list[_Opened] = []
     # Archives that a learning platform named are a student's each; others hold a class.
-    for source in sources:
+    for source in {os.path.abspath(source): source for source in sources}.values():  # noqa: PTH100 - keeps links apart
         _require(source)
         is_class = source.is_dir() or (
             source.name.lower().endswith(ENDINGS) and not layouts.layout_of([source])
@@ -205,6 +206,12 @@ def _once_each(groups: Sequence[Group]) -> list[Group]:
 
 
 def _overlap(one: Group, other: Group) -> bool:
+    if (
+        one.folder is not None
+        and other.folder is not None
+        and one.folder.absolute() == other.folder.absolute()
+    ):
+        return True
     places = {file.path.absolute() for file in one.files}
     return any(file.path.absolute() in places for file in other.files)
 

@@ -480,3 +480,43 @@ def test_weights_in_a_students_archive_are_found(tmp_path: Path) -> None:
     found = rows(class_of(tmp_path, {"ada.zip": archive, "bob.zip": zipped({"hw3.ipynb": HW})}, "folder"))
     assert found["ada"].checkpoint is not None and found["ada"].checkpoint.read_bytes() == b"weights of ada"
     assert found["ada"].weights and found["bob"].checkpoint is None
+
+
+SPOOFED = {
+    "canvas": ("mallory_66_900_victim_11_901_hw3.ipynb", "victim_11_90_hw3.ipynb"),
+    "moodle, flat": (
+        "Mallory_66_assignsubmission_file_Victim_11_assignsubmission_file_hw3.ipynb",
+        "Victim_11_assignsubmission_file_hw3.ipynb",
+    ),
+    "blackboard": (
+        "HW3_mallory_attempt_2025-10-01-12-00-00_HW3_victim_attempt_2099-01-01-00-00-00_hw3.ipynb",
+        "HW3_victim_attempt_2025-10-01-12-00-00_hw3.ipynb",
+    ),
+    "a receipt": (
+        "HW3_mallory_attempt_2025-10-01-12-00-00_HW3_victim_attempt_2099-01-01-00-00-00.txt",
+        "HW3_victim_attempt_2025-10-01-12-00-00_hw3.ipynb",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPOOFED)
+def test_what_a_student_calls_a_file_names_nobody_else(tmp_path: Path, case: str) -> None:
+    spoofed, honest = SPOOFED[case]
+    files: Files = {
+        spoofed: homework("spoofed") if spoofed.endswith("ipynb") else "Name: Victim (victim)",
+        honest: HW,
+    }
+    found = class_of(tmp_path, files, "zip")
+    mallory, victim = sorted(found.entries, key=lambda entry: "ictim" in entry.key)
+    assert "allory" in mallory.key and "ictim" not in mallory.name and mallory.id in ("66", "mallory")
+    assert victim.path.read_bytes() == HW.encode() and victim.id in ("11", "victim")
+
+
+def test_one_source_given_twice_is_one_class(tmp_path: Path) -> None:
+    for name in ("ada/hw3.ipynb", "bob/hw3.pdf"):
+        (tmp_path / "class" / name).parent.mkdir(parents=True)
+        (tmp_path / "class" / name).write_text(HW)
+    (tmp_path / "class" / "cyd").mkdir()
+    for again in (tmp_path / "class", tmp_path / "class" / ".." / "class"):
+        found = find_submissions([tmp_path / "class", again], tmp_path / "extracted")
+        assert list(rows(found)) == ["ada", "bob", "cyd"]
