@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.assets import REFERENCE, TEMPLATE
+from grader.assets import REFERENCE, RUBRIC, TEMPLATE
 from grader.errors import RubricError
-from grader.rubric import MAX_BYTES, ManualItem, TrainingItem, load_rubric, parse_rubric
+from grader.rubric import (
+    MAX_BYTES,
+    GradescopeSettings,
+    Lateness,
+    ManualItem,
+    TrainingItem,
+    load_rubric,
+    parse_rubric,
+)
 
 SMALL = """\
 version: "1"
@@ -285,3 +295,24 @@ def test_an_unknown_property_says_where_to_register_it(name, hint):
         parse_rubric(text.encode(), known_properties={"part.test_one", "part.test_two", "part.test_three"})
     assert hint in str(caught.value)
     assert str(caught.value).startswith("rubric.yaml:15: ")
+
+
+def commented_settings() -> dict:
+    """The `gradescope:` settings that the shipped rubric documents in comments."""
+    lines = RUBRIC.read_text("utf-8").splitlines()
+    start = lines.index("# gradescope:")
+    block = itertools.takewhile(lambda line: line.startswith("# "), lines[start:])
+    return yaml.safe_load("\n".join(line.removeprefix("# ") for line in block))["gradescope"]
+
+
+def test_every_gradescope_setting_is_documented_with_its_default():
+    documented = commented_settings()
+    settings = GradescopeSettings.model_validate(documented)
+    assert settings == GradescopeSettings()
+    assert set(documented) == set(GradescopeSettings.model_fields)
+    assert set(documented["lateness"]) == set(Lateness.model_fields)
+
+
+def test_documented_settings_can_be_used_as_they_stand():
+    text = SMALL.replace("total: 3\n", "total: 3\n" + yaml.safe_dump({"gradescope": commented_settings()}))
+    assert parse_rubric(text.encode()).gradescope == GradescopeSettings()

@@ -5,6 +5,7 @@ Same inputs, same bytes: names are sorted, times and modes fixed, nothing is com
 
 from __future__ import annotations
 
+import base64
 import email
 import hashlib
 import importlib.metadata
@@ -92,10 +93,10 @@ def build(out: Path, options: Options, say: Say = lambda line: None) -> Built:
 
 
 def build_wheel(folder: Path) -> Path:
-    """The grader's own wheel, from its checkout; raises UsageError where there is none."""
+    """The grader's own wheel: from its checkout, or from its installed files; raises UsageError where that is impossible."""
     root = Path(assets.__file__).resolve().parent.parent
     if not (root / "pyproject.toml").is_file():
-        raise UsageError("this grader was installed without its sources: run in a checkout, or give --wheel")
+        return pack_installed(folder)
     command = [
         sys.executable,
         "-m",
@@ -115,6 +116,37 @@ def build_wheel(folder: Path) -> Path:
     if done.returncode or len(wheels) != 1:
         raise GraderError(f"the wheel could not be built: {(done.stderr or done.stdout).strip()[-2000:]}")
     return wheels[0]
+
+
+def pack_installed(folder: Path, name: str = "hw3-grader") -> Path:
+    """The wheel that an installed distribution came from, made of its files as they are now; raises UsageError."""
+    try:
+        distribution = importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        raise UsageError("this grader is neither installed nor a checkout: give --wheel") from None
+    members: dict[str, bytes] = {}
+    for file in distribution.files or ():
+        parts = file.parts
+        made_by_pip = parts[0].endswith(".dist-info") and parts[-1] in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+        if ".." in parts or "__pycache__" in parts or made_by_pip:
+            continue
+        try:
+            members[file.as_posix()] = Path(str(file.locate())).read_bytes()
+        except OSError as error:
+            raise UsageError(f"the installation is incomplete ({error}); reinstall the grader, or give --wheel") from None
+    information = next((path.partition("/")[0] for path in members if ".dist-info/" in path), None)
+    if information is None or "grader/__init__.py" not in members:
+        raise UsageError("the installation does not list its files; run in a checkout, or give --wheel")
+    rows = [f"{path},sha256={_record_hash(data)},{len(data)}" for path, data in sorted(members.items())]
+    members[f"{information}/RECORD"] = "\n".join([*rows, f"{information}/RECORD,,", ""]).encode()
+    wheel = folder / f"{name.replace('-', '_')}-{distribution.version}-py3-none-any.whl"
+    write_zip(wheel, members)
+    return wheel
+
+
+def _record_hash(data: bytes) -> str:
+    """A digest as wheels write it."""
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
 
 def _members(wheel: Path, options: Options) -> dict[str, bytes]:

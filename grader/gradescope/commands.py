@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import platform
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +16,8 @@ app = typer.Typer(
     help="Build the zip that Gradescope runs, and try it on this machine.", no_args_is_help=True
 )
 
+CURRENT = (3, 12)
+"""The oldest Python whose syntax students may expect: Colab's."""
 _CPU_INDEX = "--index-url https://download.pytorch.org/whl/cpu"
 
 
@@ -52,7 +56,8 @@ def build(
 ) -> None:
     """Build autograder.zip, and refuse unless the master notebook scores full and the untouched template zero with it.
 
-    Build it with the Python of Gradescope's image (3.10 on Ubuntu 22.04): setup.sh installs the same versions there.
+    Build it with Python 3.12 or later, as students write its syntax: setup.sh installs the Python and the package
+    versions that built the zip.
     """
     from grader.gradescope.build import Options, digest  # noqa: PLC0415
     from grader.gradescope.build import build as build_zip  # noqa: PLC0415
@@ -64,6 +69,11 @@ def build(
     typer.echo(f"{built.size:>10}  {built.path}, SHA-256 {digest(built.path)[:16]}")
     if public_seed:
         typer.echo("warning: built with the public seed, so students can foresee the trials")
+    if sys.version_info < CURRENT:
+        typer.echo(
+            f"warning: built with Python {platform.python_version()}, so newer syntax in a notebook is an error; build with "
+            f"Python {CURRENT[0]}.{CURRENT[1]} or later"
+        )
     if not built.checked:
         typer.echo(
             "warning: NOT CHECKED (--skip-check): nobody knows whether this zip grades; do not upload it"
@@ -89,16 +99,26 @@ def try_zip(
     instructor: Annotated[
         bool, typer.Option("--instructor", help="Show hidden tests and the log as well.")
     ] = False,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            "--keep", metavar="DIR", help="Keep what setup.sh installs in DIR, so that the next run starts at once."
+        ),
+    ] = None,
 ) -> None:
-    """Run a built zip on this machine as Gradescope would, and show what the student sees."""
+    """Run a built zip on this machine as Gradescope would, and show what the student sees.
+
+    Everything that the run installs is deleted when it ends, unless --keep says where it stays. An installation takes
+    about 2 GB.
+    """
     from grader.errors import UsageError  # noqa: PLC0415
-    from grader.gradescope.trial import kept  # noqa: PLC0415
+    from grader.gradescope.trial import fresh  # noqa: PLC0415
     from grader.gradescope.view import print_view  # noqa: PLC0415
 
     for path in (submission, archive, *([metadata] if metadata else [])):
         if not path.exists():
             raise UsageError(f"{path} does not exist")
-    with kept(archive, lambda line: typer.echo(line, err=True)) as trial:
+    with fresh(archive, lambda line: typer.echo(line, err=True), keep) as trial:
         results = trial.run(submission, metadata)
         if json_file is not None:
             json_file.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -1,17 +1,16 @@
 """Sets a built zip up on this machine as the platform would, and runs it on submissions.
 
-The layout below a folder is the platform's: ``autograder/source``, ``submission``, ``results`` and so on. What
-setup.sh installs is kept for the zip that was tried last, as it is large.
+The layout below a folder is the platform's: ``autograder/source``, ``submission``, ``results`` and so on. Each trial has a
+folder and an installation of its own, which are deleted when it ends, however it ends.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import fcntl
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.errors import GraderError, UsageError
+from grader.gradescope.guard import Guard
 
 Say = Callable[[str], None]
 
@@ -32,6 +32,7 @@ class Trial:
 
     base: Path
     home: Path
+    guard: Guard
     log: str = ""
     """What the last run printed, which instructors see on the platform."""
 
@@ -62,19 +63,10 @@ class Trial:
 
     def set_up(self) -> None:
         """Run setup.sh, as the platform does once for a zip."""
-        done = subprocess.run(
-            ["bash", str(self.source / "setup.sh")],
-            env=self.environment,
-            cwd=self.base,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        self.log = done.stdout
-        if done.returncode:
-            raise GraderError(f"setup.sh failed with status {done.returncode}: {done.stdout.strip()[-3000:]}")
+        command = ["bash", str(self.source / "setup.sh")]
+        status, self.log = self.guard.run(command, self.environment, self.base)
+        if status:
+            raise GraderError(f"setup.sh failed with status {status}: {self.log.strip()[-3000:]}")
 
     def run(self, submission: Path, metadata: Path | None = None) -> dict[str, Any]:
         """Run run_autograder on a file or on a folder's contents; the results, which follow the specification."""
@@ -92,16 +84,7 @@ class Trial:
             shutil.copyfile(metadata, self.base / "submission_metadata.json")
         shutil.copyfile(self.source / "run_autograder", self.base / "run_autograder")
         (self.base / "run_autograder").chmod(0o755)
-        done = subprocess.run(
-            [str(self.base / "run_autograder")],
-            env=self.environment,
-            cwd=self.base,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        self.log = done.stdout.decode("utf-8", "replace")
+        _, self.log = self.guard.run([str(self.base / "run_autograder")], self.environment, self.base)
         try:
             results = json.loads((self.base / "results" / "results.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -119,59 +102,53 @@ class Trial:
         folder = self.base / "master"
         folder.mkdir(exist_ok=True)
         command = [str(self.home / "venv/bin/python"), "-m", "grader", "template", "build"]
-        done = subprocess.run(
-            [*command, "--out", str(folder), "--master"],
-            env={**self.environment, "PYTHONPATH": str(self.home / "lib")},
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        environment = {**self.environment, "PYTHONPATH": str(self.home / "lib")}
+        status, printed = self.guard.run([*command, "--out", str(folder), "--master"], environment, folder)
         found = sorted(folder.glob("*master*.ipynb"))
-        if done.returncode or not found:
-            raise GraderError(f"the zip's grader makes no master notebook: {done.stderr.strip()[-1000:]}")
+        if status or not found:
+            raise GraderError(f"the zip's grader makes no master notebook: {printed.strip()[-1000:]}")
         return found[0]
 
 
 @contextlib.contextmanager
-def fresh(path: Path, say: Say = lambda line: None) -> Iterator[Trial]:
-    """A zip set up from nothing; raises GraderError when setup.sh fails."""
-    with _unpacked(path) as trial:
-        for other in trial.home.parent.iterdir():
-            shutil.rmtree(other, ignore_errors=True)
-        _set_up(trial, say)
-        yield trial
+def fresh(path: Path, say: Say = lambda line: None, keep: Path | None = None) -> Iterator[Trial]:
+    """A zip set up for this trial alone; raises GraderError when setup.sh fails.
 
-
-@contextlib.contextmanager
-def kept(path: Path, say: Say = lambda line: None) -> Iterator[Trial]:
-    """A zip set up as before, if it was tried last; raises GraderError when setup.sh fails."""
-    with _unpacked(path) as trial:
-        if not (trial.home / "stamp").is_file():
-            for other in trial.home.parent.iterdir():
-                shutil.rmtree(other, ignore_errors=True)
-        _set_up(trial, say)
-        yield trial
-
-
-def _set_up(trial: Trial, say: Say) -> None:
-    say(f"running setup.sh into {trial.home}")
-    started = time.monotonic()
-    trial.set_up()
-    say(f"{trial.log.strip().splitlines()[-1]} in {time.monotonic() - started:.0f} s")
-
-
-@contextlib.contextmanager
-def _unpacked(path: Path) -> Iterator[Trial]:
-    with tempfile.TemporaryDirectory(prefix="hw3-try-") as folder:
-        outer = Path(folder)
+    With the folder ``keep`` the installation stays there, for the next trial of the same zip; trials that keep theirs in one
+    folder wait for each other.
+    """
+    outer = Path(tempfile.mkdtemp(prefix="hw3-try-"))
+    with contextlib.ExitStack() as stack:
+        guard = stack.enter_context(Guard(outer))
         outer.chmod(0o711)  # a submission's own user has to reach its own files beneath
-        base = outer / "autograder"
-        unpack(path, base / "source")
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        home = _cache() / digest
-        home.parent.mkdir(parents=True, exist_ok=True)
-        yield Trial(base, home)
+        home = outer / "home"
+        if keep is not None:
+            home = stack.enter_context(_kept(keep, say))
+        unpack(path, outer / "autograder" / "source")
+        trial = Trial(outer / "autograder", home, guard)
+        say(f"running setup.sh into {trial.home}")
+        started = time.monotonic()
+        trial.set_up()
+        last = (trial.log.strip().splitlines() or ["set up"])[-1]
+        say(f"{last} in {time.monotonic() - started:.0f} s")
+        yield trial
+
+
+@contextlib.contextmanager
+def _kept(folder: Path, say: Say) -> Iterator[Path]:
+    """The place of the one installation in a folder, for this process alone; setup.sh says whether it still fits."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise UsageError(f"--keep {folder}: {error.strerror or error}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another trial that uses {folder}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield (folder / "installed").resolve()
 
 
 def unpack(path: Path, folder: Path) -> None:
@@ -186,13 +163,3 @@ def unpack(path: Path, folder: Path) -> None:
         raise UsageError(f"{path} is no zip that can be read: {error}") from None
     if not (folder / "setup.sh").is_file() or not (folder / "run_autograder").is_file():
         raise UsageError(f"{path} is no autograder: it lacks setup.sh or run_autograder")
-
-
-def _cache() -> Path:
-    """Where other users can read, as submissions run as one: not in root's home."""
-    chosen = os.environ.get("HW3_CACHE")
-    if chosen:
-        return Path(chosen) / "gradescope"
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        return Path("/var/cache/hw3-grader/gradescope")
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hw3-grader" / "gradescope"

@@ -110,14 +110,12 @@ def test_no_zip_where_the_master_or_the_template_gets_something_else(
     monkeypatch.setattr(Trial, "set_up", lambda self: setattr(self, "log", "set up"))
     monkeypatch.setattr(Trial, "master", lambda self: tmp_path)
     monkeypatch.setattr(Trial, "run", run)
-    monkeypatch.setenv("HW3_CACHE", str(tmp_path / "cache"))
     with pytest.raises(GraderError, match=r"no zip was written: the .* gets .* not"):
         build(tmp_path / "a.zip", Options(seed_file=seed, wheel=wheel))
     assert not (tmp_path / "a.zip").exists()
 
 
-def test_a_zip_whose_setup_fails_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HW3_CACHE", str(tmp_path / "cache"))
+def test_a_zip_whose_setup_fails_is_not_written(tmp_path: Path) -> None:
     write_zip(tmp_path / "a.zip", {"setup.sh": b"echo no network; exit 3\n", "run_autograder": b""})
     with pytest.raises(GraderError, match=r"setup.sh failed with status 3: no network"):
         check(tmp_path / "a.zip")

@@ -61,7 +61,7 @@ if ! python="$(find_python)"; then
     apt-get install -y -qq --no-install-recommends "python$wanted" "python$wanted-venv" ca-certificates > /dev/null || true
     if ! python="$(find_python)"; then
         echo "setup.sh: this image has no Python $wanted, and none can be installed." >&2
-        echo "Build the zip with the image's Python (3.10 on Ubuntu 22.04), or choose another base image." >&2
+        echo "Choose a base image on Gradescope that has it (Ubuntu 24.04 has 3.12), or build the zip with the image's Python." >&2
         exit 1
     fi
 fi
