@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from grader.grade import Assignment
+from grader.kernel.process import WarmParent
+from grader.kernel.session import Session
 from grader.results import Result
+from grader.submission.planning import make_plan
+from grader.submission.reading import read_submission
 from tests.conftest import handwritten, notebook, points, solutions
 
 FULL = {"2a": 4, "2b": 3, "2c": 3, "3a": 2, "4a": 2, "4c": 2, "4d": 2}
@@ -361,3 +368,54 @@ def test_two_versions_in_order_need_no_word(graded: Graded) -> None:
     result = graded(notebook(setup, wrong, *classes))
     assert keeps_all(result)
     assert not [note for item in result.items for note in item.notes]
+
+
+# -- kernels that end --------------------------------------------------------------------------------------------
+
+
+def test_idioms_for_a_restart_do_nothing(graded: Graded) -> None:
+    setup, *classes = handwritten()
+    idioms = [
+        "import IPython\napp = IPython.Application.instance()\napp.kernel.do_shutdown(True)",
+        "def restart():\n    get_ipython().kernel.do_shutdown(restart=True)\nrestart()",
+        "getattr(app.kernel, 'do_' + 'shutdown')(True)\nget_ipython().ask_exit()\nexit",
+        "import time\ntime.sleep(1.5)",
+        "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
+    ]
+    result = graded(notebook(*idioms, setup, *classes))
+    assert keeps_all(result)
+    assert {cell.status for cell in result.cells} <= {"ok", "skipped"}, result.cells
+    assert not [warning for warning in result.warnings if "kernel" in warning]
+
+
+def test_a_cell_in_which_the_kernel_dies_by_chance_is_run_again(
+    tmp_path: Path, assignment: Assignment, warm: WarmParent
+) -> None:
+    """What ends the kernel is not in the cells that run when it does, which move with the machine's load."""
+    path = tmp_path / "s.ipynb"
+    names = [f"class C{number}:\n    pass\ntime.sleep(0.2)\nmade_{number} = True" for number in range(4)]
+    path.write_text(notebook("import time", *names), encoding="utf-8")
+    plan = make_plan(read_submission(path), assignment.template)
+    with Session(plan, warm=warm) as session:
+        execute, killed = session._execute, []
+
+        def execute_and_die(number: int, source: str, seconds: float) -> Any:
+            if number == 3 and not killed:
+                killed.append(number)
+                assert session._process is not None
+                session._process.signal(signal.SIGKILL)
+            return execute(number, source, seconds)
+
+        session._execute = execute_and_die  # type: ignore[method-assign]
+        outcomes = session.run_cells()
+        assert killed
+        assert {outcome.status for outcome in outcomes} == {"ok"}
+        assert not session.warnings
+
+
+def test_a_cell_that_ends_the_kernel_itself_costs_only_itself(graded: Graded) -> None:
+    setup, *classes = handwritten()
+    crash = "import ctypes\nclass Late:\n    pass\nctypes.string_at(0)"
+    result = graded(notebook(setup, crash, *classes))
+    assert keeps_all(result)
+    assert [cell.status for cell in result.cells[:3]] == ["ok", "died", "ok"]

@@ -28,10 +28,12 @@ from grader.kernel.remote import Connection
 from grader.submission.planning import Plan, PlannedCell
 from grader.submission.salvage import Failure, Remark, Salvage
 
-MAX_RESTARTS = 2
+MAX_RESTARTS = 3
 GRACE = 15.0
 RESCUE = 10.0
-"""Seconds for what is left of a cell after it failed."""
+"""Seconds for the definitions of a cell that was interrupted."""
+AWAKE = 8.0
+"""Seconds in which a kernel that was interrupted must answer; on a busy machine it waits for its turn."""
 RETRIES = 3
 MOST_NAMES = 50
 DEFINING = 30.0
@@ -127,6 +129,7 @@ class Session:
         self._watchdog: isolation.Watchdog | None = None
         self._serving = False
         self._deadline = self._part_deadline = time.monotonic() + self.limits.total
+        self._cells_deadline = self._deadline
         self._restarts = 0
         self._timeout = self.limits.cell
         self._reply: dict[str, Any] | None = None
@@ -218,14 +221,16 @@ class Session:
     def run_cells(self, progress: Callable[[int, int], None] = lambda done, total: None) -> list[CellOutcome]:
         """Run the planned cells in order; whatever a cell does, the rest still runs.
 
-        A cell that fails leaves its definitions behind all the same: they are run on their own. A kernel that hangs or dies
-        is started afresh, and the cells before are run again, without the one to blame.
+        A cell that fails leaves its definitions behind all the same: what comes after the failure is run, too. A kernel that
+        hangs or dies is started afresh, and the cells before are run again, without the one to blame. A kernel that dies need
+        not die of the cell that happens to run, so that cell is blamed only when it is run again and the kernel dies again.
         """
         self._find_missing()
-        deadline = min(time.monotonic() + self.limits.cells, self._deadline)
+        deadline = self._cells_deadline = min(time.monotonic() + self.limits.cells, self._deadline)
         cells = list(self.plan.cells)
         results: dict[int, CellOutcome] = {}
         sources = {cell.cell.number: cell.source for cell in cells}
+        suspects: set[int] = set()
         position = 0
         while position < len(cells):
             planned = cells[position]
@@ -242,13 +247,14 @@ class Session:
                     # Calls of one faulty part, all over the notebook, must not cost the parts after it.
                     self.warnings.append("the kernel was lost too often; in the end only definitions were run")
                     sources = {cell.cell.number: sources[cell.cell.number] and cell.rescue for cell in cells}
-                self._restarts += 1
-                self._stop()
-                self.workspace.clear()
-                self._start()
-                sources[planned.cell.number] = "" if was_rescue else planned.rescue
-                results[planned.cell.number] = replace(outcome, status=outcome.status)
+                is_to_blame = outcome.status == "timeout" or planned.cell.number in suspects or self._was_stopped()
+                self._restart()
                 position = 0
+                if not is_to_blame and self._restarts <= MAX_RESTARTS:
+                    suspects.add(planned.cell.number)
+                    continue
+                sources[planned.cell.number] = "" if was_rescue else planned.rescue
+                results[planned.cell.number] = outcome
                 continue
             if known is not None and (known.status in ("died", "timeout") or self._restarts > MAX_RESTARTS):
                 outcome = known
@@ -256,7 +262,11 @@ class Session:
                 outcome = replace(outcome, status="rescued", reason=planned.reason or "only its definitions were run")
             results[planned.cell.number] = outcome
             position += 1
-        self._retry_definitions(results, deadline)
+        if not self._retry_definitions(results, deadline):
+            self.warnings.append("the kernel was lost too often; in the end only definitions were run")
+            self._restart()
+            for planned in cells:
+                self._run_one(planned, planned.rescue, max(deadline, time.monotonic() + DEFINING))
         progress(len(cells), len(cells))
         self.outcomes = [
             results.get(
@@ -265,6 +275,17 @@ class Session:
             for cell in cells
         ]
         return self.outcomes
+
+    def _restart(self) -> None:
+        """A new kernel, in which nothing has run."""
+        self._restarts += 1
+        self._stop()
+        self.workspace.clear()
+        self._start()
+
+    def _was_stopped(self) -> bool:
+        """Whether the kernel's end was a decision of the grader's, for what the submission used."""
+        return self._watchdog is not None and self._watchdog.reason is not None
 
     def _run_one(self, planned: PlannedCell, source: str, deadline: float) -> CellOutcome:
         number = planned.cell.number
@@ -299,7 +320,8 @@ class Session:
 
     def _go_on(self, salvage: Salvage, outcome: CellOutcome) -> CellOutcome:
         """Run what is left of a cell, statement by statement where need be; its outcome so far becomes that of it all."""
-        deadline = time.monotonic() + min(RESCUE, self.limits.cell)
+        now = time.monotonic()
+        deadline = min(self._deadline, now + self.limits.cell, max(self._cells_deadline, now + RESCUE))
         has_run = False
         while (text := salvage.rest()) is not None and (left := deadline - time.monotonic()) > 0:
             self._stand_for(salvage.lost)
@@ -343,18 +365,22 @@ class Session:
         ran = self._execute(planned.cell.number, planned.rescue, min(DEFINING / 3, self.limits.cell, left))
         return replace(late, status="rescued", seconds=ran.seconds) if ran.status == "ok" else late
 
-    def _retry_definitions(self, results: dict[int, CellOutcome], deadline: float) -> None:
+    def _retry_definitions(self, results: dict[int, CellOutcome], deadline: float) -> bool:
         """Statements that lacked a name of a later cell get another try, now that all cells have run.
 
-        What still lacks one then is run without it, as far as that goes.
+        What still lacks one then is run without it, as far as that goes. False if the kernel was lost by that.
         """
         for attempt in range(RETRIES):
             waiting = [salvage for _, salvage in sorted(self._salvages.items()) if salvage.has_deferred]
             for salvage in waiting:
                 if time.monotonic() > deadline:
-                    return
+                    return True
                 salvage.retry(final=attempt == RETRIES - 1)
-                results[salvage.number] = self._go_on(salvage, results[salvage.number])
+                outcome = self._go_on(salvage, results[salvage.number])
+                results[salvage.number] = outcome
+                if outcome.status in ("died", "timeout") and self._process_is_lost():
+                    return False
+        return True
 
     def _execute(self, number: int, source: str, seconds: float) -> _Execution:
         client = self._client
@@ -443,7 +469,7 @@ class Session:
         if self._reply is not None:
             return False
         process.signal(signal.SIGINT)
-        return self._execute(0, "pass", 2.0).status != "ok"
+        return self._execute(0, "pass", AWAKE).status != "ok"
 
     def _find_missing(self) -> None:
         """Ask which imported packages are absent; their imports then succeed and their use names them."""

@@ -57,6 +57,9 @@ _CAUSES = {
     "os._exit": STOPS,
     "os.abort": STOPS,
     "os.kill": STOPS,
+    "os.killpg": STOPS,
+    "os.exec": STOPS,
+    "signal.raise_signal": STOPS,
     "nltk.downloader.": DOWNLOADS,
     "google.colab.": MOUNTS,
     "input": ASKS,
@@ -73,7 +76,13 @@ _PREFIXES = sorted(_CAUSES, key=len, reverse=True)
 _BARE_DATASETS = frozenset(
     {"CIFAR10", "CIFAR100", "MNIST", "FashionMNIST", "KMNIST", "SVHN", "STL10", "EMNIST"}
 )
-_BARE_CAUSES = {"urlretrieve": DOWNLOADS, "load_dataset": DOWNLOADS, "from_pretrained": DOWNLOADS}
+_BARE_CAUSES = {
+    "urlretrieve": DOWNLOADS,
+    "load_dataset": DOWNLOADS,
+    "from_pretrained": DOWNLOADS,
+    "do_shutdown": STOPS,
+    "ask_exit": STOPS,
+}
 # What the usual imports call these modules, for notebooks that forgot one.
 _USUAL_NAMES = {
     "datasets": "torchvision.datasets",
@@ -470,7 +479,7 @@ class Notebook:
     def _direct_cause(self, call: ast.Call) -> str:
         name = self.resolve(call.func)
         for prefix in _PREFIXES:
-            if name == prefix or (name.startswith(prefix) and prefix.endswith((".", "_"))):
+            if name == prefix or (name.startswith(prefix) and prefix.endswith((".", "_", ".exec"))):
                 return _CAUSES[prefix]
         last = name.rpartition(".")[2] or (call.func.attr if isinstance(call.func, ast.Attribute) else "")
         if last in _BARE_CAUSES:

@@ -58,6 +58,8 @@ __all__ = [
     "template_of",
 ]
 
+MAX_SPLITS = 6
+"""Levels of nested blocks of which some statements run and others do not."""
 Decision = Literal["run", "skip", "partly"]
 
 DRAWS = "draws what only a skipped cell makes"
@@ -182,6 +184,7 @@ class _Planner:
         self.missing: dict[str, str] = {}
         self.needs: dict[str, str] = {}
         self.number = 0
+        self.depth = 0
         self.imports: dict[str, tuple[int, int]] = {}
         self.edits: list[Edit] = []
         self.skipped: list[SkippedStatement] = []
@@ -305,7 +308,12 @@ class _Planner:
         return any(self.notebook.resolve(call.func).startswith(("matplotlib.", "seaborn.")) for call in calls)
 
     def _can_split(self, statement: ast.stmt) -> bool:
-        """Whether the header of a compound statement may run, so that its body can be judged by itself."""
+        """Whether the header of a compound statement may run, so that its body can be judged by itself.
+
+        Not in a deep nest, where each level would go through all below it again.
+        """
+        if self.depth >= MAX_SPLITS:
+            return False
         if isinstance(statement, ast.If):
             header: list[ast.expr] = [statement.test]
         elif isinstance(statement, ast.With | ast.AsyncWith):
@@ -319,9 +327,11 @@ class _Planner:
             for item in statement.items:
                 if item.optional_vars is not None:
                     self._gain(names_of(item.optional_vars).binds)
+        self.depth += 1
         for body in bodies_of(statement):
             for inner in body:
                 self._plan_statement(inner, role)
+        self.depth -= 1
 
     def _skip(self, statement: ast.stmt, names: Names, reason: str) -> None:
         """Leave a statement out, except for definitions within it."""
