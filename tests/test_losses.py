@@ -419,3 +419,30 @@ def test_a_cell_that_ends_the_kernel_itself_costs_only_itself(graded: Graded) ->
     result = graded(notebook(setup, crash, *classes))
     assert keeps_all(result)
     assert [cell.status for cell in result.cells[:3]] == ["ok", "died", "ok"]
+
+
+# -- messages ----------------------------------------------------------------------------------------------------
+
+
+def test_one_tensor_for_two_is_called_a_tensor(graded: Graded) -> None:
+    alone = with_("attention-head", ("return attn_output, alpha", "return attn_output"))
+    result = graded(notebook(*handwritten(attention_head=alone)))
+    texts = " ".join(criteria(result, "2a"))
+    assert "one tensor of shape" in texts and "ndarray" not in texts
+
+
+def test_a_model_in_half_precision_is_called_so(graded: Graded) -> None:
+    half = with_(
+        "attention-head", ("self.n_hidden = n_hidden", "self.n_hidden = n_hidden\n        self.to(torch.bfloat16)")
+    ).replace("self.W_Q(x), self.W_K(x), self.W_V(x)", "(W(x.bfloat16()) for W in (self.W_Q, self.W_K, self.W_V))")
+    result = graded(notebook(*handwritten(attention_head=half)))
+    texts = " ".join(criteria(result, "2a"))
+    assert "cannot be compared (torch.bfloat16 tensor on cpu); keep them in float32" in texts
+    assert "could learn" not in texts
+
+
+def test_what_provided_code_raises_is_placed_there(graded: Graded) -> None:
+    gpt = with_("dialogue-gpt", ("return self.head(x), alphas", "return (self.head(x), alphas, None)[0]"))
+    result = graded(notebook(*handwritten(dialogue_gpt=gpt)))
+    shown = [c for item in result.items for c in item.criteria if "the provided `generate`" in c.message]
+    assert shown and "provided code, in generate" in (shown[0].counterexample or "")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from grader.kernel.remote import Remote, Student
-from grader.kernel.wire import Array
+from grader.kernel.wire import Array, Other
 from grader.properties import draws, expect, oracles
 from grader.properties.draws import SequenceCase
 
@@ -27,7 +27,15 @@ def own_parameters(
     if call is not None and isinstance(found, dict) and not all(isinstance(v, np.ndarray) for v in found.values()):
         call()
         found = yield module.parameters()
-    return {name: v for name, v in found.items() if isinstance(v, np.ndarray)} if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    arrays = {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
+    others = {value.type for value in found.values() if isinstance(value, Other)}
+    expect.require(
+        bool(arrays) or not others,
+        f"the module's parameters cannot be compared ({', '.join(sorted(others))}); keep them in float32",
+    )
+    return arrays
 
 
 def reweigh(

@@ -425,8 +425,13 @@ class Engine:
         if error.type_name == "Unfit":
             return Failure("violation", error.message, tuple(inputs.items()))
         message = f"your code raised {error}"
+        if error.places and error.places[-1].cell == 0:
+            message = f"the provided `{error.places[-1].function}`, run with your class, raised {error}"
         shown = dict(inputs)
         for place in error.places[-3:]:
+            if place.cell == 0:
+                shown[f"provided code, in {place.function}"] = place.text
+                continue
             number = self.session.cell_of_execution.get(place.cell, place.cell)
             shown[f"code cell {number}, line {place.line}, in {place.function}"] = place.text
         return Failure(f"raised {error.type_name}", message, tuple(shown.items()))

@@ -194,4 +194,7 @@ def require(condition: bool, message: str, shown: Mapping[str, str] | None = Non
 def _kind_of(value: Any) -> str:
     if isinstance(value, Other):
         return f"an object of type {value.type}"
-    return "None" if value is None else f"a {type(value).__name__}"
+    if isinstance(value, np.ndarray):
+        return f"one tensor of shape {tuple(value.shape)}"
+    words = {str: "a string", bool: "True or False", float: "a number", int: "a whole number"}
+    return "None" if value is None else words.get(type(value), f"a {type(value).__name__}")

@@ -32,6 +32,7 @@ import standins
 import torch
 
 MAX_TEXT = 4000
+PROVIDED = "<provided "
 MAX_ITEMS = 10_000
 _DTYPES = {
     name: getattr(torch, name)
@@ -482,7 +483,9 @@ class Stage:
             cls = self.namespace.get(owner)
             if isinstance(cls, type):
                 scope = dict(self.namespace)
-                exec(compile(source, "<provided>", "exec"), scope)
+                filename = f"{PROVIDED}{owner}.{method}>"
+                linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+                exec(compile(source, filename, "exec"), scope)
                 self.methods.append((cls, method, cls.__dict__.get(method)))
                 setattr(cls, method, scope[method])
 
@@ -529,7 +532,7 @@ def type_name(kind: type) -> str:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """An exception as data: type, message, and the frames that lie in notebook cells."""
+    """An exception as data: type, message, and the frames that lie in notebook cells, or in provided code, as cell 0."""
     try:
         message = str(error)[:MAX_TEXT]
     except BaseException:
@@ -538,7 +541,8 @@ def describe(error: BaseException) -> dict[str, Any]:
     with contextlib.suppress(BaseException):
         for frame, line in traceback.walk_tb(error.__traceback__):
             filename = frame.f_code.co_filename
-            if filename.startswith("cell-"):
+            if filename.startswith(("cell-", PROVIDED)):
+                cell = filename[5:] if filename.startswith("cell-") else "0"
                 text = linecache.getline(filename, line).strip()[:200]
-                places.append([filename[5:], line, str(frame.f_code.co_name)[:100], text])
+                places.append([cell, line, str(frame.f_code.co_name)[:100], text])
     return {"type": type_name(type(error)), "message": message, "frames": places[-20:]}
