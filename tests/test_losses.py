@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import sys
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from grader.grade import Assignment
 from grader.kernel.process import WarmParent
 from grader.kernel.session import Session
+from grader.report.terminal import print_result
 from grader.results import Result
 from grader.submission.planning import make_plan
 from grader.submission.reading import read_submission
@@ -335,6 +338,9 @@ def test_a_syntax_error_is_said_with_its_line(graded: Graded) -> None:
     (message,) = criteria(result, "2c")
     line = broken.split("\n").index("        super().__init__((") + 1
     assert f"code cell 5 does not parse (line {line}: '(' was never closed)" in message
+    shown = io.StringIO()
+    print_result(result, Console(file=shown, width=1000))
+    assert shown.getvalue().count(message) == 1, "said once, not once a criterion"
     assert points(result) == {**FULL, "2c": 0}
 
 

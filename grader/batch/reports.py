@@ -203,8 +203,9 @@ def _feedback(row: Row, rubric: Rubric) -> Iterator[str]:
             yield ""
             yield f"## {for_markdown(names)} (−{worth})"
             yield ""
-            yield for_markdown(criteria[0].law or criteria[0].title)
-            yield ""
+            if len({criterion.law for criterion in criteria}) == 1:
+                yield for_markdown(criteria[0].law or criteria[0].title)
+                yield ""
             yield for_markdown(criteria[0].message)
             if criteria[0].counterexample:
                 yield ""
@@ -227,7 +228,9 @@ def _feedback(row: Row, rubric: Rubric) -> Iterator[str]:
 def _alike(criteria: Sequence[CriterionResult]) -> list[list[CriterionResult]]:
     groups: dict[tuple[str, str | None, str | None], list[CriterionResult]] = {}
     for criterion in criteria:
-        finding = (criterion.message, criterion.law, criterion.counterexample)
+        # A class that is not defined fails every criterion by the same words.
+        law = criterion.law if criterion.counterexample else None
+        finding = (criterion.message, law, criterion.counterexample)
         groups.setdefault(finding, []).append(criterion)
     return list(groups.values())
 

@@ -217,8 +217,9 @@ class _Layout:
         head.append(f"  {points(amount)} {'point' if amount == 1 else 'points'} {kept}", QUIET)
         yield self.entry(criterion.status, head)
         yield Padding(self.text(criterion.message), (0, 0, 0, 4))
-        law = criterion.law or criterion.title
-        yield Padding(Text("required  ", QUIET).append_text(self.line(law, "italic")), (0, 0, 0, 4))
+        if len({each.law for each in criteria}) == 1:
+            law = criterion.law or criterion.title
+            yield Padding(Text("required  ", QUIET).append_text(self.line(law, "italic")), (0, 0, 0, 4))
         if criterion.counterexample:
             yield Padding(Text("Smallest counterexample:", QUIET), (0, 0, 0, 4))
             yield _Quoted(self.text(criterion.counterexample), "|" if self.ascii_only else "│", colour)
@@ -325,7 +326,9 @@ def _alike(
         groups: dict[tuple[str, str | None, str | None], list[CriterionResult]] = {}
         for criterion in item.criteria:
             if criterion.status == status:
-                finding = (criterion.message, criterion.law, criterion.counterexample)
+                # A class that is not defined fails every criterion by the same words.
+                law = criterion.law if criterion.counterexample else None
+                finding = (criterion.message, law, criterion.counterexample)
                 groups.setdefault(finding, []).append(criterion)
         for criteria in groups.values():
             yield item, criteria
