@@ -86,6 +86,7 @@ def sequences(
     least_tokens: int = 1,
     most_tokens: int = 5,
     least_batch: int = 1,
+    most_batch: int = 3,
     **sizes: tuple[int, int],
 ) -> st.SearchStrategy[SequenceCase]:
     """Cases with each named size in its (least, most) range."""
@@ -93,7 +94,7 @@ def sequences(
     @st.composite
     def draw_case(draw: st.DrawFn) -> SequenceCase:
         chosen = {name: draw(st.integers(*bounds)) for name, bounds in sizes.items()}
-        batch = draw(st.integers(least_batch, 3))
+        batch = draw(st.integers(least_batch, most_batch))
         tokens = draw(st.integers(least_tokens, most_tokens))
         kind = draw(st.sampled_from(masks))
         seed = draw(seeds)
@@ -102,6 +103,36 @@ def sequences(
         return SequenceCase(chosen, batch, tokens, kind, seed, x, make_mask(kind, batch, tokens, rng))
 
     return draw_case()
+
+
+def few_directions(rng: np.random.Generator, batch: int, tokens: int, dim: int) -> Array:
+    """Tokens (B, T, dim) of ordinary length that lie in at most four directions, so that few of them tell a map."""
+    count = min(dim, 4)
+    directions = np.linalg.qr(rng.normal(size=(dim, count)))[0].T
+    return np.asarray(rng.normal(size=(batch, tokens, count)) @ directions, np.float32)
+
+
+def long_sequences(
+    mask: str = "none", *, batch: int = 1, tokens: int = 65, **sizes: int
+) -> st.SearchStrategy[SequenceCase]:
+    """Cases of given sizes, by default with as many tokens as the homework's images have."""
+
+    def case(seed: int) -> SequenceCase:
+        rng = np.random.default_rng(seed)
+        x = few_directions(rng, batch, tokens, sizes["dim"])
+        return SequenceCase(sizes, batch, tokens, mask, seed, x, make_mask(mask, batch, tokens, rng))
+
+    return seeds.map(case)
+
+
+def square_sequences(least: int, most: int, *names: str, **how: Any) -> st.SearchStrategy[SequenceCase]:
+    """Cases with as many tokens as each named size has, so that a wrong axis has the right size."""
+
+    def of(size: int) -> st.SearchStrategy[SequenceCase]:
+        same = dict.fromkeys(names, (size, size))
+        return sequences(least_tokens=size, most_tokens=size, **{**same, **how})
+
+    return st.integers(least, most).flatmap(of)
 
 
 def plain_inputs(dim: int) -> tuple[Array, Array]:

@@ -299,7 +299,10 @@ class Engine:
                 except StopIteration:
                     pass
                 except StoodBack as reason:
+                    # Whatever was compared on the way to that does not count.
                     stood_back.append(reason)
+                    compared[number] = False
+                    continue
                 except (Violation, StudentError) as error:
                     failures[number] = self._failure(error, cases[number])
                     break

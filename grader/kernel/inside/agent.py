@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import dataclasses
 import gc
 import io
 import json
@@ -76,6 +77,8 @@ class Encoder:
             return ["s", value]
         if kind in _tensor_types:
             return self._tensor(value)
+        value = as_tuple(value)
+        kind = type(value)
         if kind is tuple or kind is list:
             if depth < 8 and len(value) <= MAX_ITEMS:
                 return ["t" if kind is tuple else "l", [self(item, depth + 1) for item in value]]
@@ -95,6 +98,16 @@ class Encoder:
         array = _to_numpy(plain)
         self.buffers.append(array.tobytes())
         return ["a", name, list(value.shape), len(self.buffers) - 1]
+
+
+def as_tuple(value: Any) -> Any:
+    """A named tuple or an instance of a dataclass as the plain tuple of its fields; anything else as it is."""
+    kind = type(value)
+    if isinstance(value, tuple) and kind is not tuple and hasattr(kind, "_fields"):
+        return tuple(tuple.__iter__(value))
+    if dataclasses.is_dataclass(kind) and not isinstance(value, torch.nn.Module):
+        return tuple(getattr(value, field.name) for field in dataclasses.fields(kind))
+    return value
 
 
 class Trial:
@@ -195,11 +208,11 @@ class Interpreter:
 
     def op_item(self, target: list[Any], key: Any) -> Any:
         """An element of a tuple, list or dict."""
-        return self.decode(target)[key]
+        return as_tuple(self.decode(target))[key]
 
     def op_tensor_of(self, target: list[Any], shape: list[int]) -> Any:
         """The tensor of a shape among returned values, or else the first of them."""
-        value = self.decode(target)
+        value = as_tuple(self.decode(target))
         values = value if isinstance(value, tuple | list) and value else [value]
         return next((v for v in values if type(v) in _tensor_types and list(v.shape) == shape), values[0])
 
