@@ -70,7 +70,7 @@ def hold(
         name: np.where(np.abs(found.of(name, weight)) <= 1e-12, directions[name], 0).astype(np.float32)
         for name, weight in weights.items()
     }
-    moves = [(directions, 0.0), ({}, along_x)]
+    moves: list[tuple[Mapping[str, Array], Any]] = [(directions, 0.0), ({}, along_x)]
     if any(np.any(move) for move in without.values()):
         moves.append((without, 0.0))
     replies = yield [call(x), *_moved(module, x, weights, moves, call)]

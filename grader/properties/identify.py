@@ -34,8 +34,8 @@ def softmax(scores: Array, mask: Array | None) -> Array:
     if mask is not None:
         scores = np.where(mask > 0, scores, -np.inf)
     weights = np.exp(scores - scores.max(-1, keepdims=True))
-    total: Array = weights.sum(-1, keepdims=True)
-    return weights / total
+    shares: Array = weights / weights.sum(-1, keepdims=True)
+    return shares
 
 
 def with_one(x: Array) -> Array:
