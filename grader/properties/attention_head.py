@@ -22,6 +22,17 @@ from grader.kernel.remote import Remote, Student, StudentError
 from grader.kernel.wire import Array
 from grader.properties import common, draws, expect, gradients, identify, oracles
 from grader.properties.draws import SequenceCase
+from grader.properties.excuses import (
+    Certain,
+    Judged,
+    Results,
+    alike,
+    holds,
+    is_constant,
+    is_even,
+    or_else,
+    plain,
+)
 from grader.properties.law import Part, Program, law
 
 PART = Part("2a", "AttentionHead")
@@ -35,6 +46,7 @@ ROWS = "attention_head.test_rows_of_alpha_are_distributions"
 SOFTMAX = "attention_head.test_alpha_is_the_softmax_of_scaled_scores"
 DEPENDS = "attention_head.test_alpha_depends_on_the_input"
 NO_WEIGHT = "attention_head.test_masked_tokens_get_no_weight"
+PERMITTED = "attention_head.test_permitted_tokens_share_the_whole_weight"
 INFLUENCE = "attention_head.test_masked_tokens_have_no_influence"
 NO_MASK = "attention_head.test_no_mask_is_a_mask_of_ones"
 OUTPUT = "attention_head.test_output_is_the_weighted_sum_of_values"
@@ -42,8 +54,6 @@ MASKED_OUTPUT = "attention_head.test_masked_output_is_the_weighted_sum_of_values
 LEARNING = "attention_head.test_every_weight_gets_a_gradient"
 REGISTERED = "attention_head.test_all_that_is_learned_is_registered"
 
-Results = tuple[Array | None, Array | None]
-Judged = Generator[Any, Any, None]
 
 
 def cases(**how: Any) -> SearchStrategy[SequenceCase]:
@@ -110,23 +120,7 @@ def masked(head: Remote, x: Any, mask: Any) -> Remote:
     return head.any_way((x, mask), (x, None), (x,))
 
 
-class Certain(expect.Violation):
-    """A violation that nothing excuses."""
-
-
 # -- whose fault it is -------------------------------------------------------------------------------------------
-
-
-def holds(program: Judged) -> Generator[Any, Any, bool]:
-    """Whether a program finds nothing wrong; what it compares earns nothing."""
-    before = expect.comparisons()
-    try:
-        yield from program
-    except (expect.Violation, expect.StoodBack, StudentError):
-        return False
-    finally:
-        expect.compared(before - expect.comparisons())
-    return True
 
 
 def either_way(program: Callable[[Way], Judged]) -> Judged:
@@ -150,28 +144,13 @@ def either_way(program: Callable[[Way], Judged]) -> Judged:
         raise violation
 
 
-def or_else(check: Callable[[], None], *excuses: Generator[Any, Any, None]) -> Judged:
-    """Compare; only if that fails ask each of ``excuses``, programs that stand back where another property finds the fault."""
-    violation = None
-    try:
-        check()
-    except expect.Violation as found:
-        violation = found
-    if violation is not None:
-        for excuse in excuses:
-            yield from excuse
-        raise violation
-    for excuse in excuses:
-        excuse.close()
-
-
 def telling(student: Student, weights: Mapping[str, Array], case: SequenceCase, alpha: Array | None) -> Judged:
     """Stand back from weights that show nothing: none, no distributions, even or constant ones, or those of no parameters."""
     if alpha is None:
         expect.stand_back(SHAPES, "no attention weights of shape (B, T, T) are returned")
     if not common.sound(alpha):
         expect.stand_back(ROWS, "the attention weights are no distributions over the tokens")
-    if np.ptp(alpha, axis=-1).max(initial=0.0) < 1e-6:
+    if is_even(alpha):
         expect.stand_back(DEPENDS, "every token gets the same attention weight")
     if len(alpha) > 1 and np.abs(alpha - alpha[:1]).max() < 1e-6:
         expect.stand_back((DEPENDS, INDEPENDENT), "all sequences get the same attention weights")
@@ -187,25 +166,11 @@ def made_of_weights(student: Student, weights: Mapping[str, Array], case: Sequen
             expect.stand_back(LEARNING, "the results come from no parameters")
 
 
-def alike(one: Results, other: Results) -> bool:
-    """Whether two results are the same as far as both are there; what is no number is the same as itself."""
-    return all(
-        value is None
-        or again is None
-        or (bool(np.array_equal(np.isfinite(value), np.isfinite(again))) and common.matches(_plain(value), _plain(again)))
-        for value, again in zip(one, other, strict=True)
-    )
-
-
-def _plain(value: Array) -> Array:
-    return np.nan_to_num(value, nan=0.0, posinf=0.0, neginf=0.0)
-
-
 def showing(out: Array | None) -> None:
     """Stand back from an output that is the same for every token, which shows nothing of what a mask does."""
     if out is None:
         expect.stand_back((OUTPUT, SHAPES), "no output of shape (B, T, n_hidden) is returned")
-    if out.shape[0] > 1 and np.ptp(_plain(out), axis=(0, 1)).max(initial=0.0) < 1e-6:
+    if is_constant(out):
         expect.stand_back(OUTPUT, "the output is the same for every token")
 
 
@@ -370,14 +335,14 @@ def test_same_in_training_and_evaluation(student: Student, case: SequenceCase) -
 def _same(first: Results, again: Results, why: str) -> None:
     for value, other in zip(first, again, strict=True):
         if value is not None and other is not None:
-            expect.close(_plain(other), _plain(value), "the result", why)
+            expect.close(plain(other), plain(value), "the result", why)
 
 
 def _by_leak(case: SequenceCase, *found: Results) -> Judged:
     """Stand back if a masked token gets weight in one of the modes, and not in the other."""
     assert case.mask is not None
     leaks = [
-        float(np.where(case.mask == 0, np.abs(_plain(alpha)), 0.0).max()) > expect.MASKED
+        float(np.where(case.mask == 0, np.abs(plain(alpha)), 0.0).max()) > expect.MASKED
         for _, alpha in found
         if alpha is not None
     ]
@@ -741,7 +706,7 @@ def test_masks_hold_at_large_scores(student: Student, case: SequenceCase) -> Pro
         large, usual = yield calls
         free = Way().read(large, case)[1]
         # The least weight is the least score, but for those that are 0.
-        mask = case.mask if free is None else _only(free.argmin(-1), case.tokens)
+        mask = _only((np.zeros_like(case.mask) if free is None else free).argmin(-1), case.tokens)
         reply = yield head(x, mask)
     alpha, at_large, ordinary = (Way().read(value, case)[1] for value in (reply, large, usual))
     yield from telling(student, weights, case, ordinary)
@@ -819,10 +784,10 @@ def test_masked_output_is_the_weighted_sum_of_values(student: Student, case: Seq
         alphas = _alphas_used(weights, case.x, alpha, case.mask)
         used = alphas[min(kind, len(alphas) - 1)]
         if not np.all(np.isfinite(out)) or np.where(case.mask == 0, np.abs(used), 0.0).max() > expect.MASKED:
-            expect.stand_back((NO_WEIGHT, INFLUENCE, ROWS), "with a mask the attention weights are not those of a mask")
+            expect.stand_back((NO_WEIGHT, PERMITTED, INFLUENCE, ROWS), "with a mask the attention weights are not those of a mask")
         free = _alphas_used(weights, case.x, bare[1])
         if common.matches(out, value_map(case.x, free[min(kind, len(free) - 1)]), scale=5.0):
-            expect.stand_back((INFLUENCE, NO_WEIGHT), "the output with a mask is made with unmasked weights")
+            expect.stand_back((INFLUENCE, NO_WEIGHT, PERMITTED), "the output with a mask is made with unmasked weights")
         why = "with attn_mask attn_output is not alpha times the values"
         expect.close(out, value_map(case.x, used), "attn_output", why, scale=5.0)
 
@@ -831,7 +796,7 @@ def test_masked_output_is_the_weighted_sum_of_values(student: Student, case: Seq
 
 def _uneven(alpha: Array | None) -> Judged:
     """Stand back if all weights are even, where a mean would pass for a weighted sum."""
-    if alpha is not None and common.sound(alpha) and np.ptp(alpha, axis=-1).max() < 1e-6:
+    if is_even(alpha):
         expect.stand_back(DEPENDS, "every token gets the same attention weight")
     yield from ()
 
@@ -885,15 +850,16 @@ def _lone_values(
     student: Student, way: Way, head: Remote, case: SequenceCase, probe: Array
 ) -> Generator[Any, Any, identify.ValueMap]:
     """The value map that fits the outputs of lone tokens, whose weight is 1."""
-    tokens = [np.ascontiguousarray(probe[:, place : place + 1]) for place in range(len(identify.basis_of(probe)) + 2)]
+    basis_of_probe = identify.basis_of(probe)
+    tokens = [np.ascontiguousarray(probe[:, place : place + 1]) for place in range(len(basis_of_probe) + 2)]
     replies = yield [way.call(student, head, token) for token in tokens]
     results = [way.read(reply, case, token) for reply, token in zip(replies, tokens, strict=True)]
     outs = np.concatenate([output_of(found) for found in results])
-    weights = [np.ones((1, 1, 1)) if alpha is None else _plain(alpha) for _, alpha in results]
+    weights = [np.ones((1, 1, 1)) if alpha is None else plain(alpha) for _, alpha in results]
     # A weight that is not 1 is the softmax's matter, as long as it is not 0.
     usable = all(0.05 < abs(float(weight[0, 0, 0])) < 50 for weight in weights)
     alphas = np.concatenate(weights)[:, None] if usable else np.ones((len(tokens), 1, 1, 1))
-    return identify.fit_values(np.concatenate(tokens), alphas, outs)
+    return identify.fit_values(np.concatenate(tokens), alphas, outs, basis_of_probe)
 
 
 def _held_to_the_parameters(
@@ -998,7 +964,7 @@ def test_every_weight_gets_a_gradient(student: Student, case: SequenceCase) -> P
         weights = {name: value.astype(np.float32) for name, value in weights.items()}
         head.load(weights)
         free = way.read((yield way.call(student, head, case.x)), case)[1]
-        if free is not None and common.sound(free) and np.ptp(free, axis=-1).max() < 1e-6:
+        if is_even(free):
             expect.stand_back(DEPENDS, "every token gets the same attention weight")
         yield from gradients.hold(student, head, case.x, weights, rng, call, modes=MODES, nothing=(OUTPUT, INFLUENCE, ROWS))
 
@@ -1020,7 +986,7 @@ def test_all_that_is_learned_is_registered(student: Student, case: SequenceCase)
     head.load({name: np.zeros_like(value) for name, value in weights.items()})
     replies += [way.call(student, head, case.x), way.call(student, head, other)]
     (usual, alpha), (moved, _), (empty, _), (after, _) = (way.read(reply, case) for reply in (yield replies))
-    if alpha is not None and common.sound(alpha) and np.ptp(alpha, axis=-1).max() < 1e-6:
+    if is_even(alpha):
         expect.stand_back(DEPENDS, "every token gets the same attention weight")
     if any(value is None or not np.all(np.isfinite(value)) for value in (usual, moved, empty, after)):
         expect.stand_back((SHAPES, OUTPUT), "no output of shape (B, T, n_hidden) is returned")

@@ -130,7 +130,7 @@ def square_sequences(least: int, most: int, *names: str, **how: Any) -> st.Searc
 
     def of(size: int) -> st.SearchStrategy[SequenceCase]:
         same = dict.fromkeys(names, (size, size))
-        return sequences(least_tokens=size, most_tokens=size, **{**same, **how})
+        return sequences(**{"least_tokens": size, "most_tokens": size, **same, **how})
 
     return st.integers(least, most).flatmap(of)
 

@@ -96,9 +96,9 @@ def mixed(x: Array, alphas: Array, basis: Array) -> Array:
     return both.reshape(*both.shape[:2], -1)
 
 
-def fit_values(x: Array, alphas: Array, outputs: Array) -> ValueMap:
+def fit_values(x: Array, alphas: Array, outputs: Array, basis: Array | None = None) -> ValueMap:
     """The value maps that fit outputs (B, T, m) of tokens (B, T, d) and attention weights (B, H, T, T) best."""
-    basis = basis_of(x)
+    basis = basis_of(x) if basis is None else basis
     rows = mixed(x, alphas, basis)
     found = np.linalg.lstsq(
         rows.reshape(-1, rows.shape[-1]), outputs.reshape(-1, outputs.shape[-1]), rcond=1e-9
