@@ -444,7 +444,12 @@ def masks_arrive(made: Sequence[dict[str, Any]], case: SequenceCase, who: str) -
     ones = np.ones((case.batch, case.tokens, case.tokens))
     want = ones if case.mask is None else case.mask.astype(np.float64)
     for call in made:
-        got = full_mask(call["mask"], case)
+        passed = call["mask"]
+        if isinstance(passed, np.ndarray) and passed.ndim > 3:
+            raise expect.Violation(
+                f"{who} gets a mask of shape {tuple(passed.shape)}, expected (T, T), (1, T, T) or (B, T, T)"
+            )
+        got = full_mask(passed, case)
         if got is None and not np.array_equal(want, ones):
             raise expect.Violation(f"{who} gets no mask, but attn_mask was given")
         got = ones if got is None else got

@@ -79,6 +79,7 @@ class ValueMap:
 
     basis: Array
     matrices: Array
+    constant: Array | float = 0.0
 
     def tokens_only(self, head: int) -> Array:
         """A head's matrix without its bias."""
@@ -86,7 +87,8 @@ class ValueMap:
 
     def outputs(self, x: Array, alphas: Array) -> Array:
         """The output (B, T, m) for tokens (B, T, d) and attention weights (B, H, T, T)."""
-        return mixed(x, alphas, self.basis) @ self.matrices.reshape(-1, self.matrices.shape[-1])
+        made: Array = mixed(x, alphas, self.basis) @ self.matrices.reshape(-1, self.matrices.shape[-1])
+        return made + self.constant
 
 
 def mixed(x: Array, alphas: Array, basis: Array) -> Array:
@@ -96,14 +98,22 @@ def mixed(x: Array, alphas: Array, basis: Array) -> Array:
     return both.reshape(*both.shape[:2], -1)
 
 
-def fit_values(x: Array, alphas: Array, outputs: Array, basis: Array | None = None) -> ValueMap:
-    """The value maps that fit outputs (B, T, m) of tokens (B, T, d) and attention weights (B, H, T, T) best."""
+def fit_values(
+    x: Array, alphas: Array, outputs: Array, basis: Array | None = None, *, constant: bool = False
+) -> ValueMap:
+    """The value maps that fit outputs (B, T, m) of tokens (B, T, d) and attention weights (B, H, T, T) best.
+
+    With ``constant`` a bias of the output is fitted, too, which differs from the values' where weights do not sum to 1.
+    """
     basis = basis_of(x) if basis is None else basis
     rows = mixed(x, alphas, basis)
+    if constant:
+        rows = np.concatenate([rows, np.ones_like(rows[..., :1])], axis=-1)
     found = np.linalg.lstsq(
         rows.reshape(-1, rows.shape[-1]), outputs.reshape(-1, outputs.shape[-1]), rcond=1e-9
     )[0]
-    return ValueMap(basis, found.reshape(alphas.shape[1], -1, outputs.shape[-1]))
+    maps, rest = (found[:-1], found[-1]) if constant else (found, 0.0)
+    return ValueMap(basis, maps.reshape(alphas.shape[1], -1, outputs.shape[-1]), rest)
 
 
 def rank(matrix: Array) -> int:
