@@ -784,7 +784,7 @@ def test_masked_output_is_the_weighted_sum_of_values(student: Student, case: Seq
         alphas = _alphas_used(weights, case.x, alpha, case.mask)
         used = alphas[min(kind, len(alphas) - 1)]
         if not np.all(np.isfinite(out)) or np.where(case.mask == 0, np.abs(used), 0.0).max() > expect.MASKED:
-            expect.stand_back((NO_WEIGHT, PERMITTED, INFLUENCE, ROWS), "with a mask the attention weights are not those of a mask")
+            expect.stand_back((NO_WEIGHT, PERMITTED, INFLUENCE, ROWS), "with a mask the weights are not those of a mask")
         free = _alphas_used(weights, case.x, bare[1])
         unmasked = value_map(case.x, free[min(kind, len(free) - 1)])
         if common.matches(out, unmasked, scale=5.0) and not common.matches(out, value_map(case.x, used), scale=5.0):

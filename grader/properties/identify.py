@@ -110,7 +110,7 @@ def fit_values(
     if constant:
         rows = np.concatenate([rows, np.ones_like(rows[..., :1])], axis=-1)
     found = np.linalg.lstsq(
-        rows.reshape(-1, rows.shape[-1]), outputs.reshape(-1, outputs.shape[-1]), rcond=1e-9
+        rows.reshape(-1, rows.shape[-1]), outputs.reshape(-1, outputs.shape[-1]), rcond=1e-5
     )[0]
     maps, rest = (found[:-1], found[-1]) if constant else (found, 0.0)
     return ValueMap(basis, maps.reshape(alphas.shape[1], -1, outputs.shape[-1]), rest)
