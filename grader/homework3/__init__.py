@@ -14,6 +14,7 @@ from grader.properties import (
     patch_embed,
     tokenizer,
     transformer,
+    transformer_whole,
 )
 
 HOMEWORK = Homework(
@@ -25,6 +26,7 @@ HOMEWORK = Homework(
         attention_head,
         multi_headed_attention,
         transformer,
+        transformer_whole,
         patch_embed,
         tokenizer,
         dialogue_gpt,

@@ -381,7 +381,7 @@ def calls(reply: Any, batch: int = 1) -> list[dict[str, Any]]:
     good = isinstance(reply, list) and all(
         isinstance(call, dict) and {"index", "x", "mask"} <= set(call) for call in reply
     )
-    expect.holds(
+    expect.require(
         good and bool(reply), "none of the modules that this part is built from takes part in the call"
     )
     made: dict[int, list[dict[str, Any]]] = {}
