@@ -77,7 +77,6 @@ homework = draws.seeds.map(lambda seed: of_sizes((128, 64, 128, 3, 6), 1, 65, se
 """The Vision Transformer's sizes."""
 deep = draws.seeds.map(lambda seed: of_sizes((3, 2, 4, 2, 6), 2, 66, seed))
 """As many layers and more tokens than in the homework, each of them small."""
-ALL_SIZES: tuple[SearchStrategy[SequenceCase], ...] = (ordinary(), square(), single, one_layer, homework)
 SMALL_SIZES: tuple[SearchStrategy[SequenceCase], ...] = (ordinary(), square(), single)
 
 
@@ -204,9 +203,13 @@ def other_call(
     number: int = 0,
 ) -> Call:
     """A call with another input than the case's; ``number`` tells apart those of equal shapes."""
-    rng = np.random.default_rng([case.seed, batch, tokens, number])
-    x = draws.numbers(rng, batch, tokens, case.dim)
-    return Call(x, hiding_mask(rng, batch, tokens) if masked else None, asked, training)
+    made: dict[tuple[int, int, int], tuple[Array, Array]] = case.__dict__.setdefault("other_inputs", {})
+    key = (batch, tokens, number)
+    if key not in made:  # a case is drawn once for many submissions
+        rng = np.random.default_rng([case.seed, *key])
+        made[key] = draws.numbers(rng, batch, tokens, case.dim), hiding_mask(rng, batch, tokens)
+    x, mask = made[key]
+    return Call(x, mask if masked else None, asked, training)
 
 
 def first_of(reply: Any) -> Any:
@@ -292,15 +295,14 @@ def steadily(
 # -- shapes ------------------------------------------------------------------------------------------------------
 
 
-@law(PART, ALL_SIZES, examples=5)
+@law(PART, (*SMALL_SIZES, homework), examples=4)
 def test_shapes(student: Student, case: SequenceCase) -> Program:
     """Transformer returns an output of shape (B, T, dim)."""
     calls = [Call(case.x, None), Call(case.x, case.mask)]
     if case.tokens < 60:
-        batch, tokens = case.batch, case.tokens
-        larger = other_call(case, batch + 2, tokens + 1, masked=True, training=True)
-        smaller = [other_call(case, 1, tokens, masked=masked, number=2) for masked in (True, False)]
-        calls = [calls[0], larger, *smaller, other_call(case, batch + 3, tokens + 2, masked=False), calls[1]]
+        larger = other_call(case, case.batch + 2, case.tokens + 1, masked=True, training=True)
+        smaller = [other_call(case, 1, case.tokens, masked=masked) for masked in (True, False)]
+        calls = [calls[0], larger, *smaller, calls[1]]
     for seen in (yield from observe(student, build(student, case), calls)):
         with told(seen.call):
             out = first_of(seen.reply)
@@ -310,18 +312,18 @@ def test_shapes(student: Student, case: SequenceCase) -> Program:
             expect.shape(out, seen.call.x.shape, "output")
 
 
-@law(PART, SMALL_SIZES, examples=4)
+@law(PART, (ordinary(), square()), examples=2)
 def test_sequences_are_independent(student: Student, case: SequenceCase) -> Program:
     """Each sequence of a batch gets the result that it gets alone."""
-    few = other_call(case, 3, case.tokens, masked=True)
+    few = other_call(case, 2, case.tokens, masked=True)
     assert few.mask is not None
-    places = np.arange(71) % 3
+    places = np.arange(71) % 2
     calls = []
     for mask in (None, few.mask[:1]):  # one mask for all sequences: that each has its own is for the mask's properties
-        calls += [Call(few.x[b : b + 1], mask) for b in range(3)]
+        calls += [Call(few.x[b : b + 1], mask) for b in range(2)]
         calls.append(Call(few.x[places], None if mask is None else mask.repeat(len(places), axis=0)))
     seen = yield from observe(student, build(student, case), calls)
-    for group in (seen[:4], seen[4:]):
+    for group in (seen[:3], seen[3:]):
         *singles, together = (output_of(one) for one in group)
         want = np.concatenate(singles)[places]
         if not all(_got_its_mask(one) for one in group):
@@ -330,7 +332,7 @@ def test_sequences_are_independent(student: Student, case: SequenceCase) -> Prog
             expect.close(together, want, "output", "a sequence of a batch gets another result than alone")
 
 
-@law(PART, SMALL_SIZES, examples=3)
+@law(PART, (ordinary(), square()), examples=2)
 def test_x_is_not_changed(student: Student, case: SequenceCase) -> Program:
     """x is after the call what it was before it."""
     module = build(student, case)
@@ -347,7 +349,7 @@ def test_x_is_not_changed(student: Student, case: SequenceCase) -> Program:
             common.unchanged(after, call.x, "x")
 
 
-@law(PART, SMALL_SIZES, examples=5)
+@law(PART, SMALL_SIZES, examples=3)
 def test_same_in_training_and_evaluation(student: Student, case: SequenceCase) -> Program:
     """The same input gives the same output in training and in evaluation mode."""
     assert case.mask is not None
@@ -396,7 +398,7 @@ def _equal(first: Any, other: Any) -> bool:
 # -- layers ------------------------------------------------------------------------------------------------------
 
 
-@law(PART, (ordinary(), homework, one_layer), world="stand-ins", examples=4)
+@law(PART, (ordinary(), homework, one_layer), world="stand-ins", examples=3)
 def test_num_layers_blocks_of_the_given_sizes(student: Student, case: SequenceCase) -> Program:
     """There are num_layers different AttentionResidual blocks of the sizes given, all of them the module's own."""
     module = build(student, case)
@@ -449,7 +451,7 @@ def mixing_of(block: dict[str, Any], call: Call) -> Array:
     return mixing
 
 
-@law(PART, ALL_SIZES, world="stand-ins", examples=6)
+@law(PART, (*SMALL_SIZES, deep), world="stand-ins", examples=4)
 def test_blocks_in_sequence_and_nothing_else(student: Student, case: SequenceCase) -> Program:
     """The output is x passed through the blocks in the order in which they were built, and nothing else is done to it."""
     module = build(student, case)
@@ -462,7 +464,6 @@ def test_blocks_in_sequence_and_nothing_else(student: Student, case: SequenceCas
         calls += [
             other_call(case, case.batch + 1, case.tokens + 1, masked=True, asked=True),
             other_call(case, case.batch, case.tokens, masked=False),
-            other_call(case, 1, 1, masked=False),
         ]
     seen = yield from observe(student, module, calls)
 
@@ -502,7 +503,7 @@ def _leave_to_alphas(seen: Seen, out: Array, want: Array) -> None:
         expect.stand_back(CHANGE_NOTHING, "return_attn=True gives another output")
 
 
-@law(PART, (ordinary(), square(), deep), world="stand-ins", examples=3)
+@law(PART, (ordinary(), deep), world="stand-ins", examples=2)
 def test_every_block_learns(student: Student, case: SequenceCase) -> Program:
     """A loss on the output reaches the input and the weights of each block, with the gradients of the blocks in sequence."""
     module = build(student, case)
@@ -513,8 +514,7 @@ def test_every_block_learns(student: Student, case: SequenceCase) -> Program:
     calls = [
         Call(case.x, None, None, training=True),
         Call(case.x, case.mask, True, training=True),
-        Call(case.x, case.mask),
-        Call(case.x, None, True),
+        *([Call(case.x, case.mask), Call(case.x, None, True)] if case.tokens < 60 else []),
     ]
     blocks = [student.standin(index).attribute("weight") for index in weights]
     wanted: list[Remote] = []
@@ -565,7 +565,7 @@ def _holds_gradients(seen: Seen, gradients: Sequence[Any], weights: dict[int, Ar
 # -- mask --------------------------------------------------------------------------------------------------------
 
 
-@law(PART, (ordinary(), square(), ordinary(), homework), world="stand-ins", examples=5)
+@law(PART, (ordinary(), square(), deep), world="stand-ins", examples=3)
 def test_the_mask_reaches_each_block(student: Student, case: SequenceCase) -> Program:
     """Each block gets attn_mask as it was given, in each call, and none where none is given."""
     calls = [Call(case.x, case.mask), Call(case.x, None, None, training=True)]
@@ -611,11 +611,12 @@ def mask_arrives(mask: Any, call: Call) -> None:
         why = "a block gets a mask that hides tokens, but attn_mask is None"
     elif mask is None:
         why = "a block gets no mask, but attn_mask was given"
-    shown = {"the mask that a block gets": expect.show(got), "expected mask": expect.show(want)}
-    expect.holds(bool(np.array_equal(got, want)), why, shown)
+    equal = bool(np.array_equal(got, want))
+    shown = {} if equal else {"the mask that a block gets": expect.show(got), "expected mask": expect.show(want)}
+    expect.holds(equal, why, shown)
 
 
-@law(PART, (ordinary(), square()), examples=3)
+@law(PART, (ordinary(), square()), examples=2)
 def test_the_mask_is_not_changed(student: Student, case: SequenceCase) -> Program:
     """attn_mask is after the call what it was before it."""
     assert case.mask is not None
@@ -629,7 +630,7 @@ def test_the_mask_is_not_changed(student: Student, case: SequenceCase) -> Progra
 # -- alphas ------------------------------------------------------------------------------------------------------
 
 
-@law(PART, SMALL_SIZES, examples=3)
+@law(PART, (ordinary(), square()), examples=2)
 def test_no_alphas_unless_asked(student: Student, case: SequenceCase) -> Program:
     """With return_attn=False, which is the default, the second value is None."""
     plain = [Call(case.x, None), Call(case.x, case.mask, None, training=True)]
@@ -650,7 +651,7 @@ def _shape_or_value(value: Any) -> str:
     return f"a tensor of shape {value.shape}" if isinstance(value, np.ndarray) else expect.show(value)
 
 
-@law(PART, ALL_SIZES, world="stand-ins", examples=5)
+@law(PART, (ordinary(), square(), deep), world="stand-ins", examples=3)
 def test_alphas_are_in_the_order_of_the_layers(student: Student, case: SequenceCase) -> Program:
     """With return_attn=True the alphas have shape (B, L, H, T, T), and alphas[:, l] are those of the l-th block."""
     module = build(student, case)
@@ -687,15 +688,15 @@ def _holds_alphas(seen: Seen, built: Sequence[dict[str, int]]) -> None:
     wants = [
         oracles.marks(mixing_of(block, seen.call), heads, int(block["index"]), block["x"]) for block in made
     ]
-    order = np.argsort([int(block["index"]) for block in made], kind="stable")
-    if not common.matches(alphas, np.stack(wants, axis=1)):
+    order = np.argsort([int(block["index"]) for block in made], kind="stable").tolist()
+    if order != sorted(order) and not common.matches(alphas, np.stack(wants, axis=1)):
         wants = [wants[place] for place in order]
     for place, want in enumerate(wants):
         why = f"alphas[:, {place}] are not those of layer {place}"
         expect.close(alphas[:, place], want, f"alphas[:, {place}]", why)
 
 
-@law(PART, SMALL_SIZES, examples=3)
+@law(PART, (ordinary(), square()), examples=2)
 def test_alphas_change_nothing(student: Student, case: SequenceCase) -> Program:
     """The output is the same with return_attn=True and without."""
     module = build(student, case)

@@ -100,13 +100,11 @@ class StandIn(nn.Module):
 
     def marks(self, heads: int, mixing: Tensor, x: Tensor) -> Tensor:
         """Recognizable attention weights (B, heads, T, T): the mixing, tilted by head, by instance and by the tokens."""
-        token = torch.arange(mixing.shape[-1], device=mixing.device)
-        head = torch.arange(heads, device=mixing.device)
-        tilt = 1.0 + ((token + head[:, None, None] + 3 * self.index) % 5).to(mixing.dtype)
+        tilt = _tilt(mixing.shape[-1], heads, 3 * self.index).to(mixing)
         # In float64, so that the judge gets the same for inputs of any size.
-        seen = x.detach().to(torch.float64) @ torch.cos(torch.arange(x.shape[-1], dtype=torch.float64, device=x.device))
+        seen = x.detach().to(torch.float64) @ _cosines(x.shape[-1]).to(x.device)
         of_token = (1.0 + 0.5 * seen / (1.0 + seen.abs())).to(mixing.dtype)  # (B, T)
-        tilted = mixing[:, None] * tilt * of_token[:, None, None]  # (B, heads, T, T)
+        tilted = mixing[:, None] * (tilt * of_token[:, None, None])  # (B, heads, T, T)
         total = tilted.sum(-1, keepdim=True)
         return tilted / torch.where(total > 0, total, 1.0)
 
@@ -168,6 +166,17 @@ class Transformer(StandIn):
 STAND_INS: dict[str, type[StandIn]] = {
     cls.__name__: cls for cls in (AttentionHead, AttentionResidual, Transformer)
 }
+
+
+@functools.lru_cache(maxsize=256)
+def _tilt(tokens: int, heads: int, shift: int) -> Tensor:
+    """By what stand-ins' attention weights differ between heads (heads, 1, T)."""
+    return 1.0 + ((torch.arange(tokens) + torch.arange(heads)[:, None, None] + shift) % 5).to(torch.float32)
+
+
+@functools.lru_cache(maxsize=64)
+def _cosines(size: int) -> Tensor:
+    return torch.cos(torch.arange(size, dtype=torch.float64))
 
 
 @functools.lru_cache(maxsize=64)
