@@ -28,7 +28,7 @@ class Verdict:
     notes: tuple[str, ...] = ()
     """What a person should know about how the item was judged."""
     defers_to: tuple[str, ...] = ()
-    """The properties of which one must fail if this one is `unreached`; else a fault would be found by nobody."""
+    """The properties of which one must fail, as this one left a case to them; else a fault would be found by nobody."""
 
 
 def score(
@@ -62,12 +62,16 @@ def _criterion(
 ) -> CriterionResult:
     """Decides by the worst verdict: one error leaves it open, else one failure loses it.
 
-    A criterion is earned by comparisons only. A property that reached too few is excused if one that it defers to, among the
-    ``others``, failed; a criterion of which no property compared anything is lost all the same.
+    A criterion is earned by comparisons only. A property that reached too few, or left a case to others, is excused if one
+    that it defers to, among the ``others``, failed; a criterion of which no property compared enough is lost all the same.
     """
     broken = [verdict for verdict in verdicts if verdict.status == "error"]
     failed = [verdict for verdict in verdicts if verdict.status == "failed"]
-    unreached = [verdict for verdict in verdicts if verdict.status == "unreached"]
+    unreached = [
+        verdict
+        for verdict in verdicts
+        if verdict.status == "unreached" or (verdict.status == "passed" and verdict.defers_to)
+    ]
     decisive = next(iter(broken or failed), None)
     if decisive is None and all(verdict.status == "inapplicable" for verdict in verdicts):
         broken = [Verdict(criterion.id, "error", "none of its properties fits how this part was built")]

@@ -134,6 +134,15 @@ def test_standing_back_is_excused_where_the_fault_costs_its_own_criterion():
     assert criterion_of(verdicts, 1).status == "failed"
 
 
+def test_what_a_passed_property_left_to_others_has_to_be_found_by_one_of_them():
+    verdicts = all_passed()
+    name, softmax = MASK.properties[0], RUBRIC.automatic[0].criteria[1].properties[0]
+    verdicts[name] = Verdict(name, "passed", "a case was left to the softmax", defers_to=(softmax,))
+    assert criterion_of(verdicts).status == "failed"
+    verdicts[softmax] = Verdict(softmax, "failed", "rows do not sum to 1")
+    assert criterion_of(verdicts).status == "passed"
+
+
 def test_a_criterion_of_which_nothing_was_compared_is_lost_whoever_is_to_blame():
     verdicts = all_passed()
     softmax = RUBRIC.automatic[0].criteria[1].properties[0]

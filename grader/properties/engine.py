@@ -26,7 +26,7 @@ from grader.properties.budget import Budget, Spent
 from grader.properties.expect import StoodBack, Violation, comparisons
 from grader.properties.law import Law, Part, Program
 from grader.properties.reproducible import make_reproducible
-from grader.scoring import Verdict
+from grader.scoring import Verdict, VerdictStatus
 from grader.submission.template import Template
 
 make_reproducible()
@@ -51,10 +51,14 @@ class Failure:
 
 @dataclass(frozen=True)
 class Unreached:
-    """Why a property compared too few of its cases, and which properties must find the fault that kept it from more."""
+    """Why a property did not compare all of its cases, and which properties must find the fault that kept it from more.
+
+    ``enough`` says whether it compared most of them nevertheless.
+    """
 
     reasons: tuple[str, ...]
     to: tuple[str, ...]
+    enough: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Outcome:
     @property
     def is_held(self) -> bool:
         """Whether no case failed and enough of them compared something."""
-        return self.failure is None and self.unreached is None
+        return self.failure is None and (self.unreached is None or self.unreached.enough)
 
 
 class Kernel(Protocol):
@@ -239,7 +243,8 @@ class Engine:
             return Verdict(law.name, "passed", title=law.title)
         if isinstance(found, Unreached):
             message = f"This could not be checked: {'; '.join(found.reasons)}."
-            return Verdict(law.name, "unreached", message, title=law.title, defers_to=found.to)
+            status: VerdictStatus = "passed" if found.enough else "unreached"
+            return Verdict(law.name, status, message, title=law.title, defers_to=found.to)
         counterexample = "\n".join(f"{label} = {text}" for label, text in found.shown)
         return Verdict(law.name, "failed", found.message, counterexample or None, title=law.title)
 
@@ -253,8 +258,9 @@ class Engine:
         seed = trial_seed(law, self.seed)
         if self._shared.is_in_use:
             with contextlib.suppress(NoReply):
-                if self.run_cases(law, self._shared.channel(world).connection).is_held:
-                    return None
+                outcome = self.run_cases(law, self._shared.channel(world).connection)
+                if outcome.is_held:
+                    return outcome.unreached
             self._shared.give_up()
         channel = self._shared.channel(world)
         try:
@@ -310,11 +316,12 @@ class Engine:
             running = [row for row in still if not failures or row[0] < min(failures)]
         if failures:
             return Outcome(failure=min(failures.items()))
-        if 2 * sum(compared) > len(cases):
+        enough = 2 * sum(compared) > len(cases)
+        if enough and not stood_back:
             return Outcome()
         reasons = dict.fromkeys(reason.reason for reason in stood_back)
         to = dict.fromkeys(name for reason in stood_back for name in reason.to)
-        return Outcome(unreached=Unreached(tuple(reasons)[:3] or (NOTHING_COMPARED,), tuple(to)))
+        return Outcome(unreached=Unreached(tuple(reasons)[:3] or (NOTHING_COMPARED,), tuple(to), enough))
 
     def _run_one(
         self, law: Law, connection: Connection, number: int, case: Any, seed: int

@@ -85,6 +85,13 @@ def stands_back(student, case):
     expect.compared()
 
 
+def leaves_a_fault_to_others(student, case):
+    value = yield student.Doubler()(case.x)
+    expect.close(value, 2.0 * case.x, "y", "y is not 2 x")
+    if case.value > 1:
+        expect.stand_back("silent.test_shapes", "the rest is for another property")
+
+
 def compares_a_third(student, case):
     value = yield student.Doubler()(case.x)
     if case.value <= 3:
@@ -107,6 +114,11 @@ def test_standing_back_says_why_and_to_whom(kernel):
     found = verdict(kernel, Part("9a", "Silent"), stands_back)
     assert (found.status, found.defers_to) == ("unreached", ("silent.test_shapes",))
     assert "Silent returns no tensor" in found.message
+
+
+def test_what_is_left_to_others_after_comparisons_is_theirs_to_find(kernel):
+    found = verdict(kernel, Part("9a", "Doubler"), leaves_a_fault_to_others)
+    assert (found.status, found.defers_to) == ("passed", ("silent.test_shapes",))
 
 
 def test_most_cases_have_to_be_compared(kernel):
