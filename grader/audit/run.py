@@ -15,7 +15,7 @@ from pathlib import Path
 
 from grader.audit.corpus import Case
 from grader.grade import PUBLIC_SEED, Assignment, grade, load_assignment
-from grader.kernel.warm import WarmHost, client_of
+from grader.kernel.warm import Door, WarmHost, client_of
 from grader.properties.engine import Engine
 from grader.results import ItemResult
 from grader.scoring import score
@@ -92,6 +92,11 @@ def _judge(case: Case, fast: bool, shrink: bool, seed: bytes, warm: str | None) 
     return judge_fast(case, seed, shrink=shrink) if fast else judge_real(case, seed, warm)
 
 
+def _begin(door: Door | None) -> None:
+    if door is not None:
+        door.keep()
+
+
 def seeds(count: int) -> list[bytes]:
     """The public seed and ``count - 1`` others: a verdict may not hang on one seed."""
     return [PUBLIC_SEED, *(b"audit seed %d" % number for number in range(1, count))]
@@ -114,13 +119,15 @@ def judge_all(
     Without ``shrink`` a ``fast`` audit leaves counterexamples as they were found.
     """
     with contextlib.ExitStack() as stack:
-        warm = None
+        warm = door = None
         if not (fast or cold):
             host = stack.enter_context(WarmHost())
-            warm = host.address if host.ensure() else None
+            warm, door = (host.address, host.door) if host.ensure() else (None, None)
         if executor is None:
             # Workers start from nothing: a fork of a process with threads (progress bars) may hang.
-            executor = ProcessPoolExecutor(jobs or os.cpu_count(), multiprocessing.get_context("spawn"))
+            executor = ProcessPoolExecutor(
+                jobs or os.cpu_count(), multiprocessing.get_context("spawn"), _begin, (door,)
+            )
             stack.callback(executor.shutdown, cancel_futures=True)
         tasks = [
             (executor.submit(_judge, case, fast, shrink, seed, warm), case)

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from grader.kernel.warm import WarmHost
+from grader.kernel.warm import Door, WarmHost
 
 TRIES = 3
 TICK_SECONDS = 0.25
@@ -169,7 +169,7 @@ class Workers:
             self.jobs,
             multiprocessing.get_context(method),
             _begin_worker,
-            (os.getpid(), self.host.folder, self._release if fork else None),
+            (os.getpid(), self.host.folder, self._release if fork else None, self.host.door),
         )
 
     def _release(self) -> None:
@@ -190,8 +190,12 @@ def workers(
     return Workers(jobs, executor, in_child, host)
 
 
-def _begin_worker(parent: int, folder: Path, release: Callable[[], None] | None) -> None:
+def _begin_worker(
+    parent: int, folder: Path, release: Callable[[], None] | None, door: Door | None
+) -> None:
     """Make a process a worker: it dies with its parent, leaves Ctrl-C to it, and makes its folders in ``folder``."""
+    if door is not None:
+        door.keep()
     if release is not None:
         release()
         if sys.platform == "linux":

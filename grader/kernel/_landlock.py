@@ -20,6 +20,7 @@ _READ = _READ_FILE | _READ_DIR
 _MAKE_DEVICES = 1 << 6 | 1 << 11
 _ALL_OF_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
 _OWN_FOLDER = ((1 << 15) - 1) & ~_MAKE_DEVICES & ~_EXECUTE
+_SOCKETS = _READ | _REMOVE_FILE | 1 << 9
 # Listing is left out: names there are random, so one cannot guess what another process shares.
 _SHARED_MEMORY = _READ_FILE | _WRITE_FILE | _REMOVE_FILE | _MAKE_REG | _TRUNCATE
 
@@ -39,11 +40,14 @@ _SYSTEM = (
     "/etc/alternatives",
     # Of /proc only what libraries ask about the machine: command lines of other processes are nobody's
     # business.
-    *("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/loadavg", "/proc/uptime"),
+    *("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/loadavg", "/proc/uptime"),
     *("/proc/version", "/proc/filesystems", "/proc/sys/kernel/osrelease", "/proc/sys/kernel/ostype"),
     *("/proc/sys/kernel/pid_max", "/proc/sys/vm/overcommit_memory", "/sys/devices/system/cpu"),
     *("/sys/devices/system/node", "/sys/kernel/mm/transparent_hugepage"),
 )
+# Of itself all but its network: /proc/self/net names every socket of the machine.
+_SELF = ("auxv", "cgroup", "cmdline", "comm", "environ", "fd", "fdinfo", "io", "limits", "maps", "mountinfo", "mounts")
+_SELF += ("oom_score", "pagemap", "smaps", "smaps_rollup", "stat", "statm", "status", "wchan")
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _GPU_READ = (
@@ -147,6 +151,8 @@ def _read_rules(extra: tuple[Path, ...], hidden: tuple[Path, ...]) -> tuple[tupl
             del granted[name]
     # Not resolved: /proc/self must be looked up by the process that is to be confined.
     granted.update(dict.fromkeys(_SYSTEM, _READ))
+    granted.update({f"/proc/self/{name}": _READ for name in _SELF})
+    granted["/proc/self"] = granted["/proc/self/task"] = _READ_DIR
     return tuple(granted.items())
 
 
@@ -159,8 +165,12 @@ def rules(
     programs: bool,
     gpu: bool,
     shared_memory: bool,
+    folders: Iterable[Path] = (),
 ) -> dict[str, Any]:
-    """What ``confine.apply`` needs for Landlock: rights by path, and all that is forbidden elsewhere."""
+    """What ``confine.apply`` needs for Landlock: rights by path, and all that is forbidden elsewhere.
+
+    Where ``folders`` are named, files can be made in these alone, and ``own`` is for sockets.
+    """
     granted = dict(_read_rules(tuple(readable), tuple(hidden)))
     granted.update(dict.fromkeys(_DEVICES, _READ_FILE | _WRITE_FILE))
     if shared_memory:
@@ -176,7 +186,9 @@ def rules(
         granted["/proc/self"] = _READ | _WRITE_FILE | _TRUNCATE
         devices = [*Path("/dev").glob("nvidia*"), Path("/dev/dri")]
         granted.update({str(path): _READ | _WRITE_FILE | _IOCTL_DEV for path in devices})
-    granted[str(own)] = _OWN_FOLDER
+    writable = list(folders)
+    granted[str(own)] = _SOCKETS if writable else _OWN_FOLDER
+    granted.update({str(folder): _OWN_FOLDER for folder in writable})
     # An interface newer than ABI 6 adds nothing that is used here.
     return {
         "abi": abi,

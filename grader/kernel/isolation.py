@@ -7,14 +7,17 @@ full
     Landlock and seccomp, and a user of its own for the kernel. It reads libraries and its own folder only,
     reaches no network, and neither sees nor signals a process that is not its own.
 strong
-    Landlock with scopes (ABI 6) and seccomp, but the judge's own user. The same holds, by Landlock alone;
-    what the kernel leaves behind is ended by a process that it cannot reach, and known by a mark that it
-    cannot take off.
+    Landlock and seccomp, but the judge's own user (which needs Landlock's scopes, ABI 6), or one that keeps the
+    right to enter the judge's folders. The same holds, by Landlock alone; what the kernel leaves behind is ended
+    by a process that it cannot reach, and known by a mark that it cannot take off.
 basic
     Some of it: seccomp or a user of its own. No network and no tracing, but files that the kernel's user may
     read, the grader's among them, can be read.
 none
-    Limits on time and memory at most.
+    Limits on time and memory at most, or no user but root for the kernel.
+
+What each level leaves open stands in THREATS.md. No kernel ever runs as root, except that a person's own notebook may
+where root is the only user there is (a container without capabilities); see `for_own_notebook`.
 
 Sources: landlock(7), seccomp(2), credentials(7), capabilities(7), proc(5), setrlimit(2).
 """
@@ -32,13 +35,12 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from grader.kernel import _landlock, _seccomp
-from grader.kernel._landlock import entries, site_folders
+from grader.kernel import _landlock, _seccomp, _view
 from grader.kernel._processes import (
     FIRST_UID,
     KEEPER_UID,
@@ -70,14 +72,18 @@ __all__ = [
     "Workspace",
     "describe",
     "make_policy",
+    "for_own_notebook",
     "meets",
     "probe",
+    "require",
     "sweep",
+    "weaknesses",
 ]
 
 Level = Literal["full", "strong", "basic", "none"]
 LEVELS: tuple[Level, ...] = ("none", "basic", "strong", "full")
-POLICY_VERSION = 1
+POLICY_VERSION = 2
+_SHARED_MEMORY = 256 * MIB
 
 
 @dataclass(frozen=True)
@@ -93,13 +99,20 @@ class Host:
     """Whose user the kernel runs as: one of its own; one of its own that keeps the right to read what the
     grader's user may read, within Landlock; the grader's."""
     why_shared: str = ""
+    namespaces: bool = False
+    """Whether kernels get mounts, a network and System V objects of their own."""
+    as_root: bool = False
+    """Whether a kernel may be root where there is no other user for it: root of a user namespace that has only its
+    maker as a user, or a person's own notebook."""
 
     @property
     def level(self) -> Level:
         """The level of isolation that a kernel gets here."""
-        if self.landlock and self.seccomp and self.identity != "shared":
+        if self.root and self.identity == "shared" and not self.as_root:
+            return "none"
+        if self.landlock and self.seccomp and self.identity == "own":
             return "full"
-        if self.landlock >= 6 and self.seccomp:
+        if self.landlock and self.seccomp and (self.landlock >= 6 or self.identity == "reading"):
             return "strong"
         if self.linux and (self.landlock or self.seccomp or self.identity != "shared"):
             return "basic"
@@ -113,16 +126,63 @@ def probe() -> Host:
         return Host(False, 0, False, False, "shared", "only Linux on x86_64 and aarch64 is known")
     landlock, seccomp = _landlock_abi(), _has_seccomp()
     root = os.geteuid() == 0
+    namespaces = root and _CAP_SYS_ADMIN in _capabilities() and _view.can_enter_namespaces()
     why = _why_no_identity()
     if why is None:
         identity: Literal["own", "reading", "shared"] = "own"
-        if (closed := _closed_to_others()) is not None:
-            reader = landlock and seccomp and _CAP_DAC_READ_SEARCH in _capabilities()
-            identity = "reading" if reader else "shared"
+        closed = _view.closed_to_others()
+        if closed is not None and not (namespaces and _view.reads_by_view(KEEPER_UID)):
+            identity = "reading" if _CAP_DAC_READ_SEARCH in _capabilities() else "shared"
             why = f"other users cannot read {closed}"
     else:
         identity = "shared"
-    return Host(True, landlock, seccomp, root, identity, why or "")
+    return Host(True, landlock, seccomp, root, identity, why or "", namespaces, root and _is_root_by_name())
+
+
+def for_own_notebook(host: Host | None = None) -> Host:
+    """The host for a notebook of the person who runs the grader, which is refused nowhere."""
+    return replace(host or probe(), as_root=True)
+
+
+def weaknesses(host: Host | None = None) -> str:
+    """What this host lacks for the level `strong`, in words; empty where it lacks nothing."""
+    host = host or probe()
+    if meets("strong", host):
+        return ""
+    missing = []
+    if not host.linux:
+        return "only Linux on x86_64 and aarch64 can confine submissions"
+    if not host.landlock:
+        missing.append("Landlock is missing, so a submission can read the grader's files and other submissions")
+    elif host.landlock < 6 and host.identity == "shared":
+        missing.append("Landlock is older than ABI 6, and the submission runs as the grader's user")
+    if not host.seccomp:
+        missing.append("seccomp is missing, so a submission can open network connections")
+    if host.root and host.identity == "shared" and not host.as_root:
+        missing.append(f"there is no user but root for submissions ({host.why_shared})")
+    return "; ".join(missing)
+
+
+def require(level: Level, host: Host | None = None) -> None:
+    """Raise `IsolationError` where kernels get less than this level, or would have to be root."""
+    host = host or probe()
+    if host.root and host.identity == "shared" and not host.as_root:
+        remedy = "install Python outside a private home, for example under /opt" if "cannot read" in host.why_shared else (
+            "grade as an ordinary user, or as a root with the capabilities that containers have by default"
+        )
+        raise IsolationError(f"submissions never run as root, and {host.why_shared}: {remedy}")
+    if not meets(level, host):
+        raise IsolationError(
+            f"this machine isolates submissions at level {host.level}, grading needs {level}: {weaknesses(host)}. "
+            f"`grader doctor` says how to get it; to grade all the same: --require-isolation {host.level}"
+        )
+
+
+def _is_root_by_name() -> bool:
+    """Whether root of this user namespace is an ordinary user of the machine, and the only one that is there."""
+    with Path("/proc/self/uid_map").open(encoding="ascii") as file:
+        rows = [tuple(map(int, line.split())) for line in file]
+    return len(rows) == 1 and rows[0][0] == 0 and rows[0][1] != 0 and rows[0][2] == 1
 
 
 def meets(level: Level, host: Host | None = None) -> bool:
@@ -131,6 +191,7 @@ def meets(level: Level, host: Host | None = None) -> bool:
 
 
 _NOTES = {
+    "namespaces": "without it the kernel shares the machine's mounts, network and shared memory",
     "uid": "without it the kernel is the grader's user: what it may not touch rests on Landlock alone",
     "landlock": "without it the kernel reads every file that its user may read, the grader's code among them",
     "scopes": "without it (Landlock before ABI 6) the kernel can signal processes of its own user",
@@ -155,6 +216,8 @@ def describe(active: Iterable[str], host: Host | None = None) -> list[dict[str, 
         if name == "capabilities" and ("uid" in on or not host.root):
             continue
         if name == "keeper" and "uid" in on:
+            continue
+        if name == "namespaces" and "uid" not in on:
             continue
         is_on = (name in on) if name != "scopes" else ("landlock" in on and host.landlock >= 6)
         if name == "uid" and is_on and host.identity == "reading":
@@ -181,6 +244,7 @@ def _has_seccomp() -> bool:
     return ctypes.get_errno() == errno.EFAULT
 
 
+_CAP_SYS_ADMIN = 21
 _CAP_CHOWN, _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH, _CAP_KILL, _CAP_SETGID, _CAP_SETUID = 0, 1, 2, 5, 6, 7
 
 
@@ -201,29 +265,6 @@ def _why_no_identity() -> str | None:
     return None
 
 
-def _closed_to_others() -> Path | None:
-    """The first path of the interpreter and its packages that another user cannot read, if any."""
-    wanted = [
-        Path(sys.executable),
-        Path(os.__file__),
-        *(path for folder in site_folders() for path in entries(folder)),
-    ]
-    seen: dict[Path, bool] = {}
-
-    def enters(folder: Path) -> bool:
-        if folder not in seen:
-            open_to_all = bool(folder.stat().st_mode & stat.S_IXOTH)
-            seen[folder] = open_to_all and (folder == folder.parent or enters(folder.parent))
-        return seen[folder]
-
-    for path in wanted:
-        with contextlib.suppress(FileNotFoundError):
-            real = path.resolve()
-            if not (enters(real.parent) and enters(path.parent) and real.stat().st_mode & stat.S_IROTH):
-                return path
-    return None
-
-
 def make_policy(
     workspace: Workspace,
     readable: Iterable[Path] = (),
@@ -233,8 +274,8 @@ def make_policy(
     parent: int | None = None,
     keep_fds: Sequence[int] | None = None,
     programs: bool = False,
-    connect: bool | None = None,
     gpu: bool = False,
+    folders: Sequence[Path] = (),
     host: Host | None = None,
 ) -> dict[str, Any]:
     """The policy for ``confine.apply``, as values that JSON can carry.
@@ -250,14 +291,14 @@ def make_policy(
             counts as started by a thread: when that thread ends, the kernel is killed.
         keep_fds: descriptors that stay open besides 0, 1 and 2; None leaves that to the caller of ``apply``.
         programs: whether the kernel may start other programs. Nothing in the homework does.
-        connect: whether it may connect to Unix sockets; by default only with a user of its own, as the
-            session bus or an agent of the judge's user would do things for it outside all confinement.
         gpu: whether it may use NVIDIA devices and read what describes them.
+        folders: folders in the workspace that are held in memory, where the host allows that; files can then be
+            made in these alone.
         host: what the host offers, by default `probe`.
     """
     host, budget = host or probe(), budget or Budget()
     uid = workspace.uid
-    connect = uid is not None if connect is None else connect
+    mounts = host.namespaces and uid is not None
     required = ["limits", "no_new_privs", "undumpable"] if host.linux else []
     landlock = None
     if host.landlock:
@@ -271,16 +312,21 @@ def make_policy(
             gpu=gpu,
             # What lies there is a user's: without one of its own nobody could tell the kernel's from the judge's.
             shared_memory=uid is not None,
+            folders=folders if mounts else (),
         )
     if host.seccomp:
         required.append("seccomp")
-        program = _seccomp.program(programs=programs, connect=connect, attributes=uid is not None)
+        program = _seccomp.program(programs=programs, attributes=uid is not None, gpu=gpu)
     keeper = uid is None and host.landlock >= 6 and host.seccomp
+    if mounts:
+        required.append("namespaces")
     required += [*(["uid"] if uid is not None else []), *(["keeper"] if keeper else [])]
     return {
         "version": POLICY_VERSION,
         "uid": uid,
         "gid": uid,
+        "as_root": host.as_root,
+        "namespaces": {"view": _view.make_view(), "folders": _in_memory(folders, uid, budget)} if mounts else None,
         "keep_capabilities": [_CAP_DAC_READ_SEARCH] if uid is not None and host.identity == "reading" else [],
         "parent": os.getpid() if parent is None else parent,
         "keeper": os.getpid() if keeper else None,
@@ -293,6 +339,13 @@ def make_policy(
         "seccomp": base64.b64encode(program).decode() if host.seccomp else None,
         "required": required,
     }
+
+
+def _in_memory(folders: Iterable[Path], uid: int | None, budget: Budget) -> list[list[str]]:
+    """Folders with the options that they are mounted by; shared memory is one of them."""
+    own = f"mode=700,uid={uid},gid={uid},size={budget.disk},nr_inodes={budget.files}"
+    shared = f"mode=1777,size={min(_SHARED_MEMORY, budget.disk)},nr_inodes=1000"
+    return [*([str(folder), own] for folder in folders), ["/dev/shm", shared]]
 
 
 def _limits(budget: Budget, uid: int | None) -> dict[str, list[int]]:

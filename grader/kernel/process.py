@@ -24,7 +24,7 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
 from grader import assets
 from grader.errors import KernelError
-from grader.kernel import gpu
+from grader.kernel import _view, gpu, isolation
 
 LAUNCHER = Path(__file__).resolve().parent / "inside" / "launch.py"
 MAX_ANSWER = 1 << 16
@@ -201,14 +201,22 @@ class WarmLink:
 class WarmParent(WarmLink):
     """A process that has imported what notebooks import, and forks a kernel from that for each submission.
 
-    It is launched at once; use as a context manager, which waits until it is warm. With ``listen`` other processes can
-    connect to it there (`WarmClient`): a path of at most 100 bytes, in a folder that no kernel can enter.
+    It is launched at once; use as a context manager, which waits until it is warm. With ``door``, one end of a pair of
+    sockets, processes that have the other end can connect to it (`WarmClient`), as long as they mean this ``generation``.
     """
 
     def __init__(
-        self, environment: dict[str, str], seconds: float = 120.0, listen: Path | None = None
+        self,
+        environment: dict[str, str],
+        seconds: float = 120.0,
+        door: socket.socket | None = None,
+        generation: int = 0,
     ) -> None:
-        self._popen, self._control = _launch(environment, "warm", *([str(listen)] if listen else []))
+        self._popen, self._control = _launch(environment, "warm", door=door)
+        host = isolation.probe()
+        view = _view.make_view() if host.namespaces and host.identity == "own" else None
+        with contextlib.suppress(OSError):
+            self._control.send(json.dumps({"generation": generation, "view": view}).encode())
         self.pid = self._popen.pid
         self._seconds, self._is_warm = seconds, False
 
@@ -234,33 +242,36 @@ class WarmParent(WarmLink):
 
 
 class WarmClient(WarmLink):
-    """A connection to another process' `WarmParent`; raises `KernelError` when nobody listens at ``path``."""
+    """A connection to another process' `WarmParent`, asked for through its door; raises `KernelError` without an answer."""
 
-    def __init__(self, path: str | Path, seconds: float = 10.0) -> None:
-        self._control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def __init__(self, door: socket.socket, generation: int, seconds: float = 10.0) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         try:
-            self._control.settimeout(seconds)
-            self._control.connect(str(path))
+            with theirs:
+                socket.send_fds(door, [str(generation).encode()], [theirs.fileno()], socket.MSG_DONTWAIT)
             self.pid = int(_receive(self._control, seconds, "when it was asked for kernels")["warm"])
-        except OSError as error:
+        except (OSError, KernelError) as error:
             self._control.close()
-            raise KernelError(f"no warm parent of kernels listens at {path} ({error})") from None
+            raise KernelError(f"the warm parent of the kernels does not answer ({error})") from None
 
 
-def _launch(environment: dict[str, str], *arguments: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start the launcher with a control socket."""
+def _launch(
+    environment: dict[str, str], *arguments: str, door: socket.socket | None = None
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start the launcher with a control socket, and the parent's end of the door if there is one."""
+    handed = [] if door is None else [door.fileno()]
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     with theirs, Path(os.devnull).open("r+b") as null:
         popen = subprocess.Popen(
-            [sys.executable, "-I", "-B", str(LAUNCHER), str(theirs.fileno()), *arguments],
+            [sys.executable, "-I", "-B", str(LAUNCHER), str(theirs.fileno()), *arguments, *map(str, handed)],
             stdin=null,
             stdout=null,
             stderr=null,
             cwd="/",
             env=environment,
-            pass_fds=[theirs.fileno()],
+            pass_fds=[theirs.fileno(), *handed],
             start_new_session=True,
         )
     return popen, ours

@@ -154,8 +154,9 @@ class Session:
     def _start(self) -> None:
         directory = self.workspace.path
         home = directory / "home"
-        home.mkdir()
-        (directory / "tmp").mkdir()
+        home.mkdir(mode=0o700)
+        tmp = directory / "tmp"
+        tmp.mkdir(mode=0o700)
         shutil.copyfile(assets.DATA / "shakespeare.txt", home / "input.txt")
         manager = Manager(directory)
         self.workspace.give_away()
@@ -176,6 +177,8 @@ class Session:
                 budget=self.limits.budget(gpu=self.gpu),
                 parent=self.warm.pid if self.warm else None,
                 gpu=self.gpu,
+                folders=[home, tmp],
+                host=self.workspace.host,
             ),
             "absent": self.missing,
             "pretend_accelerators": self.plan.mentions_accelerator,

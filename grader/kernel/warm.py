@@ -1,11 +1,18 @@
-"""One warm parent for all workers of a machine: started, watched and started again by who hands out the work."""
+"""One warm parent for all workers of a machine: started, watched and started again by who hands out the work.
+
+Workers reach it through a door: one end of a pair of sockets, which they inherit. There is no path at which a kernel, or
+anyone else, could ask for it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import shutil
+import socket
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from grader.errors import KernelError
@@ -17,8 +24,23 @@ def can_fork() -> bool:
     return sys.platform == "linux"
 
 
+@dataclass(frozen=True)
+class Door:
+    """The workers' end. A forked worker has it already; one that starts afresh gets it as an argument, and calls `keep`."""
+
+    name: str
+    socket: socket.socket
+
+    def keep(self) -> None:
+        """Use it in this process, so that `client_of` finds it."""
+        _doors[self.name] = self.socket
+
+
+_doors: dict[str, socket.socket] = {}
+
+
 class WarmHost:
-    """Keeps a warm parent that listens at ``address``. Use as a context manager, and `ensure` before work is handed out.
+    """Keeps a warm parent that answers at ``address``. Use as a context manager, and `ensure` before work is handed out.
 
     Its folder is also where the kernels' private folders are made, so that a batch that was killed leaves one folder behind.
     """
@@ -26,6 +48,7 @@ class WarmHost:
     def __init__(self) -> None:
         self._parent: WarmParent | None = None
         self.address: str | None = None
+        self.door: Door | None = None
         self.restarts = -1
 
     def __enter__(self) -> WarmHost:
@@ -33,22 +56,31 @@ class WarmHost:
         base = tempfile.gettempdir()
         self.folder = Path(tempfile.mkdtemp(prefix="hw3b-", dir=base if len(base) < 40 else "/tmp"))
         self.folder.chmod(0o711)
-        self._socket_folder = self.folder / "w"
-        self._socket_folder.mkdir(mode=0o700)
         self._home = self.folder / "h"
         self._home.mkdir(mode=0o700)
+        if can_fork():
+            # All parents, one after the other, listen at the same end: workers keep theirs.
+            ours, self._inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self.door = Door(secrets.token_hex(8), ours)
+            self.door.keep()
         self._launch()
         return self
 
     def __exit__(self, *exception: object) -> None:
         """End the parent with all kernels and delete the folder."""
         self._end()
+        if self.door is not None:
+            _doors.pop(self.door.name, None)
+            self.door.socket.close()
+            self._inside.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def release_in_child(self) -> None:
-        """Let go, in a forked child, of the connection with which the parent would live on."""
+        """Let go, in a forked child, of the connection with which the parent would live on, and of its end of the door."""
         if self._parent is not None:
             self._parent.close()
+        if self.door is not None:
+            self._inside.close()
 
     @property
     def pid(self) -> int | None:
@@ -60,23 +92,22 @@ class WarmHost:
         if self._parent is None or not self._parent.is_alive():
             self._end()
             self._launch()
-        if self._parent is None:
+        if self._parent is None or self.door is None:
             return False
         try:
             self._parent.__enter__()
         except (KernelError, OSError):
             self._end()
             return False
-        self.address = str(self._path)
+        self.address = f"{self.door.name}:{self.restarts}"
         return True
 
     def _launch(self) -> None:
-        if not can_fork():
+        if self.door is None:
             return
         self.restarts += 1
-        self._path = self._socket_folder / str(self.restarts)
         with contextlib.suppress(OSError):
-            self._parent = WarmParent(environment(self._home), listen=self._path)
+            self._parent = WarmParent(environment(self._home), door=self._inside, generation=self.restarts)
 
     def _end(self) -> None:
         self.address = None
@@ -90,7 +121,7 @@ _clients: dict[str, WarmClient] = {}
 
 
 def client_of(address: str | None) -> WarmClient | None:
-    """This process' connection to the warm parent at an address; None where nobody listens there (any more)."""
+    """This process' connection to the warm parent at an address; None where nobody answers there (any more)."""
     if address is None:
         return None
     known = _clients.get(address)
@@ -99,8 +130,12 @@ def client_of(address: str | None) -> WarmClient | None:
     for client in _clients.values():
         client.close()
     _clients.clear()
+    name, _, generation = address.partition(":")
+    door = _doors.get(name)
+    if door is None:
+        return None
     try:
-        _clients[address] = WarmClient(address)
+        _clients[address] = WarmClient(door, int(generation))
     except KernelError:
         return None
     return _clients[address]

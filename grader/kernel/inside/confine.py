@@ -24,7 +24,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -41,6 +41,8 @@ _LANDLOCK_RULE_PATH_BENEATH = 1
 _LANDLOCK_SCOPE_SIGNAL = 1 << 1
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 _SIGKILL = 9
+_CLONE_NEWNS, _CLONE_NEWIPC, _CLONE_NEWNET = 0x00020000, 0x08000000, 0x40000000
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 2, 4, 32, 1 << 12, 1 << 14, 1 << 18
 # What Landlock lets one grant on something that is no directory; other bits make the kernel refuse the rule.
 _FILE_RIGHTS = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14 | 1 << 15
 
@@ -49,10 +51,12 @@ class ConfineError(RuntimeError):
     """A layer that the policy requires could not be applied; the process must not run untrusted code."""
 
 
-def apply(policy: dict[str, Any], keep_fds: Iterable[int] | None = None) -> list[str]:
+def apply(
+    policy: dict[str, Any], keep_fds: Iterable[int] | None = None, *, entered: bool = False
+) -> list[str]:
     """Confine this process for good and return the names of the layers that became active.
 
-    Every descriptor but 0, 1, 2, `keep_fds` and those the policy names is closed; where neither names any,
+    ``entered`` says that `enter_namespaces` was called in the process that this one was forked from. Every descriptor but 0, 1, 2, `keep_fds` and those the policy names is closed; where neither names any,
     all stay open and the layer "descriptors" is not active.
 
     Must run while the process has one thread: Landlock, seccomp and capabilities bind the calling thread
@@ -60,7 +64,7 @@ def apply(policy: dict[str, Any], keep_fds: Iterable[int] | None = None) -> list
 
     Raises:
         ConfineError: a layer in ``policy["required"]`` failed, the process has more threads, or its parent
-            is gone.
+            is gone, or it would still be root.
     """
     _check(policy)
     libc = _Libc()
@@ -71,6 +75,8 @@ def apply(policy: dict[str, Any], keep_fds: Iterable[int] | None = None) -> list
         layers.add(
             "descriptors", _close_descriptors, {0, 1, 2, *(policy["keep_fds"] or ()), *(keep_fds or ())}
         )
+    if policy["namespaces"]:
+        layers.add("namespaces", _private_folders, libc, policy, entered)
     os.umask(policy["umask"])
     # Landlock refers to folders by descriptor: they are opened while this process may still see them all.
     ruleset = -1
@@ -88,6 +94,8 @@ def _apply_linux(policy: dict[str, Any], layers: _Layers, libc: _Libc, ruleset: 
         layers.add("uid", _become, libc, policy["uid"], policy["gid"], policy["keep_capabilities"])
     elif os.geteuid() == 0:
         layers.add("capabilities", _drop_capabilities, libc)
+    if 0 in os.getresuid() and not policy["as_root"]:
+        raise ConfineError("the process is still root")
     layers.add("no_new_privs", libc.prctl, _PR_SET_NO_NEW_PRIVS, 1)
     # Not dumpable: other processes of the same UID, which for a grader that is not root include the user's
     # own and for a submission its own children, can neither trace this one nor read its memory, environment
@@ -157,12 +165,83 @@ class _Libc:
             )
         )
 
+    def unshare(self, flags: int) -> int:
+        return self._check(self._library.unshare(ctypes.c_int(flags)))
+
+    def mount(self, source: str | None, target: str, kind: str | None, flags: int, options: str = "") -> int:
+        source, target, kind = (None if text is None else os.fsencode(text) for text in (source, target, kind))  # type: ignore[assignment]
+        return self._check(
+            self._library.mount(source, target, kind, ctypes.c_ulong(flags), os.fsencode(options) or None)
+        )
+
     @staticmethod
     def _check(result: int) -> int:
         if result < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
         return result
+
+
+def enter_namespaces(view: dict[str, Any]) -> None:
+    """Give this process mounts, a network without interfaces and System V objects of its own; needs CAP_SYS_ADMIN.
+
+    Each folder that ``view["closed"]`` names is replaced by an empty one in which only the paths of ``view["shown"]`` and
+    the links of ``view["links"]`` are there, so that a user who may not enter the folder can read them all the same. Nothing
+    is changed outside of this process and those that it starts. Raises OSError.
+    """
+    libc = _Libc()
+    libc.unshare(_CLONE_NEWNS | _CLONE_NEWIPC | _CLONE_NEWNET)
+    # First of all: what is mounted from here on must not appear elsewhere.
+    libc.mount(None, "/", None, _MS_REC | _MS_PRIVATE)
+    if view["closed"]:
+        _show_only(libc, view)
+
+
+def _show_only(libc: _Libc, view: dict[str, Any]) -> None:
+    shown = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in view["shown"]]
+    before = os.umask(0o022)
+    try:
+        for folder in view["closed"]:
+            libc.mount("none", folder, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=755,size=1m,nr_inodes=1000")
+        for path, descriptor in shown:
+            if os.path.isdir(f"/proc/self/fd/{descriptor}"):  # noqa: PTH112
+                os.makedirs(path, exist_ok=True)  # noqa: PTH103
+            else:
+                os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+                os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644))
+            libc.mount(f"/proc/self/fd/{descriptor}", path, None, _MS_BIND | _MS_REC)
+        for path, target in view["links"]:
+            os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+            if not os.path.lexists(path):
+                os.symlink(target, path)  # noqa: PTH211
+        for folder in view["closed"]:
+            libc.mount("none", folder, None, _MS_REMOUNT | _MS_RDONLY | _MS_NOSUID | _MS_NODEV)
+    finally:
+        os.umask(before)
+        for _, descriptor in shown:
+            os.close(descriptor)
+
+
+def _private_folders(libc: _Libc, policy: dict[str, Any], entered: bool) -> None:
+    """Folders in memory, of bounded size, in the place of those that the policy names; they keep the files in them."""
+    wanted = policy["namespaces"]
+    if not entered:
+        enter_namespaces(wanted["view"])
+    libc.unshare(_CLONE_NEWNS)
+    libc.mount(None, "/", None, _MS_REC | _MS_PRIVATE)
+    here = os.getcwd()
+    for folder, options in wanted["folders"]:
+        kept = {}
+        for name in os.listdir(folder):  # noqa: PTH208
+            with open(f"{folder}/{name}", "rb") as file:  # noqa: PTH123
+                kept[name] = file.read()
+        libc.mount("none", folder, "tmpfs", _MS_NOSUID | _MS_NODEV, options)
+        for name, data in kept.items():
+            with open(f"{folder}/{name}", "xb") as file:  # noqa: PTH123
+                file.write(data)
+                os.fchown(file.fileno(), policy["uid"], policy["gid"])
+    # The working directory is still the folder beneath.
+    os.chdir(here)
 
 
 def _lead_session() -> None:

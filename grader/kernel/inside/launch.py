@@ -3,8 +3,8 @@
 Run as ``python -I launch.py FD`` for one submission: FD is the control socket, over which the judge first sends the
 specification: connection file, working directory, environment, policy of confinement. Run as ``python -I launch.py FD warm``
 it imports what notebooks import and then forks such a process for each specification, whose control socket comes along with
-it; with a path as a third argument also for processes that connect there. After `confine.apply` the files beside this one
-cannot be read any more.
+it; with DOOR, a socket, as a third argument also for processes that send a socket of their own there. Nothing is reached by a
+path. After `confine.apply` the files beside this one cannot be read any more.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import random
 import select
 import signal
 import socket
+import struct
 import sys
 import tempfile
 from typing import Any
@@ -51,31 +52,35 @@ PRELOADED = (
 def main() -> None:
     """Serve one submission, or stay and fork a process for each."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    warm, path = sys.argv[2:3] == ["warm"], next(iter(sys.argv[3:]), None)
+    warm, door = sys.argv[2:3] == ["warm"], next(iter(sys.argv[3:]), None)
     sys.argv[:] = ["ipykernel_launcher.py"]
     # Nobody attaches a debugger here, and ipykernel loads all of it.
     sys.modules["debugpy"] = None  # type: ignore[assignment]
     if warm:
-        fork_on_demand(control, path)
+        fork_on_demand(control, None if door is None else socket.socket(fileno=int(door)))
         return
     serve(control, json.loads(control.recv(1 << 20)), load_ours())
 
 
-def serve(control: socket.socket, specification: dict[str, Any], ours: dict[str, Any]) -> None:
+def serve(
+    control: socket.socket, specification: dict[str, Any], ours: dict[str, Any], *, entered: bool = False
+) -> None:
     """Become the kernel; say why if that cannot be."""
     try:
-        become_kernel(control, specification, ours)
+        become_kernel(control, specification, ours, entered=entered)
     except BaseException as error:
         # Nothing of the student's has run where this can be reached before "ready": the judge may print it.
         control.send(json.dumps({"failed": f"{type(error).__name__}: {error}"[:1000]}).encode())
         raise
 
 
-def fork_on_demand(control: socket.socket, path: str | None) -> None:
+def fork_on_demand(control: socket.socket, door: socket.socket | None) -> None:
     """The warm parent: it holds nothing secret, runs no tensor operation and never has a second thread.
 
-    It serves whoever is connected: the process that started it, with which it ends, and those that connect at ``path``.
+    It serves whoever is connected: the process that started it, with which it ends, and those that introduce themselves at
+    the door. The first message says which generation of parents this is, and what to see of private folders.
     """
+    start = json.loads(control.recv(1 << 16))
     # What is imported stays: to look through it again and again takes a tenth of the time, and it is frozen in the end.
     gc.disable()
     ours = load_ours()
@@ -86,20 +91,18 @@ def fork_on_demand(control: socket.socket, path: str | None) -> None:
     gc.freeze()
     gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if start["view"] is not None:
+        # Once for all kernels: what it takes to make a network costs each of them milliseconds.
+        ours["confine"].enter_namespaces(start["view"])
     clients: dict[socket.socket, set[int]] = {control: set()}
-    listener = None
-    if path is not None:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        listener.bind(path)
-        listener.listen(64)
+    if door is not None:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     control.send(json.dumps({"warm": os.getpid()}).encode())
     while True:
-        for ready in select.select([*clients, *([listener] if listener else [])], [], [])[0]:
-            if ready is listener:
-                client = listener.accept()[0]
-                clients[client] = set()
-                with contextlib.suppress(OSError):
-                    client.send(json.dumps({"warm": os.getpid()}).encode())
+        for ready in select.select([*clients, *([door] if door else [])], [], [])[0]:
+            if ready is door:
+                if (client := _let_in(door, start["generation"])) is not None:
+                    clients[client] = set()
                 continue
             try:
                 data, fds, _, _ = socket.recv_fds(ready, 1 << 20, 1)
@@ -107,7 +110,16 @@ def fork_on_demand(control: socket.socket, path: str | None) -> None:
                 data = b""
             _reap(clients)
             if data:
-                _fork_kernel(ready, data, fds[0], clients, listener, ours)
+                child = os.fork()
+                if child == 0:
+                    for other in [*clients, *([door] if door else [])]:
+                        other.close()
+                    specification = json.loads(data)
+                    serve(socket.socket(fileno=fds[0]), specification, ours, entered=start["view"] is not None)
+                    os._exit(0)
+                os.close(fds[0])
+                _introduce(ready, child)
+                clients[ready].add(child)
                 continue
             for pid in clients.pop(ready):
                 os.kill(pid, signal.SIGKILL)
@@ -116,23 +128,28 @@ def fork_on_demand(control: socket.socket, path: str | None) -> None:
                 return
 
 
-def _fork_kernel(
-    client: socket.socket,
-    data: bytes,
-    descriptor: int,
-    clients: dict[socket.socket, set[int]],
-    listener: socket.socket | None,
-    ours: dict[str, Any],
-) -> None:
-    """Fork a kernel and tell who asked for it; one that hung up meanwhile is noticed in the next round."""
-    child = os.fork()
-    if child == 0:
-        for other in [*clients, *([listener] if listener else [])]:
-            other.close()
-        serve(socket.socket(fileno=descriptor), json.loads(data), ours)
-        os._exit(0)
-    os.close(descriptor)
-    clients[client].add(child)
+def _let_in(door: socket.socket, generation: int) -> socket.socket | None:
+    """The socket of a new client: one of our own user that means this parent, not one before it."""
+    descriptors: list[int] = []
+    user = -1
+    data, ancillary, _, _ = door.recvmsg(1000, socket.CMSG_SPACE(4 * 4) + socket.CMSG_SPACE(12))
+    for level, kind, value in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors += [number for (number,) in struct.iter_unpack("i", value[: len(value) // 4 * 4])]
+        elif level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+            user = struct.unpack("3i", value[:12])[1]
+    if user != os.geteuid() or data != str(generation).encode() or len(descriptors) != 1:
+        for number in descriptors:
+            os.close(number)
+        return None
+    client = socket.socket(fileno=descriptors[0])
+    with contextlib.suppress(OSError):
+        client.send(json.dumps({"warm": os.getpid()}).encode())
+    return client
+
+
+def _introduce(client: socket.socket, child: int) -> None:
+    """Tell who asked for a kernel which process it is; one that hung up meanwhile is noticed in the next round."""
     handle = os.pidfd_open(child)
     with contextlib.suppress(OSError):
         socket.send_fds(client, [json.dumps({"pid": child}).encode()], [handle])
@@ -157,7 +174,9 @@ def load_ours() -> dict[str, Any]:
     return modules
 
 
-def become_kernel(control: socket.socket, specification: dict[str, Any], ours: dict[str, Any]) -> None:
+def become_kernel(
+    control: socket.socket, specification: dict[str, Any], ours: dict[str, Any], *, entered: bool = False
+) -> None:
     """Turn this process into the kernel of one submission; returns when the kernel is shut down."""
     os.chdir(specification["directory"])
     os.environ.clear()
@@ -165,7 +184,9 @@ def become_kernel(control: socket.socket, specification: dict[str, Any], ours: d
     sys.path[:] = [path for path in sys.path if path in specification["import_path"]]
     sys.dont_write_bytecode = True
     forget_the_parent(specification["environment"])
-    layers = ours["confine"].apply(specification["policy"], [control.fileno()])
+    layers = ours["confine"].apply(
+        specification["policy"], [control.fileno()], entered=entered
+    )
 
     from ipykernel.ipkernel import IPythonKernel  # noqa: PLC0415
     from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415
