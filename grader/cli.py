@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from grader.report.safe_text import one_line
 
 if TYPE_CHECKING:
     from grader.grade import Assignment
+    from grader.kernel.isolation import Level
     from grader.kernel.process import WarmLink
     from grader.report.terminal import Unchecked
     from grader.results import Result
@@ -121,7 +123,8 @@ def grade(
 ) -> None:
     """Grade one notebook.
 
-    Exit status 0: graded, whatever the score. 2: wrong usage or a bad rubric. 3: nothing to grade.
+    Exit status 0: graded, whatever the score. 2: wrong usage or a bad rubric. 3: nothing to grade. 4: graded, with less
+    isolation than strong.
     """
     from grader import assets  # noqa: PLC0415  (each command loads what it needs: `grader --help` is instant)
     from grader.grade import load_assignment  # noqa: PLC0415
@@ -132,10 +135,11 @@ def grade(
         raise typer.BadParameter("name one notebook, or give --example")
     mode = _mode(training)
     _given_folder(data)
-    _require(require_isolation)
+    level = _isolation(require_isolation, own=example)
     assignment = load_assignment(rubric, seed_file, Limits(cell=cell_seconds, total=timeout))
     path = submission or assets.EXAMPLES / "honest_mistakes.ipynb"
-    _judge_and_show(path, assignment, json_file, Options(mode, data))
+    _judge_and_show(path, replace(assignment, least_isolation=level), json_file, Options(mode, data))
+    _say_what_was_weaker(level)
 
 
 @app.command()
@@ -153,6 +157,7 @@ def train(
     gpt_seconds: GptSeconds = 120.0,
     seed_file: SeedFile = None,
     rubric: RubricFile = None,
+    require_isolation: RequireIsolation = None,
 ) -> None:
     """Train the models of one notebook: judges 3c, and gathers evidence for 3d, 4f and 4g.
 
@@ -172,10 +177,12 @@ def train(
         if chosen is None:
             raise typer.BadParameter(f"--device takes one of {', '.join(DEVICES)}")
         options = Options("always", data, chosen, minutes, gpt_seconds)
-        assignment = load_assignment(rubric, seed_file)
+        level = _isolation(require_isolation)
+        assignment = replace(load_assignment(rubric, seed_file), least_isolation=level)
         host.ensure()
         warm = client_of(host.address)
         _judge_and_show(submission, assignment, json_file, options, only=(), warm=warm)
+    _say_what_was_weaker(level)
 
 
 def _judge_and_show(
@@ -248,17 +255,29 @@ def _mode(name: str) -> Mode:
     return mode
 
 
-def _require(level: str | None) -> None:
-    if level is None:
-        return
+def _isolation(level: str | None, *, own: bool = False) -> Level | None:
+    """The least level of isolation to grade at, as given or strong; None for a notebook of one's own.
+
+    Raises `GraderError` where this machine gives less.
+    """
     from grader.kernel import isolation  # noqa: PLC0415
 
-    if level not in isolation.LEVELS:
+    least = "strong" if level is None else next((known for known in isolation.LEVELS if known == level), None)
+    if least is None:
         raise typer.BadParameter(f"--require-isolation takes one of {', '.join(isolation.LEVELS)}")
-    if not isolation.meets(level):
-        raise GraderError(
-            f"this host gives less isolation than {level!r}; `grader doctor` says what is missing"
-        )
+    if own and level is None:
+        return None
+    isolation.require(least)
+    return least
+
+
+def _say_what_was_weaker(level: Level | None) -> None:
+    """Exit with 4 where isolation was weaker than strong, which only --require-isolation allows."""
+    from grader.kernel import isolation  # noqa: PLC0415
+
+    if level is not None and (weak := isolation.weaknesses()):
+        print(f"grader: graded at isolation level {isolation.probe().level}, below strong: {weak}", file=sys.stderr)
+        raise typer.Exit(4)
 
 
 @app.command()
@@ -321,7 +340,8 @@ def batch(
 
     Run it again to resume; nothing is graded twice. The folder remembers its rubric, seed, homework and options: leave
     them out to keep them. A command that would change grades is refused, and shows what differs. Exit status 0: done. 1:
-    the grader could not judge some. 2: wrong usage, or a folder that cannot be written.
+    the grader could not judge some. 2: wrong usage, or a folder that cannot be written. 4: done, with less isolation than
+    strong.
     """
     from grader.kernel.warm import WarmHost  # noqa: PLC0415
 
@@ -341,7 +361,7 @@ def batch(
             from grader.kernel.session import Limits  # noqa: PLC0415
             from grader.training.check import Options as Training  # noqa: PLC0415
 
-            _require(require_isolation)
+            level = _isolation(require_isolation)
             changing = tuple(change or ())
             if unknown := set(changing) - set(CHANGES):
                 raise typer.BadParameter(f"--change {min(unknown)}: takes one of {', '.join(CHANGES)}")
@@ -349,7 +369,7 @@ def batch(
             if rubric is None and "rubric" in kept and (out / "rubric.yaml").is_file():
                 rubric = out / "rubric.yaml"
             limits = Limits(total=timeout or kept.get("timeout", TIMEOUT))
-            assignment = load_assignment(rubric, seed_file, limits)
+            assignment = replace(load_assignment(rubric, seed_file, limits), least_isolation=level)
             trained = Training(
                 _mode(training or kept.get("training", TRAINING)),
                 data or (Path(kept["data"]) if kept.get("data") else None),
@@ -365,6 +385,7 @@ def batch(
     print_batch(outcome, out)
     if outcome.lost:
         raise typer.Exit(1)
+    _say_what_was_weaker(level)
 
 
 @app.command()

@@ -61,6 +61,8 @@ class Assignment:
     """Of a property; by default as many as it asks for."""
     shrink_calls: int = SHRINK_CALLS
     """How many cases may be tried to make a counterexample smaller."""
+    least_isolation: isolation.Level | None = "strong"
+    """The least level of isolation at which a kernel starts; None for a person's own notebook, which is never refused."""
 
     @cached_property
     def laws(self) -> tuple[Law, ...]:
@@ -180,6 +182,8 @@ def judge(
     except KernelError as error:
         message = f"the grader could not run a kernel: {error}"
         return Judged(_result(path.name, assignment, clock, error=message), grader_failed=True)
+    except isolation.IsolationError as error:
+        return Judged(_result(path.name, assignment, clock, error=str(error)), grader_failed=True)
     except Exception as error:
         return Judged(_result(path.name, assignment, clock, error=_defect(error)), grader_failed=True)
 
@@ -237,7 +241,8 @@ def _run_and_judge(
         # A kernel takes seconds to start cold, in which the judge has nothing else to do.
         drawing = stack.enter_context(ThreadPoolExecutor(1)).submit(prepare, assignment, only)
         with clock.stage("kernel"):
-            session = Session(plan, limits, warm, gpu=job is not None and job.device == "cuda")
+            gpu = job is not None and job.device == "cuda"
+            session = Session(plan, limits, warm, gpu=gpu, isolation_level=assignment.least_isolation)
             stack.enter_context(_ended_in_any_case(session))
         with clock.stage("cells"):
             session.run_cells(lambda done, total: progress("running cells", done, total))
@@ -322,6 +327,8 @@ def _result(
         warnings.append(
             "graded with the public seed: the trials can be foreseen; use --seed-file for a class"
         )
+    if session is not None and assignment.least_isolation is not None and (weak := isolation.weaknesses()):
+        warnings.append(f"graded at isolation level {isolation.probe().level}, below strong: {weak}")
     if verdicts is None or submission is None:
         items = nothing_judged(rubric)
     else:

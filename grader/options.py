@@ -32,6 +32,6 @@ RequireIsolation = Annotated[
     typer.Option(
         "--require-isolation",
         metavar="LEVEL",
-        help="Refuse to run with less isolation than full, strong or basic.",
+        help="Least isolation to grade with: full, strong (the default), basic or none; see `grader doctor`.",
     ),
 ]

@@ -46,8 +46,10 @@ _SYSTEM = (
     *("/sys/devices/system/node", "/sys/kernel/mm/transparent_hugepage"),
 )
 # Of itself all but its network: /proc/self/net names every socket of the machine.
-_SELF = ("auxv", "cgroup", "cmdline", "comm", "environ", "fd", "fdinfo", "io", "limits", "maps", "mountinfo", "mounts")
-_SELF += ("oom_score", "pagemap", "smaps", "smaps_rollup", "stat", "statm", "status", "wchan")
+_SELF = (
+    *("auxv", "cgroup", "cmdline", "comm", "environ", "fd", "fdinfo", "io", "limits", "maps", "mountinfo", "mounts"),
+    *("oom_score", "smaps", "smaps_rollup", "stat", "statm", "status"),
+)
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _GPU_READ = (

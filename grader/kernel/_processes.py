@@ -162,6 +162,10 @@ def sweep(mark: Mark, seconds: float = 5.0) -> int:
             os.kill(keeper, signal.SIGUSR1)
         while _state(keeper) not in ("Z", "X") and time.monotonic() < deadline:
             time.sleep(0.001)
+    if mark.uid is not None:
+        # A look at /proc can miss a process that forks and ends while one looks; this cannot.
+        killed.update(mark.pids())
+        _kill_all_at_once(mark.uid)
     turn = 0
     while alive := mark.pids():
         turn += 1

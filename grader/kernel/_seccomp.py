@@ -108,21 +108,12 @@ def program(
         low(1), (_EQUAL, 0, 1, _RLIMIT_RTTIME),
     )  # fmt: skip
     when("sched_setaffinity", low(0), (_EQUAL, 1, 0, 0))  # for oneself only
-    allowed = dict(_calls.ALLOWED)
     answer(_calls.UNKNOWN, errno.ENOSYS)
-    answer(_calls.REFUSED, errno.EPERM)
+    answer(_calls.REFUSED | ({} if programs else _calls.PROGRAMS), errno.EPERM)
     answer(_calls.EXTENDED_ATTRIBUTES, errno.ENOTSUP)
-    answer(_calls.SCHEDULING, 0)
-    if programs:
-        allowed |= _calls.PROGRAMS
-    else:
-        answer(_calls.PROGRAMS, errno.EPERM)
-    if attributes:
-        allowed |= _calls.ATTRIBUTES
-    else:
-        answer(_calls.ATTRIBUTES, 0)
-    if gpu:
-        allowed |= _calls.GPU
+    answer(_calls.SCHEDULING | ({} if attributes else _calls.ATTRIBUTES), 0)
+    allowed = _calls.ALLOWED | (_calls.PROGRAMS if programs else {})
+    allowed = allowed | (_calls.ATTRIBUTES if attributes else {}) | (_calls.GPU if gpu else {})
     for first, last in _runs(pair[column] for pair in allowed.values()):
         code += [(_AT_LEAST, 0, 2, first), (_ABOVE, 1, 0, last), (_RETURN, 0, 0, _ALLOW)]
     code.append((_RETURN, 0, 0, _ERRNO | errno.ENOSYS))

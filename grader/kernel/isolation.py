@@ -25,7 +25,6 @@ Sources: landlock(7), seccomp(2), credentials(7), capabilities(7), proc(5), setr
 from __future__ import annotations
 
 import base64
-import contextlib
 import ctypes
 import errno
 import functools
@@ -71,8 +70,8 @@ __all__ = [
     "Watchdog",
     "Workspace",
     "describe",
-    "make_policy",
     "for_own_notebook",
+    "make_policy",
     "meets",
     "probe",
     "require",

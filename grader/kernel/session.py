@@ -112,10 +112,17 @@ class Session:
     """A confined kernel for one submission. Use as a context manager; leaving it ends everything the kernel started."""
 
     def __init__(
-        self, plan: Plan, limits: Limits | None = None, warm: WarmLink | None = None, *, gpu: bool = False
+        self,
+        plan: Plan,
+        limits: Limits | None = None,
+        warm: WarmLink | None = None,
+        *,
+        gpu: bool = False,
+        isolation_level: isolation.Level | None = "strong",
     ) -> None:
         self.plan, self.warm, self.gpu = plan, warm, gpu
         self.limits = limits or Limits()
+        self.isolation_level = isolation_level
         self.outcomes: list[CellOutcome] = []
         self.layers: list[str] = []
         self.missing: list[str] = []
@@ -135,10 +142,19 @@ class Session:
         self._reply: dict[str, Any] | None = None
 
     def __enter__(self) -> Session:
-        """Make the private folder and start the kernel."""
+        """Make the private folder and start the kernel.
+
+        Raises `IsolationError` where this machine gives less than ``isolation_level``; with None, that of a person's own
+        notebook, it gives what it has.
+        """
         self._stack = contextlib.ExitStack()
         try:
-            self.workspace = self._stack.enter_context(isolation.Workspace())
+            host = isolation.probe()
+            if self.isolation_level is None:
+                host = isolation.for_own_notebook(host)
+            else:
+                isolation.require(self.isolation_level, host)
+            self.workspace = self._stack.enter_context(isolation.Workspace(host))
             self._stack.callback(self._stop)
             self._start()
         except BaseException:

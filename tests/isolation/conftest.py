@@ -98,8 +98,16 @@ class Cell:
 
 def _hosts() -> dict[str, isolation.Host]:
     here = isolation.probe()
-    shared = dataclasses.replace(here, identity="shared")
-    return {"as this host gives": here} | ({"without a user of its own": shared} if here != shared else {})
+    hosts = {"as this host gives": here}
+    if here.root and here.identity == "own":
+        # Root stands for a user who has no other to give to kernels.
+        hosts["without a user of its own"] = dataclasses.replace(
+            here, identity="shared", namespaces=False, as_root=True
+        )
+        if here.namespaces:
+            # Python may lie in a private home, which kernels then need a right of their own to enter.
+            hosts["without namespaces"] = dataclasses.replace(here, identity="reading", namespaces=False)
+    return hosts
 
 
 @pytest.fixture(params=list(_hosts()))
@@ -117,7 +125,7 @@ def plain_cell(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cell]:
     """A process of the system's own Python as a user of its own, without any capability."""
     if os.geteuid() != 0 or not Path(DEBIAN_PYTHON).exists():
         pytest.skip("needs root and a system Python")
-    host = dataclasses.replace(isolation.probe(), identity="own")
+    host = dataclasses.replace(isolation.probe(), identity="own", namespaces=False)
     with isolation.Workspace(host) as workspace:
         yield Cell(workspace, host, DEBIAN_PYTHON)
 

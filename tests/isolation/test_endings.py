@@ -174,6 +174,8 @@ def test_shared_memory_needs_a_user_of_its_own(cell):
 def test_shared_memory_is_deleted(cell):
     if cell.workspace.uid is None:
         pytest.skip("without a user of its own there is none")
+    if cell.host.namespaces:
+        pytest.skip("it is the kernel's own, and ends with it")
     with isolation.Workspace(cell.host) as workspace:
         type(cell)(workspace, cell.host, cell.interpreter).run(
             "open('/dev/shm/left-by-a-test', 'w').write('x'); print(0)"

@@ -121,9 +121,13 @@ def test_root_with_the_capabilities_of_a_container(public_grader, needs_program)
     ("changes", "level"),
     [
         ({}, "full"),
-        ({"identity": "reading"}, "full"),
-        ({"identity": "shared"}, "strong"),
-        ({"identity": "shared", "landlock": 5}, "basic"),
+        ({"identity": "reading"}, "strong"),
+        ({"identity": "reading", "landlock": 3}, "strong"),
+        ({"identity": "reading", "landlock": 0}, "basic"),
+        ({"identity": "shared", "root": False}, "strong"),
+        ({"identity": "shared", "as_root": True}, "strong"),
+        ({"identity": "shared"}, "none"),
+        ({"identity": "shared", "root": False, "landlock": 5}, "basic"),
         ({"landlock": 0}, "basic"),
         ({"seccomp": False}, "basic"),
         ({"landlock": 0, "seccomp": False, "identity": "shared"}, "none"),
@@ -188,7 +192,7 @@ def test_readable_data_does_not_open_what_is_around_it():
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 @pytest.mark.parametrize("open_up", [True, False])
 def test_filters_are_programs_that_end(machine, open_up):
-    program = _seccomp.program(machine, programs=open_up, connect=open_up, attributes=open_up)
+    program = _seccomp.program(machine, programs=open_up, attributes=open_up, gpu=open_up)
     steps = [program[i : i + 8] for i in range(0, len(program), 8)]
     assert len(program) % 8 == 0
     assert len(steps) < 4096

@@ -56,8 +56,10 @@ def apply(
 ) -> list[str]:
     """Confine this process for good and return the names of the layers that became active.
 
-    ``entered`` says that `enter_namespaces` was called in the process that this one was forked from. Every descriptor but 0, 1, 2, `keep_fds` and those the policy names is closed; where neither names any,
-    all stay open and the layer "descriptors" is not active.
+    ``entered`` says that `enter_namespaces` was called in the process that this one was forked from.
+
+    Every descriptor but 0, 1, 2, `keep_fds` and those the policy names is closed; where neither names any, all stay
+    open and the layer "descriptors" is not active.
 
     Must run while the process has one thread: Landlock, seccomp and capabilities bind the calling thread
     and what it starts later, so a thread that exists already would stay free.
@@ -229,7 +231,7 @@ def _private_folders(libc: _Libc, policy: dict[str, Any], entered: bool) -> None
         enter_namespaces(wanted["view"])
     libc.unshare(_CLONE_NEWNS)
     libc.mount(None, "/", None, _MS_REC | _MS_PRIVATE)
-    here = os.getcwd()
+    here = os.getcwd()  # noqa: PTH109
     for folder, options in wanted["folders"]:
         kept = {}
         for name in os.listdir(folder):  # noqa: PTH208
