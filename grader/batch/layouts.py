@@ -388,10 +388,11 @@ def stem_of(name: str) -> str:
 
 def _plain(children: Sequence[Path]) -> tuple[list[Group], list[str]]:
     """A folder, an archive or a file for each student; or folders of these, for instance by section."""
-    folders = [path for path in children if path.is_dir() and not path.is_symlink()]
-    sections = _sections(folders)
+    folders = {path for path in children if path.is_dir() and not path.is_symlink()}
+    sections = _sections(sorted(folders))
     by_name: dict[str, list[Path]] = {}
     beside: list[Path] = []
+    strangers: list[Path] = []
     strange: list[str] = []
     for path in children:
         if path in sections:
@@ -400,16 +401,17 @@ def _plain(children: Sequence[Path]) -> tuple[list[Group], list[str]]:
             by_name.setdefault(path.name if path in folders else stem_of(path.name), []).append(path)
         else:
             beside.append(path)
-    groups: list[Group] = []
+    groups = []
+    own: dict[str, list[Path]] = {name: [] for name in by_name}
+    for path in beside:
+        own.get(stem_of(path.name), strangers).append(path)
     for name, paths in by_name.items():
-        own = [path for path in beside if stem_of(path.name) == name]
-        beside = [path for path in beside if path not in own]
-        groups.append(_plain_group(name, [*paths, *own]))
+        groups.append(_plain_group(name, [*paths, *own[name]]))
     for section in sections:
         inner, others = _plain(children_of(section))
         groups += [_within(section.name, group) for group in inner]
         strange += [f"{section.name}/{name}" for name in others]
-    return groups, [*strange, *(path.name for path in beside if path.name != METADATA)]
+    return groups, [*strange, *(path.name for path in strangers if path.name != METADATA)]
 
 
 def _plain_group(name: str, paths: Sequence[Path]) -> Group:
