@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -165,7 +165,7 @@ def _unwrapped(root: Path, skip: Path | None, depth: int = 0) -> tuple[Path, tup
     base, outside = _unwrapped(folders[0], skip, depth + 1)
     inner = children_of(base, skip)
     works = [path for path in inner if path.is_dir() or may_hold_work(path.name)]
-    if not _recognized(inner) and len(works) < 2:
+    if not _recognized(inner) and (len(works) < 2 or _are_of_one([stem_of(path.name) for path in works])):
         return root, ()
     return base, (*(path.name for path in files if path.name != METADATA), *outside)
 
@@ -367,7 +367,9 @@ def _receipt(path: Path) -> tuple[str, str] | None:
 # -- no layout -----------------------------------------------------------------------------------------------------
 
 _OF_A_HAND_IN = re.compile(
-    r"hw|homework|assign|attempt|submission|version|draft|final|copy|backup|part|task|problem|question|notebook|solution|data|old|src|v?\d+$",
+    r"(?<![^\W\d_])(?:hw|homeworks?|assignments?|attempts?|submissions?|versions?|drafts?|final|copy|backup|parts?|tasks?"
+    r"|problems?|questions?|notebooks?|solutions?|data|old|new|src|untitled|v(?=\d))(?![^\W\d_])"
+    r"|^\W*\d{4}-\d\d-\d\d",
     re.I,
 )
 
@@ -454,11 +456,14 @@ def _sections(folders: Sequence[Path]) -> list[Path]:
     holding = [
         folder
         for folder, names in units.items()
-        if len(names) > 1
-        and not any(_OF_A_HAND_IN.search(name) for name in names)
-        and all(often[name.casefold()] == 1 for name in names)
+        if len(names) > 1 and not _are_of_one(names) and all(often[name.casefold()] == 1 for name in names)
     ]
     return holding if 2 * len(holding) >= len(folders) else []
+
+
+def _are_of_one(names: Collection[str]) -> bool:
+    """Whether most files are called as one student's are, such as ``hw3`` and ``draft``, rather than as students are."""
+    return 2 * sum(_OF_A_HAND_IN.search(name) is not None for name in names) >= len(names)
 
 
 def _units(folder: Path) -> set[str]:

@@ -193,7 +193,10 @@ def _parse(data: bytes, name: str) -> Submission:
 
 
 def _refuse_other_formats(data: bytes, name: str) -> None:
-    head = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    head = data[:4096].replace(b"\x00", b"")
+    for mark in (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"):
+        head = head.removeprefix(mark)
+    head = head.lstrip()
     low = head.lower()
     if not data.strip(b"\x00 \t\r\n"):
         raise NothingToGrade("is an empty file; the upload may have failed, so hand it in again")

@@ -323,6 +323,21 @@ PLAIN: dict[str, tuple[list[str], list[str]]] = {
         ["mon-ada", "mon-bob", "tue-cyd", "tue-dan"],
     ),
     "one student of a class": (["ada/hw3.ipynb"], ["ada"]),
+    "several files of one student": (["ada/homework3.ipynb", "ada/homework3-Copy1.ipynb"], ["ada"]),
+    "a draft of one student": (["ada/mine.ipynb", "ada/draft.ipynb"], ["ada"]),
+    "attempts of one student": (["ada/attempt_1/x.ipynb", "ada/attempt_2/x.ipynb"], ["ada"]),
+    "students whose names hold such words": (
+        ["mon/Harold.ipynb", "mon/Parth.ipynb", "tue/Goldberg.ipynb", "tue/Copley.ipynb"],
+        ["mon-Harold", "mon-Parth", "tue-Copley", "tue-Goldberg"],
+    ),
+    "students with numbers in sections": (
+        ["mon/s1.ipynb", "mon/s2.ipynb", "tue/s3.ipynb", "tue/s4.ipynb"],
+        ["mon-s1", "mon-s2", "tue-s3", "tue-s4"],
+    ),
+    "a solution among students": (
+        ["hw3/ada.ipynb", "hw3/bob.ipynb", "hw3/solution.ipynb"],
+        ["ada", "bob", "solution"],
+    ),
     "numbers are names": (
         ["student-1.ipynb", "student-2.ipynb", "hw (1).ipynb"],
         ["hw-1", "student-1", "student-2"],

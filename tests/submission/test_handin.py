@@ -247,7 +247,7 @@ NOT_HELD = {
     ),
     "many files": ({"hw3.zip": zipped({f"{n}.txt": "" for n in range(2100)})}, "over 2000 files"),
     "many files in many zips": (
-        {f"{k}.zip": zipped({f"{n}.txt": "" for n in range(1100)}) for k in range(2)},
+        {f"part{k}.zip": zipped({f"{n}.txt": "" for n in range(1100)}) for k in range(2)},
         "over 2000 files",
     ),
     "JSON that is none": ({"hw3.json": "{}", "package.json": '{"cells": 3}'}, "no notebook among your files"),
