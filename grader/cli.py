@@ -126,8 +126,9 @@ def grade(
     Exit status 0: graded, whatever the score. 2: wrong usage or a bad rubric. 3: nothing to grade. 4: graded, with less
     isolation than strong.
     """
-    from grader import assets  # noqa: PLC0415  (each command loads what it needs: `grader --help` is instant)
+    # Each command loads what it needs: `grader --help` is instant.
     from grader.grade import load_assignment  # noqa: PLC0415
+    from grader.homework import load_homework  # noqa: PLC0415
     from grader.kernel.session import Limits  # noqa: PLC0415
     from grader.training.check import Options  # noqa: PLC0415
 
@@ -137,7 +138,7 @@ def grade(
     _given_folder(data)
     level = _isolation(require_isolation, own=example)
     assignment = load_assignment(rubric, seed_file, Limits(cell=cell_seconds, total=timeout))
-    path = submission or assets.EXAMPLES / "honest_mistakes.ipynb"
+    path = submission or load_homework().examples / "honest_mistakes.ipynb"
     _judge_and_show(path, replace(assignment, least_isolation=level), json_file, Options(mode, data))
     _say_what_was_weaker(level)
 
@@ -461,11 +462,12 @@ def template_build(
     ] = False,
 ) -> None:
     """Make the students' notebook from the reference."""
-    from grader import assets, template  # noqa: PLC0415
+    from grader import template  # noqa: PLC0415
+    from grader.homework import load_homework  # noqa: PLC0415
 
     written = template.build(out)
     if master:
-        written.append(template.write_master(out or assets.TEMPLATE.parent))
+        written.append(template.write_master(out or load_homework().template.parent))
     for path in written:
         print(f"wrote {path}")
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from grader import assets, template
+from grader import template
 from grader.errors import GraderError
 from grader.homework import load_homework
 from grader.rubric import AutomaticItem, ManualItem, Rubric, TrainingItem, load_rubric
@@ -21,7 +21,7 @@ def disagreements() -> list[str]:
     """Everything that does not agree, a line each; the notebook first, as a rebuilt one may settle the rest."""
     found = [f"notebook: {line}" for line in template.check()]
     try:
-        rubric = load_rubric(assets.RUBRIC, known_properties=load_homework().laws)
+        rubric = load_rubric(load_homework().rubric, known_properties=load_homework().laws)
     except GraderError as error:
         return [*found, f"rubric: {error}"]
     return [*found, *rubric_faults(rubric), *training_faults(rubric)]
@@ -64,10 +64,10 @@ def training_faults(rubric: Rubric) -> list[str]:
 
 def _sources() -> Iterator[str]:
     try:
-        cells = json.loads(assets.TEMPLATE.read_text(encoding="utf-8"))["cells"]
+        cells = json.loads(load_homework().template.read_text(encoding="utf-8"))["cells"]
         return iter(["".join(cell["source"]) for cell in cells])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise GraderError(f"{assets.TEMPLATE.name} cannot be read: {error}") from None
+        raise GraderError(f"{load_homework().template.name} cannot be read: {error}") from None
 
 
 def _flat(text: str) -> str:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grader import assets
 from grader.errors import GraderError
+from grader.homework import load_homework
 from grader.kernel import gpu, isolation
 from grader.report.safe_text import one_line
 from grader.tokenizer_data import tokenizer_data_hash
@@ -208,14 +208,14 @@ def _data() -> list[Finding]:
 
 
 def _reference() -> Finding:
-    there = assets.REFERENCE.is_dir()
-    return Finding("reference", there, str(assets.REFERENCE), "" if there else "reinstall the grader")
+    there = load_homework().reference.is_dir()
+    return Finding("reference", there, str(load_homework().reference), "" if there else "reinstall the grader")
 
 
 def _template() -> Finding:
     """Whether the notebook can be read and is what the reference makes."""
-    if not assets.TEMPLATE.is_file():
-        return Finding("template", False, f"{assets.TEMPLATE} is missing", "grader template build")
+    if not load_homework().template.is_file():
+        return Finding("template", False, f"{load_homework().template} is missing", "grader template build")
     try:
         from grader import template  # noqa: PLC0415 - each check survives what another lacks
 
@@ -224,18 +224,17 @@ def _template() -> Finding:
         return Finding("template", False, f"cannot be checked: {type(error).__name__}: {error}", "reinstall the grader")
     if differences:
         return Finding("template", False, _counted(differences), "grader template build")
-    return Finding("template", True, str(assets.TEMPLATE))
+    return Finding("template", True, str(load_homework().template))
 
 
 def _rubric() -> list[Finding]:
     """The rubric as `grader grade` reads it, and whether it fits the notebook and the model answers."""
-    fix = f"edit {assets.RUBRIC}"
+    fix = f"edit {load_homework().rubric}"
     try:
         from grader import consistency  # noqa: PLC0415
-        from grader.homework import load_homework  # noqa: PLC0415
         from grader.rubric import load_rubric  # noqa: PLC0415
 
-        rubric = load_rubric(assets.RUBRIC, known_properties=load_homework().laws)
+        rubric = load_rubric(load_homework().rubric, known_properties=load_homework().laws)
         faults = [*consistency.rubric_faults(rubric), *consistency.training_faults(rubric)]
     except GraderError as error:
         return [Finding("rubric", False, str(error), fix)]
@@ -244,7 +243,7 @@ def _rubric() -> list[Finding]:
     number = sum(len(item.criteria) for item in rubric.automatic)
     agreement = f"quotes of {number} criteria, model answers and training settings"
     return [
-        Finding("rubric", True, str(assets.RUBRIC)),
+        Finding("rubric", True, str(load_homework().rubric)),
         Finding("agreement", False, _counted(faults), "grader template check shows all")
         if faults
         else Finding("agreement", True, f"{agreement} agree with the template"),

@@ -17,7 +17,6 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from .assets import RUBRIC
 from .errors import RubricError
 from .report.safe_text import one_line
 from .results import EvidenceKind
@@ -184,8 +183,12 @@ class Rubric(_Entry):
         )
 
 
-def load_rubric(path: Path = RUBRIC, *, known_properties: Collection[str] | None = None) -> Rubric:
-    """Reads a rubric file; raises RubricError, also for properties not in `known_properties` (if given)."""
+def load_rubric(path: Path | None = None, *, known_properties: Collection[str] | None = None) -> Rubric:
+    """Read a rubric file, by default the homework's; raises RubricError, also for properties not in `known_properties`."""
+    if path is None:
+        from .homework import load_homework  # noqa: PLC0415  (it loads all properties)
+
+        path = load_homework().rubric
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)

@@ -1,7 +1,8 @@
 """Builds the notebooks from the reference: the master, with all answers, and the template that students get.
 
-The outline ``reference/homework3.py`` says which cell shows what; an import from ``reference`` in it stands
-for the source of what it names. Sources are read as text and never imported.
+The outline in ``reference/`` says which cell shows what; an import from ``reference`` in it stands for the source of what
+it names. Sources are read as text and never imported. Every function takes the homework, by default the one that
+`load_homework` finds.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from .assets import REFERENCE, TEMPLATE
 from .errors import GraderError, UsageError
+from .homework import Homework, load_homework
 
 ROLES = ("setup", "provided", "solution", "test", "train", "visualize", "download", "text-answer")
 
@@ -46,27 +47,28 @@ class OutlineCell:
 # The outline and the modules it shows.
 
 
-def read_outline() -> list[OutlineCell]:
-    """Every cell of ``reference/homework3.py``, checked for an id of its own, a part and a known role."""
-    text = _read("homework3.py")
+def read_outline(homework: Homework | None = None) -> list[OutlineCell]:
+    """Every cell of the outline, checked for an id of its own, a part and a known role."""
+    homework = homework or load_homework()
+    text = _read(homework, homework.outline)
     # What comes before the first cell speaks to whoever edits the outline.
     notebook = jupytext.reads(text[text.index("# %%") :], fmt="py:percent")
-    cells = [_outline_cell(cell) for cell in notebook.cells]
+    cells = [_outline_cell(cell, homework.outline) for cell in notebook.cells]
     ids = [cell.id for cell in cells]
     for name in ids:
         if ids.count(name) > 1:
-            raise GraderError(f"reference/homework3.py: two cells have the id {name!r}; rename one")
+            raise GraderError(f"reference/{homework.outline}: two cells have the id {name!r}; rename one")
     return cells
 
 
-def _outline_cell(cell: NotebookNode) -> OutlineCell:
+def _outline_cell(cell: NotebookNode, outline: str) -> OutlineCell:
     metadata: dict[str, Any] = dict(cell.metadata)
     try:
         name, part, role = (str(metadata[key]) for key in ("id", "part", "role"))
     except KeyError as missing:
-        raise GraderError(f"reference/homework3.py: a cell has no {missing}: {cell.source[:40]!r}") from None
+        raise GraderError(f"reference/{outline}: a cell has no {missing}: {cell.source[:40]!r}") from None
     if role not in ROLES:
-        raise GraderError(f"reference/homework3.py: cell {name!r} has the unknown role {role!r}")
+        raise GraderError(f"reference/{outline}: cell {name!r} has the unknown role {role!r}")
     return OutlineCell(
         id=name,
         part=part,
@@ -77,28 +79,28 @@ def _outline_cell(cell: NotebookNode) -> OutlineCell:
     )
 
 
-def _read(name: str) -> str:
-    path = REFERENCE / name
+def _read(homework: Homework, name: str) -> str:
+    path = homework.reference / name
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise GraderError(f"the reference is incomplete, reinstall the grader: {error}") from error
 
 
-def _module_source(module: str) -> str:
-    return _read(module.removeprefix("reference.").replace(".", "/") + ".py")
+def _module_source(homework: Homework, module: str) -> str:
+    return _read(homework, module.removeprefix("reference.").replace(".", "/") + ".py")
 
 
-def sources_of(module: str, names: list[str]) -> list[str]:
+def sources_of(homework: Homework, module: str, names: list[str]) -> list[str]:
     """The texts of top-level classes, functions and constants, in the module's order, with their comments."""
-    lines = _module_source(module).splitlines()
+    lines = _module_source(homework, module).splitlines()
     found: dict[str, str] = {}
     for node in ast.parse("\n".join(lines)).body:
         for name in set(names).intersection(_names_bound(node)):
             found[name] = _text_of(node, lines)
     if missing := sorted(set(names) - set(found)):
         raise GraderError(
-            f"reference/homework3.py imports {missing[0]!r} from {module}, which has no such thing"
+            f"reference/{homework.outline} imports {missing[0]!r} from {module}, which has no such thing"
         )
     return list(found.values())
 
@@ -135,7 +137,7 @@ def _library_imports(source: str) -> Iterator[ast.Import | ast.ImportFrom]:
             yield node
 
 
-def expand(text: str) -> str:
+def expand(homework: Homework, text: str) -> str:
     """A code cell with sources in the place of imports from ``reference``, and without library imports."""
     lines = text.splitlines()
     pieces: list[str] = []
@@ -148,7 +150,7 @@ def expand(text: str) -> str:
         done = node.end_lineno or node.lineno
         if isinstance(node, ast.ImportFrom) and _is_ours(node):
             pieces.append("\n".join(kept))
-            sources = sources_of(node.module or "", [alias.name for alias in node.names])
+            sources = sources_of(homework, node.module or "", [alias.name for alias in node.names])
             # One-line constants stand together; classes and functions stand apart.
             pieces += [
                 "\n".join(group) if together else "\n\n\n".join(group)
@@ -159,7 +161,7 @@ def expand(text: str) -> str:
     return "\n\n\n".join(piece.strip("\n") for piece in pieces if piece.strip())
 
 
-def imports_for(cells: list[OutlineCell]) -> str:
+def imports_for(homework: Homework, cells: list[OutlineCell]) -> str:
     """The library imports that the cells need, standard library first, sorted."""
     modules = {
         node.module
@@ -169,11 +171,11 @@ def imports_for(cells: list[OutlineCell]) -> str:
         if isinstance(node, ast.ImportFrom) and node.module and _is_ours(node)
     }
     texts = [cell.text for cell in cells if cell.is_code]
-    shown = ast.parse("\n".join(expand(text) for text in texts))
+    shown = ast.parse("\n".join(expand(homework, text) for text in texts))
     used = {node.id for node in ast.walk(shown) if isinstance(node, ast.Name)}
     plain: set[str] = set()
     members: dict[str, set[str]] = {}
-    for source in [*texts, *(_module_source(module) for module in sorted(modules))]:
+    for source in [*texts, *(_module_source(homework, module) for module in sorted(modules))]:
         for node in _library_imports(source):
             for alias in node.names:
                 if (alias.asname or alias.name.split(".")[0]) not in used:
@@ -252,9 +254,10 @@ def _place(source: str, line: int) -> str:
     return ".".join(names)
 
 
-def model_answers() -> dict[str, str]:
+def model_answers(homework: Homework | None = None) -> dict[str, str]:
     """The written answers by part, without their grading notes."""
-    sections = re.split(r"^## +(\w+)\s*$", _read("written_answers.md"), flags=re.MULTILINE)[1:]
+    text = _read(homework or load_homework(), "written_answers.md")
+    sections = re.split(r"^## +(\w+)\s*$", text, flags=re.MULTILINE)[1:]
     answers = zip(sections[::2], sections[1::2], strict=True)
     return {part: text.split("**Grading notes.**")[0].strip() for part, text in answers}
 
@@ -262,34 +265,38 @@ def model_answers() -> dict[str, str]:
 # Notebooks.
 
 
-def build_master() -> NotebookNode:
+def build_master(homework: Homework | None = None) -> NotebookNode:
     """The notebook with every answer, and with the demonstrations that only teachers see."""
-    answers = model_answers()
+    chosen = homework or load_homework()
+    answers = model_answers(chosen)
 
     def text(cell: OutlineCell) -> str:
         if cell.role == "text-answer":
             return f"{cell.text}\n\n**Answer.** {answers.get(cell.part, '')}".rstrip()
-        return expand(cell.text) if cell.is_code else cell.text
+        return expand(chosen, cell.text) if cell.is_code else cell.text
 
-    return _notebook(read_outline(), text)
+    return _notebook(chosen, read_outline(chosen), text)
 
 
-def build_template() -> NotebookNode:
+def build_template(homework: Homework | None = None) -> NotebookNode:
     """The notebook that students get."""
+    chosen = homework or load_homework()
 
     def text(cell: OutlineCell) -> str:
         if cell.role == "text-answer":
             return f"{cell.text}\n\n**Answer.** *yours to write*"
-        return strip_answers(expand(cell.text)) if cell.is_code else cell.text
+        return strip_answers(expand(chosen, cell.text)) if cell.is_code else cell.text
 
-    return _notebook([cell for cell in read_outline() if not cell.master_only], text)
+    return _notebook(chosen, [cell for cell in read_outline(chosen) if not cell.master_only], text)
 
 
-def _notebook(cells: list[OutlineCell], text: Callable[[OutlineCell], str]) -> NotebookNode:
+def _notebook(
+    homework: Homework, cells: list[OutlineCell], text: Callable[[OutlineCell], str]
+) -> NotebookNode:
     """A notebook of these cells, each showing its ``text``; the set-up cell imports what all of them need."""
     nodes = []
     for cell in cells:
-        source = f"{imports_for(cells)}\n\n{text(cell)}" if cell.role == "setup" else text(cell)
+        source = f"{imports_for(homework, cells)}\n\n{text(cell)}" if cell.role == "setup" else text(cell)
         metadata = {"tags": [f"hw3-{cell.role}"], "hw3": {"part": cell.part, "role": cell.role}}
         node: dict[str, Any] = {
             "cell_type": "markdown",
@@ -324,30 +331,33 @@ def write(notebook: NotebookNode, path: Path) -> Path:
     return path
 
 
-def build(out: Path | None = None) -> list[Path]:
+def build(out: Path | None = None, homework: Homework | None = None) -> list[Path]:
     """Write the template to the folder ``out``, or to its place in the checkout, and return its path."""
-    if out is None and TEMPLATE.parent.parent.name == "_shipped":
+    place = (homework or load_homework()).template
+    if out is None and place.parent.parent.name == "_shipped":
         raise UsageError("an installed grader does not change its own template: say where with --out")
-    return [write(build_template(), TEMPLATE if out is None else out / TEMPLATE.name)]
+    return [write(build_template(homework), place if out is None else out / place.name)]
 
 
-def write_master(out: Path) -> Path:
+def write_master(out: Path, homework: Homework | None = None) -> Path:
     """Write the master notebook, which holds all answers, into the folder ``out``."""
-    return write(build_master(), out / "homework3_master.ipynb")
+    chosen = homework or load_homework()
+    return write(build_master(chosen), out / f"{chosen.name}_master.ipynb")
 
 
-def check() -> list[str]:
+def check(homework: Homework | None = None) -> list[str]:
     """How the template that students get differs from the reference, a line each; none if it does not."""
-    if not TEMPLATE.is_file():
-        return [f"{TEMPLATE.name} is missing: run `grader template build`"]
-    kept, wanted = TEMPLATE.read_text(encoding="utf-8"), build_template()
+    place = (homework or load_homework()).template
+    if not place.is_file():
+        return [f"{place.name} is missing: run `grader template build`"]
+    kept, wanted = place.read_text(encoding="utf-8"), build_template(homework)
     if kept == to_text(wanted):
         return []
     try:
         old = nbformat.reads(kept, as_version=nbformat.NO_CONVERT)
         have = {cell.id: cell for cell in old.cells}
     except Exception as error:  # nbformat raises many kinds on a broken file
-        return [f"{TEMPLATE.name} is no notebook: {error}"]
+        return [f"{place.name} is no notebook: {error}"]
     want = {cell.id: cell for cell in wanted.cells}
     differences = [f"cell {name!r} is missing" for name in want if name not in have]
     differences += [f"cell {name!r} is not in the outline" for name in have if name not in want]

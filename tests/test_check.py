@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from grader import assets
 from grader.check import check, public_criteria, unchecked_criteria
 from grader.grade import Assignment, grade
+from grader.homework3 import HOMEWORK
 
 
 def test_only_public_criteria_are_shown(assignment: Assignment) -> None:
-    result = check(assets.EXAMPLES / "honest_mistakes.ipynb", assignment)
+    result = check(HOMEWORK.examples / "honest_mistakes.ipynb", assignment)
     shown = {criterion.id: criterion for item in result.items for criterion in item.criteria}
     assert set(shown) == set(public_criteria(assignment.rubric))
     assert {criterion.status for criterion in shown.values()} <= {"passed", "failed"}
@@ -19,7 +19,7 @@ def test_only_public_criteria_are_shown(assignment: Assignment) -> None:
 
 def test_a_public_criterion_fares_as_in_grading(assignment: Assignment) -> None:
     """Also where its properties leave cases to properties that are not public."""
-    path = assets.EXAMPLES / "honest_mistakes.ipynb"
+    path = HOMEWORK.examples / "honest_mistakes.ipynb"
     checked, graded = (
         {criterion.id: criterion for item in result.items for criterion in item.criteria}
         for result in (check(path, assignment), grade(path, assignment))

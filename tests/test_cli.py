@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from grader import assets
 from grader.cli import app
 from grader.errors import UsageError
 from grader.grade import read_seed
+from grader.homework3 import HOMEWORK
 from grader.report.console import output
 
 ROOT = Path(__file__).resolve().parents[1]
-EXAMPLE = str(assets.EXAMPLES / "honest_mistakes.ipynb")
+EXAMPLE = str(HOMEWORK.examples / "honest_mistakes.ipynb")
 
 
 def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -10,27 +10,34 @@ from typing import Any
 import numpy as np
 import pytest
 
-from grader import assets, doctor, template
+from grader import doctor, template
 from grader.consistency import disagreements
 from grader.errors import GraderError
+from grader.homework import VARIABLE
+from grader.homework3 import HOMEWORK
 from grader.rubric import Budget
 from grader.training import vit
 from grader.training.stated import stated
 
 Edit = Callable[..., None]
+COPY = """
+from dataclasses import replace
+from pathlib import Path
+
+from grader.homework3 import HOMEWORK as shipped
+
+HOMEWORK = replace(shipped, folder=Path(__file__).resolve().parent)
+"""
 
 
 @pytest.fixture
 def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
     """A copy of what an instructor edits; calling it replaces a text in one of its files, and rebuilds the notebook."""
-    places = {"REFERENCE": "reference", "RUBRIC": "rubric.yaml", "TEMPLATE": "student_template/homework3.ipynb"}
-    for name, place in places.items():
-        source, copy = getattr(assets, name), tmp_path / place
-        copy.parent.mkdir(exist_ok=True)
+    for source in (HOMEWORK.reference, HOMEWORK.rubric, HOMEWORK.template.parent):
+        copy = tmp_path / source.name
         shutil.copytree(source, copy) if source.is_dir() else shutil.copy(source, copy)
-        for module in (assets, template):
-            if hasattr(module, name):
-                monkeypatch.setattr(module, name, copy)
+    (tmp_path / "homework.py").write_text(COPY, encoding="utf-8")
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
 
     def replace(place: str, old: str, new: str, *, rebuild: bool = True) -> None:
         path = tmp_path / place

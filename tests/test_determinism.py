@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from grader import assets
+from grader.homework3 import HOMEWORK
 
 RUN = """
 import dataclasses, json, random, sys, tempfile
@@ -36,7 +36,7 @@ with tempfile.TemporaryDirectory() as folder, WarmParent(environment(Path(folder
 def verdicts(hash_seed: int, threads: int, times: int) -> list[str]:
     """Results of the example without its times, from a process of its own."""
     environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "OMP_NUM_THREADS": str(threads)}
-    example = str(assets.EXAMPLES / "honest_mistakes.ipynb")
+    example = str(HOMEWORK.examples / "honest_mistakes.ipynb")
     command = [sys.executable, "-c", RUN, example, str(hash_seed), str(times)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()

@@ -13,6 +13,7 @@ import pytest
 
 from grader import assets, template
 from grader.grade import Assignment, grade
+from grader.homework3 import HOMEWORK
 from grader.kernel.process import WarmParent
 from grader.kernel.session import Limits
 from grader.results import Result
@@ -31,7 +32,7 @@ def test_master_gets_full_marks(graded: Graded) -> None:
 
 
 def test_untouched_template_gets_nothing(graded: Graded) -> None:
-    result = graded(assets.TEMPLATE.read_text(encoding="utf-8"))
+    result = graded(HOMEWORK.template.read_text(encoding="utf-8"))
     assert points(result) == dict.fromkeys(FULL, 0)
     assert (result.score, result.max_score, result.pending) == (0, 18, 17)
     assert not [cell for cell in result.cells if cell.status not in ("ok", "skipped")], (
@@ -49,7 +50,7 @@ def test_handwritten_notebook_gets_full_marks(graded: Graded) -> None:
 
 
 def test_example_gets_what_its_mistakes_deserve(assignment: Assignment, tmp_path: Path) -> None:
-    result = grade(assets.EXAMPLES / "honest_mistakes.ipynb", assignment)
+    result = grade(HOMEWORK.examples / "honest_mistakes.ipynb", assignment)
     assert lost(result) == {"2a.softmax", "2b.heads", "3a.patches", "4a.unknown", "4d.padding"}
     failed = {c.id: c for item in result.items for c in item.criteria if c.status == "failed"}
     assert all(criterion.counterexample and criterion.law for criterion in failed.values())
@@ -108,8 +109,8 @@ def test_importing_the_grader_or_the_reference_earns_nothing(graded: Graded) -> 
     root = Path(assets.__file__).resolve().parent
     paths = [
         str(root / "properties" / "oracles.py"),
-        str(assets.REFERENCE / "transformer.py"),
-        str(assets.RUBRIC),
+        str(HOMEWORK.reference / "transformer.py"),
+        str(HOMEWORK.rubric),
     ]
     read = f"for path in {paths!r}:\n" + (
         "    try:\n        open(path).read(); leaked = True\n    except OSError:\n        pass\n"

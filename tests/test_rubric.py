@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.assets import REFERENCE, RUBRIC, TEMPLATE
 from grader.errors import RubricError
+from grader.homework3 import HOMEWORK
 from grader.rubric import (
     MAX_BYTES,
     GradescopeSettings,
@@ -83,9 +83,9 @@ def flat(text: str) -> str:
 
 
 def test_every_quote_stands_in_the_template():
-    if not TEMPLATE.is_file():
+    if not HOMEWORK.template.is_file():
         pytest.skip("the template has not been generated")
-    cells = json.loads(TEMPLATE.read_text("utf-8"))["cells"]
+    cells = json.loads(HOMEWORK.template.read_text("utf-8"))["cells"]
     text = flat("\n".join("".join(cell["source"]) for cell in cells))
     missing = {
         criterion.id: criterion.quote
@@ -97,7 +97,7 @@ def test_every_quote_stands_in_the_template():
 
 
 def test_every_model_answer_has_its_heading():
-    answers = REFERENCE / "written_answers.md"
+    answers = HOMEWORK.reference / "written_answers.md"
     if not answers.is_file():
         pytest.skip("the written answers are not there")
     headings = set(re.findall(r"(?m)^## (\S+)", answers.read_text("utf-8")))
@@ -299,7 +299,7 @@ def test_an_unknown_property_says_where_to_register_it(name, hint):
 
 def commented_settings() -> dict:
     """The `gradescope:` settings that the shipped rubric documents in comments."""
-    lines = RUBRIC.read_text("utf-8").splitlines()
+    lines = HOMEWORK.rubric.read_text("utf-8").splitlines()
     start = lines.index("# gradescope:")
     block = itertools.takewhile(lambda line: line.startswith("# "), lines[start:])
     return yaml.safe_load("\n".join(line.removeprefix("# ") for line in block))["gradescope"]

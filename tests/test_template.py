@@ -3,6 +3,8 @@
 import ast
 import contextlib
 import io
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -11,8 +13,10 @@ import nltk
 import pytest
 
 from grader import template
-from grader.assets import DATA, REFERENCE, TEMPLATE
+from grader.assets import DATA
 from grader.errors import GraderError, UsageError
+from grader.homework import Homework
+from grader.homework3 import HOMEWORK
 
 matplotlib.use("Agg")
 NEEDS_DATA = {"download", "train", "visualize"}
@@ -71,30 +75,35 @@ def test_building_twice_gives_the_same_bytes(student, master):
     assert template.to_text(master) == template.to_text(template.build_master())
 
 
+def copied(folder: Path) -> Homework:
+    """The homework with a copy of its reference."""
+    shutil.copytree(HOMEWORK.reference, folder / "reference")
+    return replace(HOMEWORK, folder=folder)
+
+
 def test_build_writes_the_template_where_asked(tmp_path):
     assert template.build(tmp_path / "new") == [tmp_path / "new" / "homework3.ipynb"]
-    assert (tmp_path / "new" / "homework3.ipynb").read_bytes() == TEMPLATE.read_bytes()
+    assert (tmp_path / "new" / "homework3.ipynb").read_bytes() == HOMEWORK.template.read_bytes()
     written = template.write_master(tmp_path)
     assert nbformat.read(written, as_version=4).cells
 
 
-def test_an_installed_grader_keeps_its_template(monkeypatch, tmp_path):
-    monkeypatch.setattr(template, "TEMPLATE", tmp_path / "_shipped" / "student_template" / "homework3.ipynb")
+def test_an_installed_grader_keeps_its_template(tmp_path):
     with pytest.raises(UsageError, match="--out"):
-        template.build()
+        template.build(homework=replace(HOMEWORK, folder=tmp_path / "_shipped"))
 
 
-def test_check_names_the_cells_that_differ(monkeypatch, tmp_path, student):
+def test_check_names_the_cells_that_differ(tmp_path, student):
+    homework = copied(tmp_path)
     changed = template.build_template()
     changed.cells[1].source += "\nextra = 1"
     removed = changed.cells.pop(2)
-    path = template.write(changed, tmp_path / "homework3.ipynb")
-    monkeypatch.setattr(template, "TEMPLATE", path)
-    assert template.check() == [f"cell {removed.id!r} is missing", f"cell {student.cells[1].id!r} differs"]
+    path = template.write(changed, homework.template)
+    assert template.check(homework) == [f"cell {removed.id!r} is missing", f"cell {student.cells[1].id!r} differs"]
     path.write_text("{", encoding="utf-8")
-    assert "no notebook" in template.check()[0]
+    assert "no notebook" in template.check(homework)[0]
     path.unlink()
-    assert "missing" in template.check()[0]
+    assert "missing" in template.check(homework)[0]
 
 
 def test_cells_say_what_they_are_for(student):
@@ -208,20 +217,17 @@ def test_student_gets_no_written_answer(student):
 
 
 def test_grading_notes_follow_every_written_answer():
-    sections = (REFERENCE / "written_answers.md").read_text(encoding="utf-8").split("\n## ")[1:]
+    sections = (HOMEWORK.reference / "written_answers.md").read_text(encoding="utf-8").split("\n## ")[1:]
     parts = ["1a", "1b", "1c", "1d", "1e", "1f", "2d", "3b", "3c", "3d", "3e", "4e", "4f", "4g", "4h", "4i"]
     assert [section.split("\n")[0] for section in sections] == parts
     assert all(section.count("**Grading notes.**") == 1 for section in sections)
 
 
-def test_reference_is_read_and_never_imported(monkeypatch, tmp_path):
-    for path in REFERENCE.iterdir():
-        if path.suffix in {".py", ".md"}:
-            (tmp_path / path.name).write_bytes(path.read_bytes())
-    with Path(tmp_path / "transformer.py").open("a", encoding="utf-8") as file:
+def test_reference_is_read_and_never_imported(tmp_path):
+    homework = copied(tmp_path)
+    with (homework.reference / "transformer.py").open("a", encoding="utf-8") as file:
         file.write("\nraise RuntimeError('imported')\n")
-    monkeypatch.setattr(template, "REFERENCE", tmp_path)
-    assert template.to_text(template.build_template()) == TEMPLATE.read_text(encoding="utf-8")
+    assert template.to_text(template.build_template(homework)) == HOMEWORK.template.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

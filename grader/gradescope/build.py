@@ -29,6 +29,7 @@ from grader import assets
 from grader.errors import GraderError, UsageError
 from grader.grade import read_seed
 from grader.gradescope.trial import Trial, fresh
+from grader.homework import load_homework
 from grader.rubric import load_rubric
 
 FILES = Path(__file__).with_name("files")
@@ -151,7 +152,7 @@ def _record_hash(data: bytes) -> str:
 
 def _members(wheel: Path, options: Options) -> dict[str, bytes]:
     """The zip's files by name."""
-    rubric_path = options.rubric or assets.RUBRIC
+    rubric_path = options.rubric or load_homework().rubric
     rubric = load_rubric(rubric_path)
     required = requirements(wheel)
     settings = {

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grader import assets
 from grader.errors import GraderError
+from grader.homework import load_homework
 
 VIT, GPT = "VisionTransformer", "DialogueGPT"
 LENGTH = "max_N"
@@ -43,7 +43,7 @@ class Stated:
 
 def stated(notebook: Path | None = None) -> Stated:
     """The settings of a notebook, by default of the template; raises `GraderError` that says what is missing."""
-    return _read(notebook or assets.TEMPLATE)
+    return _read(notebook or load_homework().template)
 
 
 @functools.cache

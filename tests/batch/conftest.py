@@ -16,6 +16,7 @@ from grader import assets
 from grader.batch import run as batch_run
 from grader.batch.run import Options, Outcome, run_batch
 from grader.grade import NO_TRAINING, Assignment, Judged, failure
+from grader.homework3 import HOMEWORK
 from grader.kernel import warm
 from grader.results import Evidence, totals
 from grader.scoring import Verdict, score
@@ -132,7 +133,7 @@ def batch(made_up: MadeUp, assignment: Assignment, tmp_path: Path) -> Batch:
             list(sources),
             to or tmp_path / "out",
             by or assignment,
-            assets.RUBRIC.read_bytes(),
+            HOMEWORK.rubric.read_bytes(),
             Options(**options),
             executor=lambda: ThreadPoolExecutor(1),
         )

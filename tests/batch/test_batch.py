@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from grader import assets
 from grader.batch import rescore
 from grader.batch import run as batch_run
 from grader.batch.store import Store
 from grader.errors import GraderError, UsageError
 from grader.grade import Assignment
+from grader.homework3 import HOMEWORK
 from grader.results import Result
 from grader.rubric import load_rubric
 from tests.batch.conftest import Batch, MadeUp
@@ -209,7 +209,7 @@ def test_overrides_that_are_wrong(
 
 def doubled(tmp_path: Path) -> Path:
     """A rubric in which 4d.padding takes a quarter of a point from another criterion of 4d."""
-    lines = assets.RUBRIC.read_text(encoding="utf-8").splitlines()
+    lines = HOMEWORK.rubric.read_text(encoding="utf-8").splitlines()
     rubric = load_rubric()
     item = next(item for item in rubric.automatic if item.id == "4d")
     other = next(
@@ -248,7 +248,7 @@ def test_rescoring(batch: Batch, classroom: Path, tmp_path: Path, made_up: MadeU
     assert len(made_up.judged) == 3
     with Store(out, create=False) as store:
         assert not rescore.prepare(store, new).changes
-        rescore.prepare(store, assets.RUBRIC).write()
+        rescore.prepare(store, HOMEWORK.rubric).write()
     assert everything(out) == before
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from grader import assets
 from grader.batch import rescore, training
 from grader.batch.store import Store
 from grader.batch.submissions import find_submissions
 from grader.errors import UsageError
 from grader.grade import Assignment
+from grader.homework3 import HOMEWORK
 from grader.results import ItemResult, Result
 from grader.training.check import Device, Options
 from grader.training.data import DataMissing
@@ -179,7 +179,7 @@ def test_what_cannot_run_is_not_trained_and_what_is_lost_is_tried_again(
 
 def test_another_budget_is_another_training(batch: Batch, learners: Path, out: Path, tmp_path: Path) -> None:
     batch(learners, training=ALWAYS)
-    text = assets.RUBRIC.read_text(encoding="utf-8")
+    text = HOMEWORK.rubric.read_text(encoding="utf-8")
     same, other = tmp_path / "same.yaml", tmp_path / "other.yaml"
     same.write_text(text + "# a remark\n", encoding="utf-8")
     assert "epochs: 3" in text

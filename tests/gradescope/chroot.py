@@ -28,9 +28,10 @@ from typing import Any
 
 import nbformat
 
-from grader import assets, template
+from grader import template
 from grader.gradescope.results import valid
 from grader.gradescope.trial import unpack
+from grader.homework3 import HOMEWORK
 
 CAPABILITIES = (
     "chown,dac_override,fsetid,fowner,mknod,net_raw,setgid,setuid,setfcap,setpcap,net_bind_service,sys_chroot,kill,"
@@ -357,13 +358,13 @@ class Checks:
         return f"18 of 18 in {results['execution_time']} s, twice the same"
 
     def template(self) -> str:
-        results, out = self.graded(assets.TEMPLATE.read_text(encoding="utf-8"))
+        results, out = self.graded(HOMEWORK.template.read_text(encoding="utf-8"))
         assert results["score"] == 0 and all(test["score"] == 0 for test in results["tests"]), out
         assert sum(test["max_score"] for test in results["tests"]) == 18
         return f"0 of 18 in {results['execution_time']} s"
 
     def example(self) -> str:
-        text = (assets.EXAMPLES / "honest_mistakes.ipynb").read_text(encoding="utf-8")
+        text = (HOMEWORK.examples / "honest_mistakes.ipynb").read_text(encoding="utf-8")
         due = {"created_at": "2030-03-02T01:00:00Z", "assignment": {"due_date": "2030-03-01T00:00:00Z"}}
         results, _ = self.graded(text, due)
         lost = {test["number"] for test in results["tests"] if test["status"] == "failed"}
@@ -466,7 +467,7 @@ class Checks:
     def conventions(self) -> str:
         """Line ends of Windows, no execute bit, a read-only source folder, a clock ahead."""
         told = []
-        template_text = assets.TEMPLATE.read_text(encoding="utf-8")
+        template_text = HOMEWORK.template.read_text(encoding="utf-8")
         with self.container({"homework3.ipynb": template_text}) as container:
             source = container.autograder / "source"
             for name in ("setup.sh", "run_autograder", "rubric.yaml", "settings.json", "constraints.txt"):

@@ -17,6 +17,7 @@ from grader import assets, template
 from grader.gradescope import judge, place
 from grader.gradescope.place import MIB, Place
 from grader.gradescope.results import message_only, valid, write_results
+from grader.homework3 import HOMEWORK
 from grader.kernel import isolation
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the container is Linux")
@@ -28,7 +29,7 @@ def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     base = tmp_path / "autograder"
     for name in ("source", "submission", "results"):
         (base / name).mkdir(parents=True)
-    (base / "source" / "rubric.yaml").write_bytes(assets.RUBRIC.read_bytes())
+    (base / "source" / "rubric.yaml").write_bytes(HOMEWORK.rubric.read_bytes())
     (base / "source" / "settings.json").write_text('{"minutes": 5, "seed": "public"}')
     monkeypatch.setenv("HW3_AUTOGRADER", str(base))
     monkeypatch.setenv("PYTHONPATH", str(Path(assets.__file__).parent.parent))
@@ -202,7 +203,7 @@ def test_memory_is_what_the_containers_limit_leaves(
 
 def test_the_master_from_start_to_end(container: Place) -> None:
     """The real thing but for setup.sh and most items: a fresh process, the master notebook, the final result."""
-    rubric = yaml.safe_load(assets.RUBRIC.read_bytes())
+    rubric = yaml.safe_load(HOMEWORK.rubric.read_bytes())
     rubric["items"] = [item for item in rubric["items"] if item["id"] in ("3a", "3b", "4a")]
     rubric["total"] = sum(item["points"] for item in rubric["items"])
     (container.source / "rubric.yaml").write_text(yaml.safe_dump(rubric))

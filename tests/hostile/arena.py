@@ -21,6 +21,7 @@ from rich.console import Console
 
 from grader import assets, template
 from grader import grade as grading
+from grader.homework3 import HOMEWORK
 from grader.kernel import isolation
 from grader.kernel.process import WarmParent, environment
 from grader.kernel.session import Limits
@@ -53,7 +54,7 @@ def base_notebook(name: str) -> Notebook:
     if name == "master":
         text = template.to_text(template.build_master())
     else:
-        path = assets.TEMPLATE if name == "template" else assets.EXAMPLES / "honest_mistakes.ipynb"
+        path = HOMEWORK.template if name == "template" else HOMEWORK.examples / "honest_mistakes.ipynb"
         text = path.read_text(encoding="utf-8")
     made: Notebook = json.loads(text)
     return made
@@ -86,7 +87,7 @@ class Arena:
         self._stack.callback(setattr, tempfile, "tempdir", before)
         self.private = self.tmp / "class"
         self.private.mkdir(mode=0o700)
-        (self.private / "rubric.yaml").write_bytes(assets.RUBRIC.read_bytes())
+        (self.private / "rubric.yaml").write_bytes(HOMEWORK.rubric.read_bytes())
         for name in ("class.seed", "secret.txt", "earlier.json"):
             (self.private / name).write_text(secret)
         self.assignment = grading.load_assignment(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from grader import assets
+from grader.homework3 import HOMEWORK
 from grader.kernel import isolation
 
 ROOT = Path(isolation.__file__).parents[2]
@@ -49,10 +50,10 @@ def test_files_of_grader_and_user_cannot_be_read(cell, tmp_path):
             "/etc/shadow",
             "/root/.bashrc",
             str(Path("~/.ssh").expanduser()),
-            str(assets.RUBRIC),
+            str(HOMEWORK.rubric),
             isolation.__file__,
             str(ROOT / "pyproject.toml"),
-            *map(str, list(assets.REFERENCE.glob("*.py"))[:3]),
+            *map(str, list(HOMEWORK.reference.glob("*.py"))[:3]),
             "/proc/1/environ",
             f"/proc/{os.getpid()}/environ",
             f"/proc/{os.getpid()}/mem",
@@ -76,20 +77,20 @@ def test_links_lead_nowhere_new(cell):
     outcome = cell.run(
         f"""
         import os
-        os.symlink({str(assets.RUBRIC)!r}, "link")
+        os.symlink({str(HOMEWORK.rubric)!r}, "link")
         print(json.dumps([
             attempt(lambda: open("link").read()),
-            attempt(lambda: os.link({str(assets.RUBRIC)!r}, "hard")),
-            attempt(lambda: os.rename({str(assets.RUBRIC)!r}, "moved")),
-            attempt(lambda: os.truncate({str(assets.RUBRIC)!r}, 0)),
-            attempt(lambda: os.unlink({str(assets.RUBRIC)!r})),
+            attempt(lambda: os.link({str(HOMEWORK.rubric)!r}, "hard")),
+            attempt(lambda: os.rename({str(HOMEWORK.rubric)!r}, "moved")),
+            attempt(lambda: os.truncate({str(HOMEWORK.rubric)!r}, 0)),
+            attempt(lambda: os.unlink({str(HOMEWORK.rubric)!r})),
             attempt(lambda: open("/tmp/planted", "w")),
-            attempt(lambda: open("/proc/self/root" + {str(assets.RUBRIC)!r}).read()),
+            attempt(lambda: open("/proc/self/root" + {str(HOMEWORK.rubric)!r}).read()),
         ]))
         """
     )
     assert "done" not in outcome
-    assert assets.RUBRIC.stat().st_size > 0
+    assert HOMEWORK.rubric.stat().st_size > 0
 
 
 def test_grader_and_reference_cannot_be_imported(cell):

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from grader import assets
 from grader.errors import NothingToGrade
+from grader.homework3 import HOMEWORK
 from grader.submission.handin import HandIn, find
 from grader.submission.template import Template, load_template
 from tests.conftest import notebook, solutions
 
 DAY = 86_400.0
-TEMPLATE = assets.TEMPLATE.read_text(encoding="utf-8")
+TEMPLATE = HOMEWORK.template.read_text(encoding="utf-8")
 PARTS = ("attention-head", "multi-headed-attention", "transformer", "patch-embed")
 
 
@@ -50,7 +50,7 @@ def tarred(files: dict[str, str]) -> bytes:
 
 @pytest.fixture(scope="module")
 def template() -> Template:
-    return load_template(assets.TEMPLATE)
+    return load_template(HOMEWORK.template)
 
 
 def hand_in(folder: Path, files: dict[str, str | bytes], ages: dict[str, float] | None = None) -> Path:

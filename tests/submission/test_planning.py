@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nbformat import v4
 
-from grader import assets
 from grader.homework3 import HOMEWORK
 from grader.submission.magics import without_magics
 from grader.submission.planning import (
@@ -443,9 +442,9 @@ def test_provided_classes_may_differ_in_words_only():
     assert altered_provided(other, template) == (Altered("FFN", 2),)
 
 
-@pytest.mark.skipif(not assets.TEMPLATE.exists(), reason="the template is not built")
+@pytest.mark.skipif(not HOMEWORK.template.exists(), reason="the template is not built")
 def test_the_template_plans_alike_with_and_without_its_marks():
-    template, whole = load_template(assets.TEMPLATE), read_submission(assets.TEMPLATE)
+    template, whole = load_template(HOMEWORK.template), read_submission(HOMEWORK.template)
     bare_cells = tuple(
         dataclasses.replace(cell, role=None, part=None, tags=frozenset()) for cell in whole.cells
     )

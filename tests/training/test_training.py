@@ -14,9 +14,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from grader import assets
 from grader.batch.run import Options, run_batch
 from grader.grade import Assignment
+from grader.homework3 import HOMEWORK
 from grader.training import check, data, vit
 from grader.training.data import Cifar10, Size, load
 from reference.vit import VisionTransformer
@@ -194,7 +194,7 @@ def test_a_class_is_trained_by_a_batch(
         [folder],
         tmp_path / "out",
         with_epochs(assignment, 16),
-        assets.RUBRIC.read_bytes(),
+        HOMEWORK.rubric.read_bytes(),
         Options(only=("3c",), training=check.Options("always", device="cpu")),
     )
     assert (outcome.trained, outcome.lost) == (2, ())
