@@ -32,7 +32,7 @@ from grader.remarks import cell_of, definition_flags, definition_notes, loss_fla
 from grader.results import Flag, Isolation, Result, Versions, totals
 from grader.rubric import AutomaticItem, Rubric, load_rubric
 from grader.scoring import Verdict, nothing_judged, score
-from grader.submission.definitions import definitions_of
+from grader.submission.definitions import Definition, definitions_of
 from grader.submission.handin import HandIn, find_named
 from grader.submission.planning import Plan, make_plan
 from grader.submission.reading import Submission
@@ -271,6 +271,7 @@ def _run_and_judge(
                 submission=submission,
                 plan=plan,
                 session=session,
+                definitions=definitions,
                 verdicts=verdicts,
                 notes=notes,
                 layers=session.layers,
@@ -315,6 +316,7 @@ def _result(
     submission: Submission | None = None,
     plan: Plan | None = None,
     session: Session | None = None,
+    definitions: Mapping[str, Sequence[Definition]] | None = None,
     verdicts: dict[str, Verdict] | None = None,
     notes: dict[str, list[str]] | None = None,
     layers: list[str] | None = None,
@@ -350,7 +352,9 @@ def _result(
         error=error,
         warnings=tuple(warnings + (session.warnings if session else [])),
         items=items,
-        flags=tuple(_flags(submission, plan, assignment, session, verdicts)) if submission and plan else (),
+        flags=tuple(_flags(submission, plan, assignment, session, definitions or {}, verdicts or {}))
+        if submission and plan
+        else (),
         cells=tuple(cell_of(outcome) for outcome in session.outcomes) if session else (),
         isolation=tuple(Isolation(**row) for row in isolation.describe(layers or [])) if session else (),
         seed=assignment.seed_kind,
@@ -375,7 +379,8 @@ def _flags(
     plan: Plan,
     assignment: Assignment,
     session: Session | None,
-    verdicts: Mapping[str, Verdict] | None,
+    definitions: Mapping[str, Sequence[Definition]],
+    verdicts: Mapping[str, Verdict],
 ) -> list[Flag]:
     """What a person should look at: it costs no points by itself."""
     flags = [
@@ -390,9 +395,9 @@ def _flags(
         Flag(kind="not from scratch?", message=f"uses {found.name}", cell=found.number, line=found.line)
         for found in plan.from_scratch_flags
     )
-    flags.extend(definition_flags(definitions_of(submission, plan), assignment.laws))
+    flags.extend(definition_flags(definitions, assignment.laws))
     if session is not None:
-        flags.extend(loss_flags(plan, session.outcomes, session.missing, verdicts or {}, assignment.rubric))
+        flags.extend(loss_flags(plan, session.outcomes, session.missing, verdicts, assignment.rubric))
     return flags
 
 

@@ -23,6 +23,7 @@ from grader.submission.reading import read_submission
 from tests.conftest import handwritten, notebook, points, solutions
 
 FULL = {"2a": 4, "2b": 3, "2c": 3, "3a": 2, "4a": 2, "4c": 2, "4d": 2}
+HEAD = "        q, k, v = self.W_Q(x)"
 FIELD = Path(__file__).parent / "field"
 Graded = Callable[[str], Result]
 
@@ -87,6 +88,30 @@ def test_good_names_of_an_import_are_kept(graded: Graded) -> None:
     )
     assert keeps_all(result)
     assert [cell.status for cell in result.cells[:2]] == ["rescued", "ok"]
+
+
+def test_imports_and_definitions_in_blocks(graded: Graded) -> None:
+    setup, head, *classes = handwritten()
+    block = "".join(f"    {line}\n" for line in setup.split("\n") if not line.startswith("    "))
+    block = block[: block.index("    @contextmanager")]
+    indented = "".join(f"    {line}\n" for line in head.replace("(nn.Module)", "(zoo.Module)").split("\n"))
+    cell = (
+        "import warnings\nfrom model_zoo import zoo\n"
+        f"with warnings.catch_warnings():\n    from typing import override_all, Any\n{block}    zoo.check()\n    HALF = 0.5\n"
+        f"if HALF:\n    assert HALF > 1\n    @zoo.registered('head')\n{indented}    THIRD = 1 / 3\nelse:\n    pass\n"
+        "THIRD + HALF\n"
+    )
+    result = graded(notebook(cell, "assert (HALF, THIRD) == (0.5, 1 / 3)", *classes))
+    assert keeps_all(result)
+    assert result.cells[1].status == "ok"
+
+
+def test_a_device_that_could_not_be_chosen_is_the_one_that_is_there(graded: Graded) -> None:
+    setup, *classes = handwritten(
+        attention_head=with_("attention-head", (HEAD, f"        x = x.to(device)\n{HEAD}"))
+    )
+    choice = "from course_utils import pick_device\ndevice = pick_device(prefer='cuda')"
+    assert keeps_all(graded(notebook(choice, setup, *classes)))
 
 
 def test_the_use_of_an_absent_package_is_what_costs_points(graded: Graded) -> None:
@@ -211,7 +236,6 @@ def test_a_class_that_failed_says_why_it_is_not_defined(graded: Graded) -> None:
 
 # -- habits of hardware and Colab --------------------------------------------------------------------------------
 
-HEAD = "        q, k, v = self.W_Q(x)"
 IN_FORWARD = {
     "current device": "x = x.to(torch.cuda.current_device())\n"
     "index = torch.arange(3, device=torch.cuda.current_device())\nself.to(torch.cuda.current_device())",
@@ -428,6 +452,16 @@ def test_a_cell_that_ends_the_kernel_itself_costs_only_itself(graded: Graded) ->
 
 
 # -- messages ----------------------------------------------------------------------------------------------------
+
+
+def test_nltk_habits_in_a_kernel_that_starts_cold(tmp_path: Path, assignment: Assignment) -> None:
+    path = tmp_path / "s.ipynb"
+    habit = "from nltk import download\nimport nltk\nnltk.data.path = ['./nltk_data']\n"
+    use = "def words():\n    download('punkt_tab', raise_on_error=True)\n    return nltk.word_tokenize('Speak, speak!')\n"
+    path.write_text(notebook(habit + use + "assert len(words()) == 4"), encoding="utf-8")
+    with Session(make_plan(read_submission(path), assignment.template)) as session:
+        (outcome,) = session.run_cells()
+    assert outcome.status == "ok", outcome
 
 
 def test_one_tensor_for_two_is_called_a_tensor(graded: Graded) -> None:

@@ -503,7 +503,7 @@ class Session:
         if known:
             self.missing = known
             self._execute(0, "", 5.0)
-            self.warnings.append("not installed here, so what uses it fails: " + ", ".join(known))
+            self.warnings.append(f"not installed in the grader: {', '.join(known)}; only code that uses it fails")
             with self._served():
                 assert self._process is not None
                 self._process.ask({"op": "stand_for_absent", "names": known}, 10.0)

@@ -40,7 +40,8 @@ def definitions_of(submission: Submission, plan: Plan) -> dict[str, list[Definit
         place = f"code cell {cell.number}"
         tree = parse(planned.source)
         if tree is None:
-            error = syntax_error(planned.source)
+            newer = planned.reason.startswith("uses syntax of Python")
+            error = planned.reason if newer else syntax_error(planned.source)
             for name, line in _classes_in(cell.source):
                 found.append((cell.index, name, Definition("broken", place, line, error, number=cell.number)))
             continue

@@ -62,7 +62,7 @@ MAX_SPLITS = 6
 """Levels of nested blocks of which some statements run and others do not."""
 Decision = Literal["run", "skip", "partly"]
 
-DRAWS = "draws what only a skipped cell makes"
+DRAWS = "plots the results of a skipped cell"
 _ROLE_REASONS = {
     "train": "same as the template's training cell",
     "visualize": DRAWS,

@@ -133,6 +133,8 @@ class Salvage:
             return
         self._waiting = [other for other in self._waiting if other >= index]
         statement = self._body[index]
+        if self._enter_block(index, statement, failure):
+            return
         if isinstance(statement, IMPORTS) and _aliases_of(statement):
             self._drop(index)
             aliases = _aliases_of(statement)
@@ -163,6 +165,30 @@ class Salvage:
                 if edit_for(statement).line <= line <= (statement.end_lineno or line):
                     return index
         return None
+
+    def _enter_block(self, index: int, statement: ast.stmt, failure: Failure) -> bool:
+        """Go on within a block, behind the statement of it that raised; False if the block has to be given up.
+
+        An import is taken apart by names, a definition goes without what raised.
+        """
+        if index in self._reduced or (failure.undefined and not self._final):
+            return False
+        found = _within(statement, failure.lines)
+        header = _header_of(statement, found[0]) if found is not None else None
+        if found is None or header is None:
+            return False
+        body, place = found
+        inner = body[place]
+        kept = [edit for edit in self._edits.get(index, []) if _holds(inner, edit)]
+        self._edits[index] = [header, *(edit_for(other) for other in body[:place]), *kept]
+        if isinstance(inner, DEFINITIONS) and self._mend(index, inner, failure):
+            return True
+        self._edits[index] = [header, *(edit_for(other) for other in body[: place + 1])]
+        if isinstance(inner, IMPORTS):
+            self._aliases = [(inner, alias) for alias in _aliases_of(inner)]
+        else:
+            self._lose(inner, failure)
+        return True
 
     def _drop(self, index: int) -> None:
         self._waiting = [other for other in self._waiting if other != index]
@@ -218,9 +244,10 @@ class Salvage:
             self._remark("definition", line, f"{failure}; the annotations were left out")
         elif part.kind == "decorator":
             text = ast.unparse(part.node)
+            edits.append(edit_for(part.node, _IDENTITY))
             for other in self._waiting:
                 for same in _parts_of(self._body[other]):
-                    if same.kind == "decorator" and ast.unparse(same.node) == text:
+                    if same.kind == "decorator" and same != part and ast.unparse(same.node) == text:
                         self._edits.setdefault(other, []).append(edit_for(same.node, _IDENTITY))
             self._remark("definition", line, f"{failure}; the decorator `@{text[:80]}` was left out")
         elif part.kind == "statement":
@@ -275,6 +302,31 @@ def _parts(definition: ast.stmt) -> Iterator[_Part]:
                 yield _Part("value", statement.value)
             else:
                 yield _Part("statement", statement)
+
+
+def _within(statement: ast.stmt, lines: Sequence[int]) -> tuple[list[ast.stmt], int] | None:
+    """The block of an `if` or `with` in which one of the lines lies, and the place of its statement there."""
+    if not isinstance(statement, ast.If | ast.With):
+        return None
+    for body in (statement.body, statement.orelse if isinstance(statement, ast.If) else []):
+        for place, inner in enumerate(body):
+            if any(edit_for(inner).line <= line <= (inner.end_lineno or line) for line in lines):
+                return body, place
+    return None
+
+
+def _header_of(statement: ast.stmt, body: list[ast.stmt]) -> Edit | None:
+    """An edit after which a block runs without its header's condition or context; None where the line has no room for it."""
+    if isinstance(statement, ast.If):
+        return edit_for(statement.test, str(body is statement.body))
+    body_line = edit_for(body[0]).line
+    if body_line == statement.lineno:
+        return None
+    return Edit(statement.lineno, statement.col_offset, body_line - 1, 1 << 30, "if True:")
+
+
+def _holds(statement: ast.stmt, edit: Edit) -> bool:
+    return edit_for(statement).line <= edit.line and edit.end_line <= (statement.end_lineno or edit.line)
 
 
 def _aliases_of(statement: ast.stmt) -> list[ast.alias]:

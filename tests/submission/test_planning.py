@@ -118,7 +118,7 @@ def test_a_colab_notebook_without_marks():
         ("run", ""),
         ("partly", "downloads data"),
         ("partly", "trains a model"),
-        ("partly", "draws what only a skipped cell makes"),
+        ("partly", "plots the results of a skipped cell"),
     ]
     assert code(cells[3].source).split("\n") == ["tf = transforms.ToTensor()", "model = AttentionHead(8, 4)"]
     assert reasons(cells[3])[1] == (3, "uses `train_set`, which only a skipped cell makes")

@@ -154,6 +154,8 @@ def stand_for_names(namespace: dict[str, Any], reasons: dict[str, str]) -> list[
     given = []
     for name, reason in reasons.items():
         if name not in namespace or type(namespace[name]) is NotAvailable:
-            namespace[name] = NotAvailable(name, reason)
+            # Whatever a device was chosen by: here there is one.
+            is_device = name.lower() == "device"
+            namespace[name] = torch.device("cpu") if is_device else NotAvailable(name, reason)
             given.append(name)
     return given
