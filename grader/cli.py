@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection
 from dataclasses import replace
@@ -359,6 +360,7 @@ def batch(
             from grader.batch.store import remembered  # noqa: PLC0415
             from grader.batch.terminal import print_batch  # noqa: PLC0415
             from grader.grade import load_assignment  # noqa: PLC0415
+            from grader.homework import VARIABLE, load_homework  # noqa: PLC0415
             from grader.kernel.session import Limits  # noqa: PLC0415
             from grader.training.check import Options as Training  # noqa: PLC0415
 
@@ -370,7 +372,8 @@ def batch(
             if rubric is None and "rubric" in kept and (out / "rubric.yaml").is_file():
                 rubric = out / "rubric.yaml"
             limits = Limits(total=timeout or kept.get("timeout", TIMEOUT))
-            assignment = replace(load_assignment(rubric, seed_file, limits), least_isolation=level)
+            homework = load_homework(os.environ.get(VARIABLE) or kept.get("homework_source"))
+            assignment = replace(load_assignment(rubric, seed_file, limits, homework), least_isolation=level)
             trained = Training(
                 _mode(training or kept.get("training", TRAINING)),
                 data or (Path(kept["data"]) if kept.get("data") else None),

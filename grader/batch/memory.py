@@ -29,6 +29,8 @@ class Settings(BaseModel):
     seed: str
     seed_kind: str
     homework: str
+    homework_source: str = ""
+    """What the homework was loaded from."""
     grader: str
     limits: str
     timeout: float
@@ -66,6 +68,7 @@ def settings_of(
         seed=digest(hashlib.sha256(b"hw3 memory/" + assignment.seed).digest()),
         seed_kind=assignment.seed_kind,
         homework=digest(homework),
+        homework_source=assignment.homework.source,
         grader=f"{__version__} {digest(code)}",
         limits=digest(repr(limits).encode()),
         timeout=assignment.limits.total,

@@ -190,9 +190,7 @@ def workers(
     return Workers(jobs, executor, in_child, host)
 
 
-def _begin_worker(
-    parent: int, folder: Path, release: Callable[[], None] | None, door: Door | None
-) -> None:
+def _begin_worker(parent: int, folder: Path, release: Callable[[], None] | None, door: Door | None) -> None:
     """Make a process a worker: it dies with its parent, leaves Ctrl-C to it, and makes its folders in ``folder``."""
     if door is not None:
         door.keep()

@@ -190,7 +190,9 @@ def remembered(folder: Path, change: Collection[str] = ()) -> dict[str, Any]:
     if manifest is None:
         return {}
     # Folders of earlier versions hold at least their rubric.
-    settings = {"rubric": ""} if manifest.settings is None else dict(manifest.settings)
+    settings: dict[str, Any] = {"rubric": ""} if manifest.settings is None else dict(manifest.settings)
+    if "homework" in change:
+        settings.pop("homework_source", None)
     return {name: value for name, value in settings.items() if name not in change}
 
 

@@ -375,3 +375,15 @@ def test_each_is_told_of_the_own_file(
         "ada_1": "ada_1_90_mine.ipynb: breaks off before its end",
         "bob_2": "bob_2_91_homework.zip/x/his.ipynb: breaks off before its end",
     }
+
+
+def test_the_homework_is_loaded_from_where_it_came(classroom: Path, tmp_path: Path, command: Any) -> None:
+    out = tmp_path / "out"
+    assert command("batch", classroom, "--out", out)[0] == 0
+    data = json.loads((out / "batch.json").read_text(encoding="utf-8"))
+    assert data["settings"]["homework_source"] == "grader.homework3"
+    data["settings"]["homework_source"] = "no_such_homework"
+    (out / "batch.json").write_text(json.dumps(data), encoding="utf-8")
+    status, said = command("batch", classroom, "--out", out)
+    assert status != 0 and "no_such_homework" in said
+    assert command("batch", classroom, "--out", out, "--change", "homework")[0] == 0
