@@ -244,6 +244,7 @@ def _expect_causal(given: Any, batch: int, tokens: int) -> None:
     if mask is None:
         raise expect.Violation("the Transformer gets no mask")
     wrong = np.argwhere((mask != want).any(axis=(1, 2)))
+    expect.compared()
     if len(wrong):
         row = int(wrong[0][0])
         shown = {

@@ -308,7 +308,7 @@ def _one_patch_changed(module: Remote, case: ImageCase) -> Generator[Any, Any, N
                 f"only the pixels of {which} were changed, and embedding {int(np.argmax(far))} changes as well",
                 {"embeddings that change": _listed([int(i) for i in np.flatnonzero(gap > least)])},
             )
-        expect.require(
+        expect.holds(
             bool(gap[index] > least), f"the pixels of {which} were changed, and embedding {index} does not change"
         )
 
