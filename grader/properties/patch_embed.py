@@ -267,11 +267,11 @@ def test_a_patch_changes_its_own_embedding_only(student: Student, case: ImageCas
     """Each embedding depends on the patch at its raster index (rows first), and all patches go through the same map."""
     module, found, predicts = yield from identify(student, case)
     yield from _has_weights(student, module, case)
-    if not predicts or not _same_everywhere(found):
+    if predicts and _same_everywhere(found):
+        expect.compared()
+    else:  # a map that is not linear may still be one for each patch
         yield from _one_patch_changed(module, case)
         yield from _equal_patches(module, case)
-        expect.stand_back(LINEAR, "an embedding is not a linear map of the pixels of its patch")
-    expect.holds(predicts, "an embedding is not what the pixels of its patch give alone")
 
 
 def _has_weights(student: Student, module: Remote, case: ImageCase) -> Generator[Any, Any, None]:

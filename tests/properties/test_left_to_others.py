@@ -52,7 +52,6 @@ LEFT = [
     ("2c", "whole-shared-networks", "each layer needs weights of its own"),
     ("2c", "whole-unregistered-networks", "the layers do not follow each other as they do alone"),
     ("3a", "column-major", "an image is not embedded as it should be at the homework's sizes either"),
-    ("3a", "relu", "an embedding is not a linear map of the pixels of its patch"),
     ("3a", "column-major", "an embedding is not what the pixels of its patch give alone"),
 ]
 
