@@ -20,7 +20,7 @@ from typing import Literal
 from threadpoolctl import threadpool_limits
 
 from grader import __version__
-from grader.errors import GraderError, KernelError, NothingToGrade, UsageError
+from grader.errors import GraderError, HostError, KernelError, NothingToGrade, UsageError, host_error
 from grader.evidence import collect
 from grader.homework import Homework, load_homework
 from grader.kernel import isolation
@@ -43,6 +43,8 @@ from grader.training import checkpoint
 
 PUBLIC_SEED = b"hw3 public seed"
 NO_TRAINING = training_check.Options()
+RETRY_SECONDS = 1.0
+"""How long to wait for the machine to recover."""
 Progress = Callable[[str, int, int], None]
 Partial = Callable[[Result], None]
 """Takes a result of which some items are not judged yet."""
@@ -154,13 +156,38 @@ def judge(
     only: Collection[str] | None = None,
     partial: Partial | None = None,
     training: training_check.Options = NO_TRAINING,
+    retry: bool = True,
 ) -> Judged:
     """`grade`, with the verdicts; ``only`` these properties are judged, and the others count as not judged.
 
     ``path`` is a notebook, or a folder or an archive that holds the homework's, or one that was found already.
     ``partial`` gets the result so far when the cells have run, and again after each item. ``training`` says whether the
-    models are trained as well, after all properties were judged.
+    models are trained as well, after all properties were judged. When the machine runs out of something, the submission is
+    judged once more, and waits if that fails, too; without ``retry``, `HostError` is raised instead.
     """
+    again = functools.partial(_judge, path, assignment, progress, warm, only, partial, training)
+    try:
+        return again()
+    except HostError:
+        if not retry:
+            raise
+    time.sleep(RETRY_SECONDS)
+    try:
+        return again()
+    except HostError as error:
+        return Judged(_result(path.name, assignment, _Clock(), error=str(error)), grader_failed=True)
+
+
+def _judge(
+    path: Path | HandIn,
+    assignment: Assignment,
+    progress: Progress,
+    warm: WarmLink | None,
+    only: Collection[str] | None,
+    partial: Partial | None,
+    training: training_check.Options,
+) -> Judged:
+    """`judge`, once; raises `HostError`."""
     clock = _Clock()
     try:
         with clock.stage("read"):
@@ -170,6 +197,8 @@ def judge(
     except NothingToGrade as error:
         return Judged(_result(path.name, assignment, clock, error=str(error)))
     except Exception as error:
+        if (scarce := host_error(error)) is not None:
+            raise scarce from None
         return Judged(_result(path.name, assignment, clock, error=_defect(error)), grader_failed=True)
     try:
         place = path if isinstance(path, Path) else path.place or path.path or Path(path.name)
@@ -185,6 +214,8 @@ def judge(
     except isolation.IsolationError as error:
         return Judged(_result(path.name, assignment, clock, error=str(error)), grader_failed=True)
     except Exception as error:
+        if (scarce := host_error(error)) is not None:
+            raise scarce from None
         return Judged(_result(path.name, assignment, clock, error=_defect(error)), grader_failed=True)
 
 

@@ -5,7 +5,8 @@
             ...
 
 ``function(item, address)`` runs in a worker; with ``warm.client_of(address)`` it forks kernels from the warm parent. It raises
-`WarmParentLost` when that died meanwhile, and is then called again. Written against `concurrent.futures.Executor` alone: give
+`WarmParentLost` when that died meanwhile, and is then called again; after a `HostError` it is called once more, alone.
+Written against `concurrent.futures.Executor` alone: give
 ``executor``, a function that makes one, to use a cluster's. One that loses a worker raises `BrokenExecutor` and is made anew.
 """
 
@@ -27,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from grader.errors import HostError
 from grader.kernel.warm import Door, WarmHost
 
 TRIES = 3
@@ -51,6 +53,30 @@ class _Try(Generic[Item]):
     item: Item
     number: int = 0
     warm: bool = True
+    alone: bool = False
+    """Whether nothing else runs beside it."""
+
+
+def _after(
+    error: BaseException, attempt: _Try[Item], waiting: deque[_Try[Item]], suspects: deque[_Try[Item]]
+) -> Lost | None:
+    """Put an item that failed where it is tried again; `Lost` where it was tried enough."""
+    attempt.number += 1
+    if isinstance(error, WarmParentLost):
+        attempt.warm = attempt.number < TRIES
+        waiting.appendleft(attempt)
+    elif isinstance(error, BrokenExecutor):
+        if attempt.number >= TRIES:
+            return Lost("the process that graded it died each time it was tried")
+        suspects.append(attempt)
+    elif isinstance(error, HostError):
+        # Others may have used up what was missing: it is tried again, alone and once.
+        if attempt.number > 1:
+            return Lost(str(error))
+        suspects.append(attempt)
+    else:
+        return Lost(f"the grader failed ({type(error).__name__}: {error})"[:500])
+    return None
 
 
 class Workers:
@@ -106,11 +132,13 @@ class Workers:
         suspects: deque[_Try[Item]] = deque()
         running: dict[Future[Value], _Try[Item]] = {}
         while waiting or suspects or running:
-            if not suspects or not running:
+            is_alone = any(attempt.alone for attempt in running.values())
+            if not is_alone and (not suspects or not running):
                 queue, room = (suspects, 1) if suspects else (waiting, self.jobs + 1)
                 # One more than there are workers: the next starts without waiting for us.
                 while queue and len(running) < room:
                     attempt = queue.popleft()
+                    attempt.alone = queue is suspects
                     running[self._submit(function, attempt)] = attempt
             done, _ = wait(running, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
             broken = False
@@ -119,19 +147,10 @@ class Workers:
                 error = future.exception()
                 if error is None:
                     yield attempt.item, future.result()
-                elif isinstance(error, WarmParentLost):
-                    attempt.number += 1
-                    attempt.warm = attempt.number < TRIES
-                    waiting.appendleft(attempt)
-                elif isinstance(error, BrokenExecutor):
-                    broken = True
-                    attempt.number += 1
-                    if attempt.number >= TRIES:
-                        yield attempt.item, Lost("the process that graded it died each time it was tried")
-                    else:
-                        suspects.append(attempt)
                 else:
-                    yield attempt.item, Lost(f"the grader failed ({type(error).__name__}: {error})"[:500])
+                    broken = broken or isinstance(error, BrokenExecutor)
+                    if (lost := _after(error, attempt, waiting, suspects)) is not None:
+                        yield attempt.item, lost
             if broken:
                 for attempt in running.values():
                     attempt.number += 1

@@ -33,7 +33,7 @@ from grader.batch.store import (
 )
 from grader.batch.submissions import Entry, digest_of, find_submissions
 from grader.batch.training import Trainee, Trainees, known_training, trainees_of
-from grader.errors import GraderError, UsageError
+from grader.errors import GraderError, HostError, UsageError
 from grader.grade import NO_TRAINING, Assignment, Judged, failure, judge, prepare, versions
 from grader.kernel import isolation
 from grader.kernel.isolation import Mark, Uids
@@ -441,7 +441,10 @@ def _assignment(pickled: bytes) -> Assignment:
 
 
 def grade_job(job: Job, address: str | None) -> Judged:
-    """Judge one submission in a worker; raises `WarmParentLost` if the warm parent died, whatever was found by then."""
+    """Judge one submission in a worker.
+
+    Raises `WarmParentLost` if the warm parent died, whatever was found by then, and `HostError`.
+    """
     assignment = _assignment(job.assignment)
     if digest_of(job.path)[0] != job.digest:
         return Judged(
@@ -454,10 +457,12 @@ def grade_job(job: Job, address: str | None) -> Judged:
     training = NO_TRAINING if job.training is None else job.training.options
     try:
         with alarm(job.seconds, _TooLong):
-            judged = judge(job.path, assignment, warm=link, only=job.only, training=training)
+            judged = judge(job.path, assignment, warm=link, only=job.only, training=training, retry=False)
     except _TooLong:
         reason = f"the grader did not end within {job.seconds:.0f} s"
         judged = Judged(failure(job.path.name, assignment, reason), grader_failed=True)
+    except HostError:
+        raise
     except GraderError as error:
         judged = Judged(failure(job.path.name, assignment, str(error)), grader_failed=True)
     if link is not None and not link.is_alive():

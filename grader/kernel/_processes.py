@@ -21,6 +21,8 @@ from grader.errors import GraderError
 FIRST_UID = 60600
 UIDS = 500
 KEEPER_UID = FIRST_UID + UIDS - 1
+PROBE_UID = FIRST_UID + UIDS - 2
+"""As whom the grader tries what a kernel could read; no kernel's."""
 
 
 class IsolationError(GraderError):
@@ -40,9 +42,12 @@ class Budget:
     """CPU seconds of each process."""
     processes: int = 256
     """Processes and threads, all together."""
+    programs: int = 64
+    """Processes; held by the `Watchdog`."""
     file: int = 512 * MIB
     """Size of each file."""
-    open_files: int = 1024
+    open_files: int = 512
+    """Well below what the judge may have, as some of it is counted for each user."""
     memory: int = 6 * GIB
     """Memory of all processes together, shared memory included; held by the `Watchdog`."""
     disk: int = 1 * GIB
@@ -184,7 +189,7 @@ def sweep(mark: Mark, seconds: float = 5.0) -> int:
     return len(killed)
 
 
-def _kill_all_at_once(uid: int) -> None:
+def _kill_all_at_once(uid: int, tries: int = 5) -> None:
     """Kill a user's processes in one system call, which no fork can slip through.
 
     The call is made by a child with that user as its effective one, so that it reaches this user's
@@ -197,7 +202,9 @@ def _kill_all_at_once(uid: int) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child:
-        os.waitpid(child, 0)
+        if os.WIFSIGNALED(os.waitpid(child, 0)[1]) and tries > 1:
+            # Another grader did the same at this moment, and its call reached this one's child.
+            _kill_all_at_once(uid, tries - 1)
         return
     try:
         os.setgroups([])
@@ -266,11 +273,17 @@ class Watchdog:
         threads = sum(int(status_of(pid).get("Threads", "0")) for pid in pids)
         if threads > budget.processes:
             return f"{threads} processes and threads, {budget.processes} are allowed"
+        if len(pids) > budget.programs:
+            return f"{len(pids)} processes, {budget.programs} are allowed"
+        if sum(_state(pid) == "R" for pid in pids) > 4 + (os.cpu_count() or 1):
+            _lower_priority(pids)
         if (memory := self.memory(pids)) > budget.memory:
             return f"{memory / GIB:.1f} GiB of memory, {budget.memory / GIB:.1f} GiB are allowed"
         if folder:
-            size, number = _size(self._folder, budget.files)
-            size += _unlinked(pids)
+            size, number, too_deep = _size(self._folder, budget.files)
+            size += _unlinked(pids) + _shared_memory(self._mark.uid)
+            if too_deep:
+                return f"folders within folders whose path is longer than {_LONGEST_PATH} bytes"
             if size > budget.disk:
                 return f"{size / GIB:.1f} GiB of files, {budget.disk / GIB:.1f} GiB are allowed"
             if number > budget.files:
@@ -309,9 +322,32 @@ class Watchdog:
         return exact
 
 
-def _size(folder: Path, most: int) -> tuple[int, int]:
-    """Bytes and number of what lies in a folder; stops once there are more than so many."""
+_LONGEST_PATH = 3500
+
+
+def _lower_priority(pids: Sequence[int]) -> None:
+    """Leave the processors to others: many processes that compute at once count as little as few do."""
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, pid, 19)
+
+
+def _shared_memory(uid: int | None) -> int:
+    """Bytes of the files that a user has in the machine's shared memory, mapped or not."""
+    size = 0
+    if uid is not None:
+        with contextlib.suppress(OSError), os.scandir("/dev/shm") as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    found = entry.stat(follow_symlinks=False)
+                    size += found.st_blocks * 512 if found.st_uid == uid else 0
+    return size
+
+
+def _size(folder: Path, most: int) -> tuple[int, int, bool]:
+    """Bytes and number of what lies in a folder, and whether its paths get too long; stops at more than so many."""
     size = number = 0
+    too_deep = False
     waiting = [folder]
     while waiting and number <= most:
         with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
@@ -320,14 +356,16 @@ def _size(folder: Path, most: int) -> tuple[int, int]:
                 with contextlib.suppress(OSError):
                     size += entry.stat(follow_symlinks=False).st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
+                        # Past 4,096 bytes nothing has a path, so nothing there could be counted.
+                        too_deep = too_deep or len(os.fsencode(entry.path)) > _LONGEST_PATH
                         waiting.append(Path(entry.path))
                 if number > most:
                     break
-    return size, number
+    return size, number, too_deep
 
 
 def _unlinked(pids: Sequence[int]) -> int:
-    """Bytes of files that processes hold open though they are deleted; 0 where the system does not let one look."""
+    """Bytes of deleted files that processes hold open or mapped; 0 where the system does not let one look."""
     held: dict[tuple[int, int], int] = {}
     for pid in pids:
         with contextlib.suppress(OSError):
@@ -336,6 +374,16 @@ def _unlinked(pids: Sequence[int]) -> int:
                     found = os.stat(f"/proc/{pid}/fd/{name}")  # noqa: PTH116
                     if found.st_nlink == 0 and stat.S_ISREG(found.st_mode):
                         held[found.st_dev, found.st_ino] = found.st_blocks * 512
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines():
+                # What is shared memory counts as memory.
+                if not line.endswith(" (deleted)") or "/dev/" in line or "/SYSV" in line or "/memfd:" in line:
+                    continue
+                span, _, offset, device, inode = line.split()[:5]
+                first, last = (int(end, 16) for end in span.split("-"))
+                major, minor = (int(part, 16) for part in device.split(":"))
+                key = os.makedev(major, minor), int(inode)
+                held[key] = max(held.get(key, 0), int(offset, 16) + last - first)
     return sum(held.values())
 
 

@@ -23,7 +23,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
 from grader import assets
-from grader.errors import KernelError
+from grader.errors import KernelError, host_error
 from grader.kernel import _view, gpu, isolation
 
 LAUNCHER = Path(__file__).resolve().parent / "inside" / "launch.py"
@@ -96,6 +96,8 @@ class KernelProcess:
         try:
             socket.send_fds(self.control, [json.dumps(request).encode()], fds or [])
         except OSError as error:
+            if (scarce := host_error(error)) is not None:
+                raise scarce from None
             raise KernelError(f"the kernel process no longer listens ({error})") from None
         return self.receive(seconds, f"when asked for {request['op']}")
 
@@ -184,6 +186,8 @@ class WarmLink:
                 socket.send_fds(self._control, [json.dumps(specification).encode()], [theirs.fileno()])
                 data, fds, _, _ = socket.recv_fds(self._control, MAX_ANSWER, 1)
             except OSError as error:
+                if (scarce := host_error(error)) is not None:
+                    raise scarce from None
                 raise KernelError(f"the warm parent of the kernels is gone ({error})") from None
         if not data:
             raise KernelError("the warm parent of the kernels is gone")
@@ -291,6 +295,8 @@ def _receive(control: socket.socket, seconds: float, when: str) -> dict[str, Any
     except TimeoutError:
         raise KernelError(f"the kernel process gave no answer {when} within {seconds:.0f} s") from None
     except OSError as error:
+        if (scarce := host_error(error)) is not None:
+            raise scarce from None
         raise KernelError(f"the kernel process cut the connection {when} ({error})") from None
     if not data:
         raise KernelError(f"the kernel process ended {when}")

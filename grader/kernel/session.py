@@ -21,7 +21,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
 from grader import assets
-from grader.errors import GraderError, KernelError
+from grader.errors import GraderError, KernelError, host_error
 from grader.kernel import isolation
 from grader.kernel.process import ColdProcess, KernelProcess, Manager, WarmLink, environment
 from grader.kernel.remote import Connection
@@ -158,7 +158,7 @@ class Session:
             self._stack.callback(self._stop)
             self._start()
         except BaseException:
-            self._stack.close()
+            self.__exit__()
             raise
         return self
 
@@ -420,9 +420,11 @@ class Session:
         except DeadKernelError:
             self._forget_tasks()
             return _Execution("died", time.monotonic() - started, self.why_ended("while this cell ran"))
-        except Exception:  # whatever a kernel can provoke in nbclient by what it sends is the kernel's fault
+        except Exception as error:  # whatever a kernel can provoke in nbclient by what it sends is the kernel's fault
             self._forget_tasks()
             self._end_for_good()
+            if (scarce := host_error(error)) is not None:
+                raise scarce from None
             return _Execution(
                 "died", time.monotonic() - started, "the Python process broke Jupyter's protocol"
             )

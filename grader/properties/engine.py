@@ -19,7 +19,7 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, find
 from hypothesis.errors import NoSuchExample, Unsatisfiable
 
-from grader.errors import KernelError
+from grader.errors import HostError, KernelError, host_error
 from grader.kernel.remote import BadReply, Connection, NoReply, Recording, Student, StudentError, recording_of
 from grader.kernel.session import Limits, PropertyChannel
 from grader.properties.budget import Budget, Spent
@@ -32,7 +32,7 @@ from grader.submission.template import Template
 make_reproducible()
 
 SHRINK_CALLS = 120
-GRADERS_OWN = (OSError, KernelError, ImportError)
+GRADERS_OWN = (OSError, KernelError, HostError, ImportError)
 """Exceptions that are no submission's doing even after a reply arrived; any other one then is the submission's.
 
 Were it the grader's error, whose points wait for a person, a submission could make each failure of its own wait.
@@ -233,6 +233,8 @@ class Engine:
             found = Failure("kernel", self.session.why_ended("before this could be judged"))
         except Exception as error:
             self._shared.give_up()
+            if (scarce := host_error(error)) is not None:
+                raise scarce from None
             if self._answered and not isinstance(error, GRADERS_OWN):
                 return Verdict(law.name, "failed", _uninterpretable(error), title=law.title)
             # A defect of ours: said, never scored.

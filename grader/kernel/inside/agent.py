@@ -20,6 +20,7 @@ import random
 import signal
 import socket
 import sys
+import time
 import traceback
 import types
 from collections.abc import Callable, Mapping
@@ -53,6 +54,7 @@ _from_numpy, _grad, _set_threads = torch.from_numpy, torch.autograd.grad, torch.
 # Not torch.manual_seed: that formats a stack trace each time, in case CUDA starts later.
 _manual_seed, _no_grad = torch.default_generator.manual_seed, torch.no_grad
 _named_parameters, _train = torch.nn.Module.named_parameters, torch.nn.Module.train
+_sleep = time.sleep
 _fork, _exit, _dup2, _open, _waitpid, _kill = os.fork, os._exit, os.dup2, os.open, os.waitpid, os.kill
 
 
@@ -317,6 +319,16 @@ class NotDefined(Exception):
     """The notebook does not define what a property asks for."""
 
 
+def fork_patiently(seconds: float = 3.0) -> int:
+    """``os.fork``; where the user has too many processes for a moment, which may be another kernel's, tried again."""
+    for _ in range(int(seconds / 0.05)):
+        try:
+            return _fork()
+        except BlockingIOError:
+            _sleep(0.05)
+    return _fork()
+
+
 class Agent:
     """Serves the judge over the control socket, in the kernel's main thread."""
 
@@ -348,7 +360,7 @@ class Agent:
         sys.stdout.flush()
         # What exists by now stays out of the child's collections, which would copy all its pages to look at it.
         gc.freeze()
-        pid = _fork()
+        pid = fork_patiently()
         if pid == 0:
             status = 1
             try:

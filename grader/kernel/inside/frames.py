@@ -10,6 +10,7 @@ the types named here can cross:
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 import struct
@@ -17,6 +18,8 @@ import time
 from typing import Any
 
 MAX_HEADER = 16 << 20
+OWN_WANT = frozenset({errno.ENOBUFS, errno.ENOMEM})
+"""Errors of a connection that say nothing of the other side: this one is short of memory."""
 MAX_BUFFERS = 1 << 16
 MAX_PAYLOAD = 256 << 20
 _PREFIX = struct.Struct("<4sIIQ")
@@ -50,6 +53,8 @@ def send_frame(
         except TimeoutError:
             raise FrameTimeout("the other side stopped reading") from None
         except OSError as error:
+            if error.errno in OWN_WANT:
+                raise
             raise FrameError(f"the connection broke ({error})") from None
 
 
@@ -94,6 +99,8 @@ def _read(connection: socket.socket, size: int, deadline: float | None) -> bytes
         except TimeoutError:
             raise FrameTimeout("no answer in time") from None
         except OSError as error:
+            if error.errno in OWN_WANT:
+                raise
             raise FrameError(f"the connection broke ({error})") from None
         if not chunk:
             raise FrameError("the connection was closed")

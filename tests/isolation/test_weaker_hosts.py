@@ -1,0 +1,201 @@
+"""Hosts that lack a layer, made by a filter: what is refused, what runs all the same, and as whom."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from grader import cli
+from grader.kernel import isolation
+from grader.kernel.inside import confine
+
+ROOT = Path(isolation.__file__).parents[2]
+
+# A grader without some system calls, and a cell that says as whom it runs and what it reads.
+SCRIPT = """
+import ctypes, json, os, struct, sys
+lacking, level, secret, (unshare, prctl, capset) = json.loads(sys.argv[1])
+CALLS = {"landlock": [444, 445, 446], "namespaces": [unshare], "seccomp": [], "capabilities": []}
+code = [(0x20, 0, 0, 0)]
+for name in lacking:
+    for number in CALLS[name]:
+        code += [(0x15, 0, 1, number), (0x06, 0, 0, 0x00050000 | (38 if name == "landlock" else 1))]
+if "seccomp" in lacking:
+    # prctl(PR_SET_SECCOMP), as on a system that does not know it
+    code += [(0x15, 0, 3, prctl), (0x20, 0, 0, 16), (0x15, 0, 1, 22), (0x06, 0, 0, 0x00050000 | 22)]
+code.append((0x06, 0, 0, 0x7FFF0000))
+program = b"".join(struct.pack("<HBBI", *step) for step in code)
+class Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_char_p))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.byref(Program(len(code), program)), 0, 0) == 0
+if "capabilities" in lacking:
+    libc.syscall(capset, struct.pack("Ii", 0x20080522, 0), struct.pack("6I", *[0] * 6))
+
+from grader.errors import GraderError
+from grader.kernel import isolation
+from grader.kernel.session import Session
+from grader.submission.planning import Plan, PlannedCell
+from grader.submission.reading import CodeCell
+source = f'''
+import os
+def read(path):
+    try: return open(path).read()
+    except OSError as error: return type(error).__name__
+raise RuntimeError(repr([os.getuid(), read({secret!r})]))
+'''
+cell = PlannedCell(CodeCell(0, 1, "probe", source), source, "run", "", (), "")
+host = isolation.probe()
+said = dict(level=host.level, identity=host.identity, weak=isolation.weaknesses(), error=None, cell=None)
+try:
+    with Session(Plan((cell,), {}, False, ()), isolation_level=level) as session:
+        said["cell"] = session.run_cells()[0].error
+except GraderError as error:
+    said["error"] = str(error)
+print(json.dumps(said))
+"""
+
+
+def _session(lacking: list[str], level: str | None, secret: Path) -> dict[str, Any]:
+    numbers = {"x86_64": (272, 157, 126), "aarch64": (97, 167, 91)}[os.uname().machine]
+    ran = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps([lacking, level, str(secret), numbers])],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert ran.returncode == 0, ran.stderr
+    said: dict[str, Any] = json.loads(ran.stdout)
+    return said
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    path = tmp_path / "class.seed"
+    path.write_text("the seed")
+    path.chmod(0o600)
+    return path
+
+
+needs_all = pytest.mark.skipif(
+    sys.platform != "linux" or isolation.probe().level != "full", reason="needs a host of level full"
+)
+
+
+@needs_all
+@pytest.mark.parametrize("lacking", [["landlock"], ["landlock", "namespaces"], ["seccomp"]])
+def test_grading_is_refused_where_a_layer_is_missing(lacking: list[str], secret: Path) -> None:
+    said = _session(lacking, "strong", secret)
+    assert said["level"] == "basic"
+    assert said["cell"] is None
+    assert "--require-isolation basic" in said["error"]
+    assert lacking[0].capitalize() in said["weak"] or lacking[0] in said["weak"]
+
+
+@needs_all
+@pytest.mark.parametrize("lacking", [["landlock"], ["landlock", "namespaces"], ["seccomp"]])
+@pytest.mark.parametrize("level", ["basic", None])
+def test_what_runs_all_the_same_is_not_root(lacking: list[str], level: str | None, secret: Path) -> None:
+    said = _session(lacking, level, secret)
+    assert said["error"] is None
+    assert isolation.FIRST_UID <= int(re.findall(r"\[(\d+),", said["cell"])[0]) < isolation.KEEPER_UID
+    if said["identity"] == "own":
+        assert "PermissionError" in said["cell"]
+
+
+@needs_all
+def test_a_root_that_cannot_become_another_user_grades_nothing(secret: Path) -> None:
+    said = _session(["capabilities"], "basic", secret)
+    assert (said["level"], said["cell"]) == ("none", None)
+    assert "never run as root" in said["error"]
+
+
+@needs_all
+def test_a_root_that_cannot_become_another_user_checks_its_own_notebook(secret: Path) -> None:
+    said = _session(["capabilities"], None, secret)
+    assert said["error"] is None
+    # Landlock and seccomp hold for it.
+    assert "[0, 'PermissionError']" in said["cell"]
+
+
+@needs_all
+def test_without_namespaces_the_right_to_read_is_kept_and_landlock_narrows_it(secret: Path) -> None:
+    said = _session(["namespaces"], "strong", secret)
+    assert said["error"] is None
+    assert "'PermissionError'" in said["cell"]
+    assert said["level"] == ("full" if said["identity"] == "own" else "strong")
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root")
+def test_a_policy_without_layers_leaves_no_root() -> None:
+    """What a kernel that reached the warm parent would ask for."""
+    policy = {
+        "version": confine.VERSION, "uid": None, "gid": None, "as_root": False, "namespaces": None,
+        "keep_capabilities": [], "parent": None, "keeper": None, "keep_fds": None, "session": False,
+        "umask": 0o77, "tag": None, "limits": {}, "landlock": None, "seccomp": None, "required": [],
+    }  # fmt: skip
+    script = (
+        f"import importlib.util, json, sys\n"
+        f"spec = importlib.util.spec_from_file_location('confine', {confine.__file__!r})\n"
+        f"confine = importlib.util.module_from_spec(spec); spec.loader.exec_module(confine)\n"
+        f"confine.apply(json.loads(sys.argv[1])); print('free')"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-I", "-c", script, json.dumps(policy)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert "still root" in ran.stderr
+    assert ran.stdout == ""
+
+
+FULL = isolation.Host(True, 7, True, True, "own")
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "own", "outcome"),
+    [
+        ({}, None, False, "strong"),
+        ({}, "full", False, "full"),
+        ({"landlock": 0}, None, False, "needs strong"),
+        ({"landlock": 0}, None, True, None),
+        ({"landlock": 0}, "basic", False, "basic"),
+        ({"seccomp": False}, None, False, "needs strong"),
+        ({"identity": "shared", "why_shared": "other users cannot read /x"}, "none", False, "outside a private home"),
+        ({"identity": "shared", "why_shared": "other users cannot read /x"}, None, True, None),
+        ({"linux": False, "landlock": 0, "seccomp": False, "root": False, "identity": "shared"}, None, False, "needs strong"),
+    ],
+)
+def test_the_command_line_refuses_less_than_strong_unless_told(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], level: str | None, own: bool, outcome: str | None
+) -> None:
+    monkeypatch.setattr(isolation, "probe", lambda: dataclasses.replace(FULL, **changes))
+    if outcome in (None, *isolation.LEVELS):
+        assert cli._isolation(level, own=own) == outcome
+    else:
+        with pytest.raises(isolation.IsolationError, match=outcome):
+            cli._isolation(level, own=own)
+
+
+def test_the_exit_status_says_that_isolation_was_weaker(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(isolation, "probe", lambda: dataclasses.replace(FULL, landlock=0))
+    with pytest.raises(typer.Exit) as ended:
+        cli._say_what_was_weaker("basic")
+    assert ended.value.exit_code == 4
+    assert "Landlock is missing" in capsys.readouterr().err
+    cli._say_what_was_weaker(None)
+    monkeypatch.setattr(isolation, "probe", lambda: FULL)
+    cli._say_what_was_weaker("strong")
