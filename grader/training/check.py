@@ -104,12 +104,13 @@ def plan(submission: Path, rubric: Rubric, options: Options) -> Job | None:
         return None
     weights = None if options.mode == "always" else options.weights or checkpoint.find(submission)
     if options.mode == "verify" and weights is None:
-        return Job(item, options, "nothing", why_not=f"there is no {checkpoint.NAME} beside the notebook to verify")
+        return Job(item, options, "nothing", why_not=f"nothing to verify: {checkpoint.why_none(submission)}")
     if weights is not None:
         return Job(item, options, "verify", _device(options), weights)
     device = _device(options)
     if options.mode == "auto" and device == "cpu":
-        why = f"no GPU and no {checkpoint.NAME}; --training always trains on the CPU, in about three minutes"
+        reason = checkpoint.why_none(submission)
+        why = f"no GPU, and {reason}; --training always trains on the CPU, in about three minutes"
         return Job(item, options, "nothing", why_not=why)
     return Job(item, options, "train", device)
 

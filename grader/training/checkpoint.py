@@ -43,6 +43,17 @@ def find(submission: Path) -> Path | None:
     return beside if alone else None
 
 
+def why_none(submission: Path) -> str:
+    """Why `find` finds nothing, in words."""
+    if submission.is_dir():
+        count = sum(is_file(path) for path in submission.rglob(NAME))
+        return f"{count} files are called {NAME}, and only one may be" if count > 1 else f"there is no {NAME} in the folder"
+    if is_file(submission.with_name(NAME)):
+        name = submission.with_suffix(".safetensors").name
+        return f"{NAME} lies beside more than one notebook; if it belongs to this one, call it {name}"
+    return f"there is no {NAME} beside the notebook"
+
+
 def digest_of(path: Path) -> str:
     """What tells one checkpoint from another: 16 hex digits of the SHA-256 of what is read of it at most."""
     try:

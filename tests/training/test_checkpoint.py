@@ -20,6 +20,9 @@ def test_it_lies_beside_the_only_notebook(tmp_path: Path) -> None:
     assert checkpoint.find(tmp_path) == tmp_path / "vit.safetensors"
     (tmp_path / "bob.ipynb").touch()
     assert checkpoint.find(tmp_path / "ada.ipynb") is None, "it may be Bob's"
+    assert checkpoint.why_none(tmp_path / "ada.ipynb") == (
+        "vit.safetensors lies beside more than one notebook; if it belongs to this one, call it ada.safetensors"
+    )
     (tmp_path / "ada.safetensors").touch()
     assert checkpoint.find(tmp_path / "ada.ipynb") == tmp_path / "ada.safetensors"
 
