@@ -443,6 +443,14 @@ def test_a_cell_in_which_the_kernel_dies_by_chance_is_run_again(
         assert not session.warnings
 
 
+def test_what_ends_the_kernel_later_costs_no_definition(graded: Graded) -> None:
+    setup, *classes = handwritten()
+    bomb = "import os, threading\nthreading.Timer(0.6, lambda: os._exit(0)).start()\n"
+    wait = "import time\ntime.sleep(0.5)\n"
+    result = graded(notebook(bomb + setup, *(wait + cell for cell in classes)))
+    assert keeps_all(result)
+
+
 def test_a_cell_that_ends_the_kernel_itself_costs_only_itself(graded: Graded) -> None:
     setup, *classes = handwritten()
     crash = "import ctypes\nclass Late:\n    pass\nctypes.string_at(0)"

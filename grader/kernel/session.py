@@ -29,6 +29,9 @@ from grader.submission.planning import Plan, PlannedCell
 from grader.submission.salvage import Failure, Remark, Salvage
 
 MAX_RESTARTS = 3
+"""Of a kernel that was lost; after them only definitions are run."""
+MORE_RESTARTS = 3
+"""Of a kernel that is lost even then."""
 GRACE = 15.0
 RESCUE = 10.0
 """Seconds for the definitions of a cell that was interrupted."""
@@ -254,32 +257,35 @@ class Session:
         while position < len(cells):
             planned = cells[position]
             progress(position, len(cells))
-            known = results.get(planned.cell.number)
-            outcome = self._run_one(planned, sources[planned.cell.number], deadline)
+            number = planned.cell.number
+            known = results.get(number)
+            outcome = self._run_one(planned, sources[number], deadline)
             if outcome.status in ("died", "timeout") and self._process_is_lost():
-                if self._restarts > MAX_RESTARTS:
+                if self._restarts >= MAX_RESTARTS + MORE_RESTARTS:
                     self.warnings.append("the kernel was lost even by definitions; the cells after were not run")
-                    results[planned.cell.number] = outcome
+                    results[number] = outcome
                     break
-                was_rescue = sources[planned.cell.number] == planned.rescue
-                if self._restarts == MAX_RESTARTS:
-                    # Calls of one faulty part, all over the notebook, must not cost the parts after it.
-                    self.warnings.append("the kernel was lost too often; in the end only definitions were run")
-                    sources = {cell.cell.number: sources[cell.cell.number] and cell.rescue for cell in cells}
-                is_to_blame = outcome.status == "timeout" or planned.cell.number in suspects or self._was_stopped()
+                only_definitions, was_rescue = self._restarts > MAX_RESTARTS, sources[number] == planned.rescue
+                is_to_blame = outcome.status == "timeout" or number in suspects or self._was_stopped()
                 self._restart()
                 position = 0
-                if not is_to_blame and self._restarts <= MAX_RESTARTS:
-                    suspects.add(planned.cell.number)
+                if self._restarts == MAX_RESTARTS + 1:
+                    # Calls of one faulty part, all over the notebook, must not cost the parts after it; nor must what ends
+                    # the kernel some time later cost the definitions that happen to be made then.
+                    self.warnings.append("the kernel was lost too often; in the end only definitions were run")
+                    sources = {cell.cell.number: cell.rescue for cell in cells}
+                elif only_definitions or is_to_blame:
+                    sources[number] = "" if was_rescue else planned.rescue
+                else:
+                    suspects.add(number)
                     continue
-                sources[planned.cell.number] = "" if was_rescue else planned.rescue
-                results[planned.cell.number] = outcome
+                results[number] = outcome
                 continue
             if known is not None and (known.status in ("died", "timeout") or self._restarts > MAX_RESTARTS):
                 outcome = known
             elif self._restarts > MAX_RESTARTS and outcome.status == "ok":
                 outcome = replace(outcome, status="rescued", reason=planned.reason or "only its definitions were run")
-            results[planned.cell.number] = outcome
+            results[number] = outcome
             position += 1
         if not self._retry_definitions(results, deadline):
             self.warnings.append("the kernel was lost too often; in the end only definitions were run")
