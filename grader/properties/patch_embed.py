@@ -22,13 +22,14 @@ from grader.properties.draws import ImageCase
 from grader.properties.law import Part, Program, law
 
 PART = Part("3a", "PatchEmbed")
-SHAPES = "patch_embed.test_shapes"
 PATCHES = "patch_embed.test_a_patch_changes_its_own_embedding_only"
 LINEAR = ("patch_embed.test_one_affine_map_of_all_pixels", "patch_embed.test_the_map_learns")
 FELT = 1e-4
 """What a number has to change by, beside the largest change, to count as changed."""
 LEAST_SHARE = 1e-6
 """The least effect of a pixel beside the largest, so that it counts at all."""
+MANY = 257
+"""More images than a batch has in the homework."""
 SUMMED = 50.0
 """About the size of the terms that are summed to one number."""
 STEP = 0.2
@@ -206,7 +207,7 @@ def test_shapes(student: Student, case: ImageCase) -> Program:
 def test_images_are_independent(student: Student, case: ImageCase) -> Program:
     """Each image of a batch gets the result that it gets alone."""
     module, _ = yield from build(student, case)
-    few, places = images_of(case, 2), np.arange(71) % 2
+    few, places = images_of(case, 2), np.arange(MANY) % 2
     alone = [module(few[i : i + 1]) for i in range(2)]
     *singles, together = yield [*alone, module(few[places])]
     for batch, reply in ((1, singles[0]), (1, singles[1]), (len(places), together)):
