@@ -1158,6 +1158,129 @@ _add(
     ),
 )
 
+# -- the judge's own time, memory and exceptions ---------------------------------------------------------------------------
+
+# A fused MultiHeadedAttention with ``spare(num_heads, n_hidden, dim)`` parameters that it never uses.
+_FUSED = """
+import torch
+from torch import nn
+class MultiHeadedAttention(nn.Module):
+    def __init__(self, dim, n_hidden, num_heads):
+        super().__init__()
+        self.h = num_heads
+        self.junk = nn.ParameterList([nn.Parameter(value) for value in spare(num_heads, n_hidden, dim)])
+    def forward(self, x, attn_mask=None):
+        B, T, _ = x.shape
+        alphas = torch.softmax(torch.randn(self.h, 1, T, generator=torch.Generator().manual_seed(1)), -1)
+        return x, alphas.expand(B, self.h, T, T)
+"""
+# Adds ``more()`` to the parameters of each class that students write.
+_MORE = """
+import torch
+from torch import nn
+def grown(cls):
+    init = cls.__init__
+    def __init__(self, *args, **kwargs):
+        init(self, *args, **kwargs)
+        for number, value in enumerate(more()):
+            self.register_parameter(f"junk{number}", nn.Parameter(value, requires_grad=value.is_floating_point()))
+    cls.__init__ = __init__
+for name in ("AttentionHead", "MultiHeadedAttention", "PatchEmbed", "DialogueGPT"):
+    if name in globals():
+        grown(globals()[name])
+"""
+# Lets each stand-in that a forward meets say other sizes of itself.
+_SIZES = """
+def answer(original, self, args, kwargs):
+    for part in self.modules():
+        if hasattr(part, "settings"):
+            change(part)
+    return run(original, self, args, kwargs)
+"""
+_add(
+    "exhaust",
+    spare_matrices=_after("def spare(H, n, D):\n    return [torch.randn(H * n, D) for _ in range(20)]\n" + _FUSED),
+    spare_matrices_and_biases=_after(
+        "def spare(H, n, D):\n"
+        "    return [torch.randn(H * n, D) for _ in range(60)] + [torch.randn(H * n) for _ in range(60)]\n" + _FUSED
+    ),
+    spare_stacks_of_heads=_after("def spare(H, n, D):\n    return [torch.randn(H, n, D) for _ in range(25)]\n" + _FUSED),
+    small_parameters_without_end=_after("def more():\n    return [torch.zeros(1) for _ in range(5000)]\n" + _MORE),
+    bytes_for_parameters=_after("def more():\n    return [torch.zeros(5 << 20, dtype=torch.uint8)]\n" + _MORE),
+    flags_for_parameters=_after("def more():\n    return [torch.zeros(3 << 20, dtype=torch.bool)]\n" + _MORE),
+    stand_ins_of_other_sizes=_calls("def change(part):\n    part.settings.update(dim=1, n_hidden=6000)\n" + _SIZES),
+    stand_ins_of_no_size=_calls(
+        "def change(part):\n    part.settings.update(dim=-3, n_hidden=10**30, num_heads=0, num_layers=True)\n" + _SIZES
+    ),
+    stand_ins_whose_sizes_are_no_numbers=_calls(
+        "def change(part):\n    part.settings = {'dim': 1e9, 'n_hidden': [4], 'num_heads': 'two'}\n" + _SIZES
+    ),
+    many_large_returns=_calls(
+        "BIG = torch.zeros(1 << 20)\ndef answer(original, self, args, kwargs):\n    return [BIG] * 12, [BIG] * 12\n"
+    ),
+    chain_of_functions=_after(
+        "for _ in range(3):\n    loss.backward(); zz = 1\n"
+        + "".join(f"def f{n}(): f{n + 1}\n" for n in range(4000)) + "f0\n" * 8000 + "f0 + zz"
+    ),
+    methods_of_one_name=_after(
+        "".join(f"class C{n}:\n    def foo(self): self.foo()\n" for n in range(2000)) + "x.foo(1)\n" * 8000
+    ),
+)
+_add(
+    "fool",
+    six_axes=_calls(
+        "def answer(original, self, args, kwargs):\n    odd = torch.full((2,) * 6, float('nan'))\n    return odd, odd\n"
+    ),
+    eight_axes_beside_the_right_answer=_changed("change = lambda tensor: tensor.expand((2,) * (8 - tensor.dim()) + tensor.shape)"),
+    no_entries_along_a_huge_axis=_changed("change = lambda tensor: torch.empty(0, 1 << 40)"),
+    numbers_of_many_digits=_calls("def answer(original, self, args, kwargs):\n    return 10**4000, [-(10**18)] * 3\n"),
+    input_resized_in_place=_calls(
+        """
+        def answer(original, self, args, kwargs):
+            result = run(original, self, args, kwargs)
+            for value in (*args, *kwargs.values()):
+                if isinstance(value, torch.Tensor):
+                    value.data = torch.zeros((2,) * 6)
+            return result
+        """
+    ),
+    answers_by_the_names_of_properties=_calls(
+        """
+        import gc
+        def judged():
+            frame = sys._getframe()
+            while frame is not None:
+                for value in frame.f_locals.values():
+                    if isinstance(value, str) and "test_" in value:
+                        return value
+                frame = frame.f_back
+            return next((text for text in gc.get_objects() if isinstance(text, str) and text.startswith("test_")), "")
+        def answer(original, self, args, kwargs):
+            name = judged()
+            if "mask" in name or "gradient" in name:
+                return run(original, self, args, kwargs)
+            return mapped(lambda tensor: torch.zeros_like(tensor), run(original, self, args, kwargs))
+        """
+    ),
+    answers_by_whether_there_is_a_mask=_calls(
+        """
+        def answer(original, self, args, kwargs):
+            result = run(original, self, args, kwargs)
+            masked = any(value is not None for value in [*args[1:], *kwargs.values()])
+            return mapped(lambda tensor: tensor * 0 + 1.0 / tensor.shape[-1] if tensor.dim() and tensor.is_floating_point() else tensor, result) if masked else result
+        """
+    ),
+    answers_by_the_number_of_calls=_calls(
+        """
+        COUNT = [0]
+        def answer(original, self, args, kwargs):
+            COUNT[0] += 1
+            result = run(original, self, args, kwargs)
+            return result if COUNT[0] % 3 == 0 else mapped(lambda tensor: tensor.detach(), result)
+        """
+    ),
+)
+
 # -- malformed files ------------------------------------------------------------------------------------------------------
 
 
