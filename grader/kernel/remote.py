@@ -223,9 +223,13 @@ class Connection:
         """Go on in a world; the child leaves the one that it is in."""
         self._told, self._world = self._told and world == self._world, world
 
-    def begin(self) -> None:
-        """Begin a property: its time runs from now, and the objects of the last one are forgotten."""
-        self._fresh, self._deadline = True, min(time.monotonic() + self._seconds, self._last())
+    def begin(self, seconds: float | None = None) -> None:
+        """Begin a property: its time runs from now, and the objects of the last one are forgotten.
+
+        ``seconds`` takes the place of the connection's own.
+        """
+        allowed = self._seconds if seconds is None else seconds
+        self._fresh, self._deadline = True, min(time.monotonic() + allowed, self._last())
 
     def run(
         self, trials: Sequence[tuple[int, Recording, Any]], *, stop: bool, same: Hashable = None

@@ -32,6 +32,10 @@ from grader.submission.template import Template
 make_reproducible()
 
 SHRINK_CALLS = 120
+MIXED_LAWS = 12
+"""How many laws share frames."""
+MIXED_TIME = 0.25
+"""Their share of the time of one law: who is so slow is judged by one law after the other."""
 GRADERS_OWN = (OSError, KernelError, HostError, ImportError)
 """Exceptions that are no submission's doing even after a reply arrived; any other one then is the submission's.
 
@@ -124,7 +128,6 @@ class Engine:
     ) -> None:
         self.session, self.seed, self.shrink_calls = session, seed, shrink_calls
         self.provided = provided or {}
-        self.shrink_calls = SHRINK_CALLS
         self.notes: dict[str, str] = {}
         self._fused: dict[str, bool] = {}
         self._shared = _SharedChild(session)
@@ -144,22 +147,88 @@ class Engine:
     ) -> dict[str, Verdict]:
         """A verdict for each law, by its name.
 
-        Laws share a child of the kernel as long as they hold, in an order of their own, whatever order they are asked for
-        in. A law that fails there is judged again in a child of its own, and that verdict counts.
+        The laws of a part share a child of the kernel, and their cases share frames, in an order that the seed decides: a
+        submission that could tell which law a call belongs to could answer each one differently. A law that does not hold
+        there is judged again in a child of its own, and that verdict counts.
         """
         verdicts: dict[str, Verdict] = {}
-        by_part = sorted(laws, key=lambda law: (law.part.item, law.name))
+        by_part = sorted(laws, key=lambda law: (law.part.item, law.part.name, trial_seed(law, self.seed)))
         for _, group in itertools.groupby(by_part, key=lambda law: law.part):
             self.session.begin_part()
             # What is infinite or no number in an answer is for a law to say, not for numpy's warnings.
             with np.errstate(all="ignore"):
-                for law in group:
-                    if self.applies(law):
-                        progress(law)
-                        verdicts[law.name] = self._verdict(law)
-                    else:
-                        verdicts[law.name] = Verdict(law.name, "inapplicable")
+                ours = list(group)
+                applying = [law for law in ours if self.applies(law)]
+                verdicts |= {law.name: Verdict(law.name, "inapplicable") for law in ours if law not in applying}
+                held = self._held_together(applying)
+                for law in applying:
+                    progress(law)
+                    passed = Verdict(law.name, "passed", title=law.title)
+                    verdicts[law.name] = passed if law.name in held else self._verdict(law)
         return verdicts
+
+    def _held_together(self, laws: Sequence[Law]) -> set[str]:
+        """Names of the laws of a part that hold when their cases are mixed; the others have to be judged one by one."""
+        held: set[str] = set()
+        for start in range(0, len(laws), MIXED_LAWS):
+            chosen = laws[start : start + MIXED_LAWS]
+            self._budget = Budget()
+            try:
+                with self._budget.memory():
+                    channel = self._shared.channel(self._world_of(chosen[0].part))
+                    held |= self._run_mixed(chosen, channel.connection)
+            except Exception:
+                # Each law by itself will find out whose fault that is, and tell it.
+                self._shared.give_up()
+                break
+        if len(held) < len(laws):
+            self._shared.give_up()
+        return held
+
+    def _run_mixed(self, laws: Sequence[Law], connection: Connection) -> set[str]:
+        """Run the cases of several laws in the same frames, shuffled; names of the laws that hold."""
+        connection.begin(self.session.limits.property * MIXED_TIME)
+        budgets = {law.name: Budget() for law in laws}
+        compared: dict[str, set[int]] = {law.name: set() for law in laws}
+        failed: set[str] = set()
+        running: list[tuple[int, Law, int, Any, Recording, Any]] = []
+        for law in laws:
+            for number, case in enumerate(cases_for(law, self.seed)):
+                student = Student(trial_seed(law, self.seed) + number)
+                program = law.program(student, case)
+                with budgets[law.name].clock():
+                    running.append((len(running), law, number, program, recording_of(student), next(program)))
+        names = tuple(law.name for law in laws)
+        random.Random(self.seed + repr(names).encode()).shuffle(running)
+        same: tuple[Any, ...] | None = ("mixed", names, self.seed)
+        while running:
+            rows = [(place, recording, wanted) for place, _, _, _, recording, wanted in running]
+            answers = connection.run(rows, stop=False, same=same)
+            same = None
+            still = []
+            for (place, law, number, program, recording, _), answer in zip(running, answers, strict=True):
+                if law.name in failed:
+                    continue
+                before = comparisons()
+                try:
+                    wanted = _tell(program, answer, budgets[law.name])
+                    still.append((place, law, number, program, recording, wanted))
+                except StopIteration:
+                    pass
+                except StoodBack:
+                    compared[law.name].discard(number)
+                    continue
+                except (Exception, Spent):
+                    failed.add(law.name)
+                    continue
+                if comparisons() > before:
+                    compared[law.name].add(number)
+            running = [row for row in still if row[1].name not in failed]
+        return {
+            law.name
+            for law in laws
+            if law.name not in failed and 2 * len(compared[law.name]) > len(cases_for(law, self.seed))
+        }
 
     def applies(self, law: Law) -> bool:
         """Whether a law is about the way in which the student built its part."""
