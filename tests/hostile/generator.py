@@ -924,6 +924,156 @@ def answer(original, self, args, kwargs):
     ),
 )
 
+# -- at the walls themselves ---------------------------------------------------------------------------------------------
+
+# Each says so in a counterexample when it gets through.
+_WALL = """
+import ctypes, os, socket, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+def through(step, *errors):
+    try:
+        step()
+    except BaseException:
+        return
+    raise RuntimeError("hw3-" + "breached")
+"""
+
+
+def _wall(source: str) -> Callable[[Notebook], bytes]:
+    return _leaks(_WALL + textwrap.dedent(source))
+
+
+_add(
+    "attack",
+    asks_the_warm_parent=_wall(
+        """
+        import re
+        text = ""
+        for place in ("/proc/self/net/unix", "/proc/net/unix", f"/proc/self/task/{os.getpid()}/net/unix"):
+            try: text += open(place).read()
+            except OSError: pass
+        for path in re.findall(r"/[^ \\n]*hw3b-[^ \\n]*", text):
+            through(lambda: socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect(path))
+        """
+    ),
+    specification_over_every_descriptor=_wall(
+        """
+        import json
+        for number in range(3, 64):
+            try:
+                a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                socket.send_fds(socket.socket(fileno=os.dup(number)), [json.dumps({"policy": {}}).encode()], [b.fileno()])
+                a.settimeout(0.1)
+                if b"pid" in a.recv(1000): FOUND.append("planted hw3-" + "breached")
+            except (OSError, ValueError):
+                pass
+        """
+    ),
+    connects_to_sockets_of_others=_wall(
+        """
+        for path in ("/run/docker.sock", "/var/run/docker.sock", "/dev/log", "/run/systemd/notify", "/run/dbus/system_bus_socket", "../k-1", "\\0hw3"):
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
+                through(lambda: socket.socket(socket.AF_UNIX, kind).connect(path))
+        """
+    ),
+    datagrams_to_others=_wall(
+        """
+        receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); receiver.bind("to-me")
+        for path in ("to-me", "/dev/log", "/run/systemd/journal/dev-log"):
+            through(lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"x", path))
+            through(lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendmsg([b"x"], [], 0, path))
+        """
+    ),
+    watches_files_of_others=_wall(
+        """
+        import fcntl
+        through(lambda: 1 / (libc.inotify_init() + 1))
+        through(lambda: 1 / (libc.fanotify_init(0, 0) + 1))
+        through(lambda: fcntl.fcntl(os.open(".", os.O_RDONLY), 1026, 0x7))
+        """
+    ),
+    queues_that_outlive_it=_wall(
+        """
+        through(lambda: 1 / (libc.msgget(0x4833, 0o1666) + 1))
+        through(lambda: 1 / (libc.semget(0x4833, 1, 0o1666) + 1))
+        through(lambda: 1 / (libc.shmget(0x4833, 4096, 0o1666) + 1))
+        through(lambda: 1 / (libc.mq_open(b"/TRACE", 66, 0o666, None) + 1))
+        """.replace("TRACE", TRACE)
+    ),
+    system_calls_without_a_name=_wall(
+        """
+        for number in [*range(424, 434), 435, 437, 440, *range(442, 470), 1000, 0x40000000 | 39]:
+            if number in (424, 434, 436, 439, 441, 452): continue
+            ctypes.set_errno(0)
+            if libc.syscall(ctypes.c_long(number), 0, 0, 0, 0, 0, 0) >= 0: FOUND.append("planted hw3-" + "breached")
+        """
+    ),
+)
+_add(
+    "exhaust",
+    descriptors_in_flight=_before(
+        """
+        import socket
+        KEEP = [socket.socketpair() for _ in range(60)]
+        for a, b in KEEP:
+            for _ in range(4):
+                socket.send_fds(a, [b"x"], [0] * 250)
+        """
+    ),
+    descriptors_in_flight_within_descriptors=_before(
+        """
+        import socket
+        KEEP = [socket.socketpair() for _ in range(100)]
+        for (a, b), (c, d) in zip(KEEP, KEEP[1:]):
+            socket.send_fds(a, [b"x"], [c.fileno(), d.fileno()] * 100)
+        """
+    ),
+    many_spinning_processes=_before(
+        """
+        import os, time
+        end = time.time() + 8
+        for _ in range(240):
+            if os.fork() == 0:
+                while time.time() < end: pass
+                os._exit(0)
+        """
+    ),
+    large_pipes=_before(
+        """
+        import fcntl, os
+        KEEP = []
+        for _ in range(400):
+            KEEP.append(os.pipe()); fcntl.fcntl(KEEP[-1][1], 1031, 1 << 20); os.write(KEEP[-1][1], bytes(1 << 20))
+        """
+    ),
+    linked_files_in_shared_memory=_before(
+        f"""
+        for number in range(30):
+            with open(f"/dev/shm/{TRACE}-{{number}}", "wb") as file:
+                for _ in range(10): file.write(bytes(10 << 20))
+        """
+    ),
+    files_past_the_longest_path=_before(
+        """
+        import os
+        here = os.getcwd()
+        for _ in range(25):
+            os.mkdir("d" * 200); os.chdir("d" * 200)
+        with open("big", "wb") as file:
+            for _ in range(150): file.write(bytes(10 << 20))
+        """
+    ),
+    deleted_files_that_are_mapped=_before(
+        """
+        import ctypes, os
+        libc = ctypes.CDLL(None); libc.mmap.restype = ctypes.c_void_p
+        for _ in range(30):
+            file = open("m", "w+b"); os.unlink("m"); file.write(bytes(45 << 20)); file.flush()
+            libc.mmap(None, ctypes.c_size_t(45 << 20), 3, 1, file.fileno(), ctypes.c_long(0)); file.close()
+        """
+    ),
+)
+
 # -- surviving ------------------------------------------------------------------------------------------------------------
 
 _DAEMON = """

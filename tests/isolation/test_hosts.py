@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from grader import doctor
-from grader.kernel import _landlock, _seccomp, isolation
+from grader.kernel import _calls, _landlock, _seccomp, isolation
 
 ROOT = Path(isolation.__file__).parents[2]
 HERE = isolation.Host(True, 7, True, True, "own")
@@ -200,6 +201,57 @@ def test_filters_are_programs_that_end(machine, open_up):
     assert len(steps) - 1 in returns
     # Every jump stays inside.
     assert all(i + 1 + max(step[2], step[3]) < len(steps) for i, step in enumerate(steps) if step[0] & 7 == 5)
+
+
+# What docker's default profile denies a container without capabilities: moby, profiles/seccomp/default.json.
+DENIED_BY_DOCKER = [
+    "acct", "add_key", "bpf", "clock_adjtime", "clock_settime", "clone3", "delete_module", "fanotify_init",
+    "finit_module", "fsconfig", "fsmount", "fsopen", "fspick", "init_module", "ioperm", "iopl", "kcmp",
+    "kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie", "mbind", "mount", "mount_setattr",
+    "move_mount", "move_pages", "name_to_handle_at", "nfsservctl", "open_by_handle_at", "open_tree",
+    "perf_event_open", "pidfd_getfd", "pivot_root", "process_madvise", "process_vm_readv",
+    "process_vm_writev", "ptrace", "quotactl", "reboot", "request_key", "setdomainname", "sethostname",
+    "setns", "settimeofday", "swapoff", "swapon", "syslog", "umount2", "unshare", "uselib", "userfaultfd",
+    "vhangup", "io_uring_setup", "io_uring_enter", "io_uring_register", "set_mempolicy", "get_mempolicy",
+    "personality", "modify_ldt",
+]  # fmt: skip
+
+
+def test_nothing_is_allowed_that_docker_denies():
+    assert not set(DENIED_BY_DOCKER) & set(_calls.ALLOWED)
+    assert not set(_calls.REFUSED) & set(_calls.ALLOWED)
+    named = [*_calls.ALLOWED, *_calls.ATTRIBUTES, *_calls.REFUSED, *_calls.UNKNOWN, *_calls.PROGRAMS]
+    named += [*_calls.SCHEDULING, *_calls.EXTENDED_ATTRIBUTES, *_calls.CONDITIONAL]
+    assert len(named) == len(set(named))
+    for column in (0, 1):
+        numbers = [
+            pair[column]
+            for group in vars(_calls).values()
+            if isinstance(group, dict)
+            for pair in group.values()
+            if isinstance(pair, tuple) and pair[column] is not None
+        ]
+        assert len(numbers) == len(set(numbers))
+
+
+@pytest.mark.parametrize(
+    ("machine", "header"),
+    [("x86_64", "x86_64-linux-gnu/asm/unistd_64.h"), ("aarch64", "asm-generic/unistd.h")],
+)
+def test_numbers_are_those_of_the_headers(machine, header):
+    path = Path("/usr/include") / header
+    if not path.exists():
+        pytest.skip("needs the kernel's headers")
+    found = dict(re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", path.read_text()))
+    column = list(_seccomp.ARCHITECTURES).index(machine)
+    checked = 0
+    for group in (_calls.ALLOWED, _calls.ATTRIBUTES, _calls.REFUSED, _calls.CONDITIONAL, _calls.GPU):
+        for name, pair in group.items():
+            known = found.get(name) or found.get({"newfstatat": "fstatat"}.get(name, ""))
+            if known is not None and pair[column] is not None:
+                assert pair[column] == int(known), name
+                checked += 1
+    assert checked > 200
 
 
 def test_doctor_examines_this_host():

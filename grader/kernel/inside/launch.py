@@ -269,8 +269,21 @@ def forget_errors(shell: Any) -> None:
     gc.collect()
 
 
+class _NoPipe:
+    """Takes what a child of the kernel prints, which nobody reads; to connect would be refused, and take a second to fail."""
+
+    def send_multipart(self, parts: Any, *args: Any, **kwargs: Any) -> None:
+        """Drop it."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def term(self) -> None:
+        """Nothing to end."""
+
+
 def bind_iopub_pipe(directory: str) -> None:
-    """Give the pipe that carries output of a kernel's own children a Unix socket; ipykernel's own is TCP, which is refused."""
+    """Give the pipe for output of a kernel's own children a Unix socket, as ipykernel's own is TCP; children use none."""
     import zmq  # noqa: PLC0415
     from ipykernel.iostream import IOPubThread  # noqa: PLC0415
     from zmq.eventloop.zmqstream import ZMQStream  # noqa: PLC0415
@@ -286,11 +299,7 @@ def bind_iopub_pipe(directory: str) -> None:
         thread._pipe_in.on_recv(thread._handle_pipe_msg)
 
     def connect(thread: Any) -> tuple[Any, Any]:
-        context = zmq.Context()
-        pipe = context.socket(zmq.PUSH)
-        pipe.linger = 1000
-        pipe.connect(address)
-        return context, pipe
+        return _NoPipe(), _NoPipe()
 
     thread_class: Any = IOPubThread
     thread_class._setup_pipe_in = listen
