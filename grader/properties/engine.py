@@ -215,10 +215,8 @@ class Engine:
                     still.append((place, law, number, program, recording, wanted))
                 except StopIteration:
                     pass
-                except StoodBack:
-                    compared[law.name].discard(number)
-                    continue
                 except (Exception, Spent):
+                    # Whether it fails or stands back, that is for the law by itself to tell.
                     failed.add(law.name)
                     continue
                 if comparisons() > before:

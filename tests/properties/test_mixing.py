@@ -105,3 +105,20 @@ def test_a_crash_among_others_costs_itself_alone(kernel):
     assert {name.rpartition(".")[2]: verdict.status for name, verdict in found.items()} == {
         "test_0": "passed", "test_1": "passed", "test_2": "failed", "test_3": "passed",
     }  # fmt: skip
+
+
+def test_what_stands_back_once_is_told_as_it_is_by_itself(kernel):
+    def stands_back_once(student, case):
+        value = yield student.Doubler()(case.x)
+        if case.value <= 1:
+            expect.stand_back("other.test_it", "it is small")
+        expect.close(value, 2.0 * case.x, "y", "y is not 2 x")
+
+    stands_back_once.__doc__ = "A property of the tests."
+    given = [*laws(2), law(Part("9a", "Doubler"), NUMBERS, examples=6)(stands_back_once).law]
+    with Engine(kernel, SEED) as engine:
+        together = engine.judge(given)
+    with Engine(kernel, SEED) as engine:
+        alone = engine.judge(given[2:])
+    assert together[given[2].name] == alone[given[2].name]
+    assert [together[one.name].status for one in given[:2]] == ["passed", "passed"]
