@@ -38,7 +38,7 @@ def generate_nucleus(
 ) -> Tensor:
     """Append ``num_tokens`` tokens, each drawn from the nucleus: (B, T) -> (B, T + num_tokens)."""
     for _ in range(num_tokens):
-        logits, _ = model(input_ids[:, -model.max_N :])  # (B, T, V)
+        logits, _ = model(input_ids)  # (B, T, V)
         probs = nucleus(F.softmax(logits[:, -1], dim=-1), p)  # (B, V)
         next_id = torch.multinomial(probs, num_samples=1, generator=generator)  # (B, 1)
         input_ids = torch.cat([input_ids, next_id], dim=1)
@@ -74,7 +74,7 @@ def generate_cached(model: DialogueGPT, input_ids: Tensor, num_tokens: int) -> T
     layers: list[Any] = list(model.transformer.layers)
     caches = [[HeadCache() for _ in layer.attn.heads] for layer in layers]
     seen = 0
-    while num_tokens > 0 and input_ids.shape[1] <= model.max_N:
+    for _ in range(num_tokens):
         positions = torch.arange(seen, input_ids.shape[1], device=input_ids.device)  # (new,)
         x = model.token_E(input_ids[:, seen:]) + model.pos_E(positions)  # (B, new, dim)
         for layer, layer_caches in zip(layers, caches, strict=True):
@@ -85,6 +85,4 @@ def generate_cached(model: DialogueGPT, input_ids: Tensor, num_tokens: int) -> T
         next_id = model.head(x[:, -1]).argmax(dim=-1, keepdim=True)  # (B, 1)
         seen = input_ids.shape[1]
         input_ids = torch.cat([input_ids, next_id], dim=1)
-        num_tokens -= 1
-    # Beyond max_N the window slides: every token changes its position, and no cached value holds any more.
-    return model.generate(input_ids, num_tokens)
+    return input_ids

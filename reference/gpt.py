@@ -27,6 +27,7 @@ class MyTokenizer:
     * Case and punctuation are kept.
     * The empty string gives the id of ``start`` alone.
     * ``decode`` returns a string with every token, the special ones too, joined by single spaces.
+      No ids at all give the empty string.
     """
 
     def __init__(self, raw_text: str) -> None:
@@ -96,6 +97,8 @@ class DialogueGPT(nn.Module):
       ``max_N``.
     * The attention mask is causal: the logits at a position depend on the token there and on those before
       it, on all of them, and on no later one.
+    * The mask has shape (T, T), (1, T, T) or (B, T, T), and permits at least one token in every row, also at
+      padding.
     * With ``return_attn=False`` the second value returned is None.
     * With ``return_attn=True`` it is the Transformer's attention weights, of shape (B, L, H, T, T).
     * The same input gives the same output in train and in eval mode.
@@ -140,7 +143,7 @@ class DialogueGPT(nn.Module):
     def generate(self, input_ids: Tensor, num_tokens: int) -> Tensor:
         """Append the most likely next token ``num_tokens`` times: (B, T) -> (B, T + num_tokens)."""
         for _ in range(num_tokens):
-            logits, _ = self(input_ids[:, -self.max_N :])  # (B, min(T, max_N), V)
+            logits, _ = self.forward(input_ids)  # (B, T, V)
             next_id = logits[:, -1].argmax(dim=-1, keepdim=True)  # (B, 1)
             input_ids = torch.cat([input_ids, next_id], dim=1)  # (B, T + 1)
         return input_ids

@@ -340,7 +340,7 @@ from reference.gpt import DialogueGPT
 
 # %% id="test-dialogue-gpt" part="4c" role="test"
 with until_done():
-    small_gpt = DialogueGPT(vocab_size=11, max_N=6, dim=8, attn_dim=4, mlp_dim=16, num_heads=3, num_layers=2)
+    small_gpt = DialogueGPT(vocab_size=11, max_N=8, dim=8, attn_dim=4, mlp_dim=16, num_heads=3, num_layers=2)
     token_ids = torch.randint(0, 11, (2, 5))
     logits, all_alphas = small_gpt(token_ids, return_attn=True)
     assert logits.shape == (2, 5, 11)

@@ -171,6 +171,10 @@ class Student:
         """How the trial's stand-ins were called, in order: index, x and mask."""
         return self._recording.add("calls")
 
+    def call_inputs(self) -> Remote:
+        """The inputs of the calls, one batch after the other, to ask for gradients of them by a module's parameters."""
+        return self._recording.add("call_inputs")
+
     def forget_calls(self) -> None:
         """Start a new list of calls."""
         self._recording.add("forget_calls")

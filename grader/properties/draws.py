@@ -245,31 +245,53 @@ class GPTCase:
 def dialogues(
     draw: st.DrawFn,
     *,
-    least_tokens: int = 2,
-    least_batch: int = 2,
-    most_batch: int = 3,
+    least_tokens: int = 4,
+    batch: tuple[int, int] = (2, 2),
     full: bool = False,
     spare: int = 1,
+    padded: bool = False,
+    dim: tuple[int, int] = (5, 7),
 ) -> GPTCase:
     """Cases for DialogueGPT(vocab_size, max_N, dim, attn_dim, mlp_dim, num_heads, num_layers).
 
-    Sequences are as the tokenizer makes them: the start token, then no other special one. They leave ``spare`` positions
-    unused, unless they are ``full``.
+    Sequences are as the tokenizer makes them: the start token, then no other special one, and pads after it if ``padded``.
+    They leave ``spare`` positions unused, unless they are ``full``. No two of batch, tokens and dim are equal by chance; where
+    they are is for other strategies.
     """
     spare = 0 if full else spare
-    tokens = draw(st.integers(least_tokens, 5))
+    tokens = draw(st.integers(least_tokens, max(least_tokens, 4)))
     sizes = {
-        "vocab_size": draw(st.integers(7, 12)),
+        "vocab_size": draw(st.integers(8, 12)),
         "max_N": tokens + spare + (0 if full else draw(st.integers(0, 3))),
-        "dim": draw(st.integers(3, 6)),
+        "dim": draw(st.integers(*dim)),
         "attn_dim": draw(st.integers(1, 4)),
         "mlp_dim": draw(st.integers(1, 5)),
         "num_heads": draw(st.integers(1, 3)),
         "num_layers": draw(st.integers(1, 2)),
     }
-    batch, seed = draw(st.integers(least_batch, max(least_batch, most_batch))), draw(seeds)
-    ids = np.random.default_rng(seed).integers(UNK, sizes["vocab_size"], size=(batch, tokens))
+    return _gpt_case(sizes, draw(st.integers(*batch)), tokens, draw(seeds), padded)
+
+
+@st.composite
+def square_dialogues(draw: st.DrawFn, *, spare: int = 1) -> GPTCase:
+    """Batch, tokens and dim are equal, and max_N is larger than the vocabulary."""
+    case = draw(dialogues(least_tokens=4, batch=(4, 4), dim=(4, 4)))
+    return replace(case, sizes=case.sizes | {"max_N": case.vocab_size + spare})
+
+
+@st.composite
+def homework_dialogues(draw: st.DrawFn, *, tokens: int = 200) -> GPTCase:
+    """One sequence of the homework's length, and max_N = 200; all else is small."""
+    sizes = {"vocab_size": 8, "max_N": 200, "dim": 4, "attn_dim": 2, "mlp_dim": 3, "num_heads": 2, "num_layers": 1}
+    return _gpt_case(sizes, 1, tokens, draw(seeds), False)
+
+
+def _gpt_case(sizes: dict[str, int], batch: int, tokens: int, seed: int, padded: bool) -> GPTCase:
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(UNK, sizes["vocab_size"], size=(batch, tokens))
     ids[:, 0] = START
+    if padded:
+        ids[-1, int(rng.integers(2, tokens)) :] = PAD
     return GPTCase(sizes, batch, tokens, seed, ids.astype(np.int64))
 
 

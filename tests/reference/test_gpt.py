@@ -69,8 +69,9 @@ def test_logits_depend_on_all_tokens_up_to_theirs_and_on_no_later_one(T, data):
 
 def test_generate_is_greedy_and_keeps_the_prompt():
     model, ids = small_gpt(), torch.randint(11, (3, 2))
-    generated = model.generate(ids, 9)  # past max_N
-    assert generated.shape == (3, 11)
+    count = model.max_N - 1  # the last token is appended without being read
+    generated = model.generate(ids, count)
+    assert generated.shape == (3, 2 + count)
     assert torch.equal(generated[:, :2], ids)
     assert torch.equal(generated[:, 2], model(ids)[0][:, -1].argmax(-1))
 

@@ -205,7 +205,7 @@ class Interpreter:
                 return function(*arguments[: len(arguments) - bool(by_keyword)], **by_keyword)
             except Exception as error:
                 first = first or error
-                del standins.RECORDER.calls[known:]
+                del standins.RECORDER.calls[known:], standins.RECORDER.inputs[known:]
         raise first or Unfit("there is no way to call it")
 
     def op_item(self, target: list[Any], key: Any) -> Any:
@@ -245,9 +245,14 @@ class Interpreter:
         """How the stand-ins of the trial were called, in order: which, with what input and what mask."""
         return list(standins.RECORDER.calls)
 
+    def op_call_inputs(self) -> Any:
+        """The inputs of the stand-ins' calls as they came, one batch after the other, to ask for gradients of."""
+        return torch.cat(standins.RECORDER.inputs)
+
     def op_forget_calls(self) -> None:
         """Start a new list of calls."""
         standins.RECORDER.calls.clear()
+        standins.RECORDER.inputs.clear()
 
     def op_load(self, target: list[Any], weights: list[Any]) -> None:
         """Set parameters by name, in place."""

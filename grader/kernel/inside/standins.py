@@ -22,11 +22,14 @@ class Recorder:
     def __init__(self) -> None:
         self.built: list[StandIn] = []
         self.calls: list[dict[str, Any]] = []
+        self.inputs: list[Tensor] = []
+        """The inputs of the calls as they came, with what they were computed from."""
 
     def clear(self) -> None:
         """Forget everything, before the next trial."""
         self.built.clear()
         self.calls.clear()
+        self.inputs.clear()
 
 
 RECORDER = Recorder()
@@ -87,6 +90,7 @@ class StandIn(nn.Module):
         # Copies: what is changed in place later was not given in this call.
         mask_then = attn_mask.detach().clone() if isinstance(attn_mask, Tensor) else attn_mask
         RECORDER.calls.append({"index": self.index, "x": x.detach().clone(), "mask": mask_then})
+        RECORDER.inputs.append(x)
         if not given:
             return x.new_full((batch, tokens, tokens), 1.0 / tokens)
         mask = torch.as_tensor(attn_mask).to(device=x.device, dtype=x.dtype)
@@ -146,9 +150,27 @@ class AttentionResidual(StandIn):
 
 
 class Transformer(StandIn):
-    """Stands in for the student's Transformer where DialogueGPT is judged."""
+    """Stands in for the student's Transformer where DialogueGPT is judged.
+
+    A mask of a shape that it does not take is recorded and does nothing: it is one property's to find, not everyone's.
+    """
 
     names = ("dim", "attn_dim", "mlp_dim", "num_heads", "num_layers")
+    pinned: Tensor | None = None
+
+    def pin(self, output: Tensor) -> None:
+        """Return ``output`` (1, T, dim) for every sequence from now on, whatever comes in."""
+        self.pinned = output
+
+    def mix(self, x: Tensor, attn_mask: Any) -> Tensor:
+        """The mixing by a mask that fits."""
+        batch, tokens = x.shape[:2]
+        shape = tuple(getattr(attn_mask, "shape", (tokens, tokens)))
+        if shape in ((tokens, tokens), (1, tokens, tokens), (batch, tokens, tokens)):
+            return super().mix(x, attn_mask)
+        mixing = super().mix(x, None)
+        RECORDER.calls[-1]["mask"] = attn_mask.detach().clone() if isinstance(attn_mask, Tensor) else attn_mask
+        return mixing
 
     def shape(self) -> tuple[int, int]:
         """(dim, dim)."""
@@ -160,6 +182,8 @@ class Transformer(StandIn):
         mixing = self.mix(x, attn_mask)
         layers, heads = self.settings["num_layers"], self.settings["num_heads"]
         alphas = self.marks(layers * heads, mixing, x).unflatten(1, (layers, heads)) if return_attn else None
+        if self.pinned is not None:
+            return self.pinned.expand(x.shape), alphas
         return x + mixing @ x @ self.weight, alphas
 
 
