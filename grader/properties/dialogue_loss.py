@@ -81,7 +81,9 @@ def with_two_texts(student: Student, case: LossCase) -> tuple[Remote, Remote]:
     """The losses of the same logits for two texts without padding."""
     ids, mask = filled(case)
     other = np.where(np.arange(case.tokens) > 0, draws.next_words(ids, case.vocab_size), ids)
-    return loss_of(student, case.logits, ids, mask), loss_of(student, case.logits, other, mask)
+    # Not rounded, as two texts may have the same loss under rounded logits.
+    logits = case.rng().normal(size=case.logits.shape).astype(np.float32)
+    return loss_of(student, logits, ids, mask), loss_of(student, logits, other, mask)
 
 
 def require_a_loss(two: tuple[Any, Any]) -> None:
