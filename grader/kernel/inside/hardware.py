@@ -118,6 +118,7 @@ class _Idle:
 
 
 def _constant(value: Any) -> Callable[..., Any]:
+    """A function of its own for each use: torch's compiler refuses one function under two names."""
     return lambda *args, **kwargs: value
 
 
@@ -127,18 +128,18 @@ def _context(*args: Any, **kwargs: Any) -> Any:
 
 def _stand_ins() -> Iterator[tuple[Any, str, Any]]:
     """What takes the place of what, as (owner, name, replacement)."""
-    cuda, zero, nothing = torch.cuda, _constant(0), _constant(None)
+    cuda = torch.cuda
     for name in (
         "current_device", "memory_allocated", "max_memory_allocated", "memory_reserved", "max_memory_reserved",
         "memory_cached", "max_memory_cached", "memory_usage", "utilization", "temperature", "power_draw", "clock_rate",
     ):  # fmt: skip
-        yield cuda, name, zero
+        yield cuda, name, _constant(0)
     for name in (
         "synchronize", "empty_cache", "ipc_collect", "set_device", "init", "reset_peak_memory_stats",
         "reset_max_memory_allocated", "reset_max_memory_cached", "reset_accumulated_memory_stats",
         "set_per_process_memory_fraction", "set_rng_state", "set_rng_state_all", "set_stream",
     ):  # fmt: skip
-        yield cuda, name, nothing
+        yield cuda, name, _constant(None)
     yield cuda, "memory_stats", lambda device=None: defaultdict(int)
     yield cuda, "memory_summary", _constant("")
     yield cuda, "memory_snapshot", lambda *args, **kwargs: []
@@ -159,19 +160,19 @@ def _stand_ins() -> Iterator[tuple[Any, str, Any]]:
     for kind in _TENSOR_TYPES:
         yield cuda, f"{kind}Tensor", getattr(torch, f"{kind}Tensor")
     for name in ("range_push", "range_pop", "range_start", "range_end", "mark"):
-        yield cuda.nvtx, name, nothing
+        yield cuda.nvtx, name, _constant(None)
     yield cuda.nvtx, "range", _context
     for name in ("empty_cache", "synchronize", "set_per_process_memory_fraction", "set_rng_state"):
-        yield torch.mps, name, nothing
+        yield torch.mps, name, _constant(None)
     for name in ("current_allocated_memory", "driver_allocated_memory", "recommended_max_memory"):
-        yield torch.mps, name, zero
-    yield torch.mps, "get_rng_state", torch.get_rng_state
+        yield torch.mps, name, _constant(0)
+    yield torch.mps, "get_rng_state", lambda device=None: torch.get_rng_state()
     accelerator = getattr(torch, "accelerator", None)
     if accelerator is not None:
         for name in ("synchronize", "set_device_index", "set_device_idx", "empty_cache"):
-            yield accelerator, name, nothing
+            yield accelerator, name, _constant(None)
         for name in ("current_device_index", "current_device_idx", "memory_allocated", "max_memory_allocated"):
-            yield accelerator, name, zero
+            yield accelerator, name, _constant(0)
     set_type = torch.set_default_tensor_type
     yield torch, "set_default_tensor_type", lambda kind: set_type(_on_cpu(kind))
     yield torch, "device", _Device
