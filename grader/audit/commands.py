@@ -86,6 +86,10 @@ def generate(
         int | None, typer.Option(help="Mutants at a time; by default one a core.", min=1)
     ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Without notebooks, kernels and isolation.")] = False,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Fast, and by the mutant's own part first: only what survives it is judged by all."),
+    ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write every mutant and its verdict to FILE.")
     ] = None,
@@ -110,13 +114,17 @@ def generate(
         return
     reviewed = mechanical.load_reviewed()
     criteria = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
-    with _counted(len(chosen)) as count:
-        judged = run.judge_all(
-            [mutant.case(criteria) for mutant in chosen], fast=fast, shrink=False, jobs=jobs, done=count
-        )
+    cases = [mutant.case(criteria) for mutant in chosen]
+    with _counted(len(cases)) as count:
+        judged = run.judge_all(cases, fast=fast or quick, shrink=False, own_part=quick, jobs=jobs, done=count)
+    verdicts = {case.name: verdict for case, verdict in judged}
+    if quick and (kept := [case for case, verdict in judged if not verdict.criteria]):
+        with _counted(len(kept)) as count:
+            judged = run.judge_all(kept, fast=True, shrink=False, jobs=jobs, done=count)
+        verdicts |= {case.name: verdict for case, verdict in judged}
     swept = [
-        (mutant, verdict, mechanical.outcome(mutant, verdict, reviewed))
-        for mutant, (_, verdict) in zip(chosen, judged, strict=True)
+        (mutant, verdicts[mutant.name], mechanical.outcome(mutant, verdicts[mutant.name], reviewed))
+        for mutant in chosen
     ]
     mechanical.print_sweep(swept, console)
     if json_file is not None:

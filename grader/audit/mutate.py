@@ -53,7 +53,7 @@ _OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "cat": ("stack",),
     "stack": ("cat",),
     "masked_fill": ("masked_fill_",),
-    "transpose": ("swapdims", "transpose_"),
+    "transpose": ("transpose_",),
     "ModuleList": ("Sequential",),
     "int64": ("int32", "float32"),
     "sqrt": ("exp", "log"),

@@ -43,8 +43,13 @@ def _assignment(seed: bytes) -> Assignment:
     return replace(shipped, seed=seed, least_isolation=None)
 
 
-def judge_fast(case: Case, seed: bytes = PUBLIC_SEED, *, shrink: bool = True) -> Verdict:
-    """Judge a case in a fork of this process, without any isolation; ``shrink`` makes counterexamples small, which is slow."""
+def judge_fast(
+    case: Case, seed: bytes = PUBLIC_SEED, *, shrink: bool = True, own_part: bool = False
+) -> Verdict:
+    """Judge a case in a fork of this process, without any isolation; ``shrink`` makes counterexamples small, which is slow.
+
+    With ``own_part`` only the properties of the case's own part are judged, and other parts lose nothing.
+    """
     from grader.audit.fast import FastKernel  # noqa: PLC0415  (imports torch)
 
     started = time.perf_counter()
@@ -53,8 +58,8 @@ def judge_fast(case: Case, seed: bytes = PUBLIC_SEED, *, shrink: bool = True) ->
         FastKernel(case.cells) as kernel,
         Engine(kernel, seed, assignment.provided_methods, assignment.shrink_calls if shrink else 1) as engine,
     ):
-        verdicts = engine.judge(assignment.laws)
-    items = score(assignment.rubric, verdicts)
+        verdicts = engine.judge(law for law in assignment.laws if not own_part or law.part.item == case.part)
+    items = [item for item in score(assignment.rubric, verdicts) if not own_part or item.id == case.part]
     return _verdict(case, items, kernel.errors, engine.notes.values(), time.perf_counter() - started)
 
 
@@ -88,8 +93,8 @@ def _verdict(
     return Verdict(case.name, tuple(lost), tuple(errors), tuple(notes), round(seconds, 2))
 
 
-def _judge(case: Case, fast: bool, shrink: bool, seed: bytes, warm: str | None) -> Verdict:
-    return judge_fast(case, seed, shrink=shrink) if fast else judge_real(case, seed, warm)
+def _judge(case: Case, fast: bool, shrink: bool, own_part: bool, seed: bytes, warm: str | None) -> Verdict:
+    return judge_fast(case, seed, shrink=shrink, own_part=own_part) if fast else judge_real(case, seed, warm)
 
 
 def _begin(door: Door | None) -> None:
@@ -107,6 +112,7 @@ def judge_all(
     *,
     fast: bool,
     shrink: bool = True,
+    own_part: bool = False,
     cold: bool = False,
     jobs: int | None = None,
     seed_count: int = 1,
@@ -116,7 +122,7 @@ def judge_all(
     """Judge all cases by each of ``seed_count`` seeds; in their order, whatever ends first.
 
     With ``cold`` each kernel is an interpreter of its own, which takes three times as long and changes no verdict.
-    Without ``shrink`` a ``fast`` audit leaves counterexamples as they were found.
+    Without ``shrink`` a ``fast`` audit leaves counterexamples as they were found; with ``own_part`` it judges no other part.
     """
     with contextlib.ExitStack() as stack:
         warm = door = None
@@ -130,7 +136,7 @@ def judge_all(
             )
             stack.callback(executor.shutdown, cancel_futures=True)
         tasks = [
-            (executor.submit(_judge, case, fast, shrink, seed, warm), case)
+            (executor.submit(_judge, case, fast, shrink, own_part, seed, warm), case)
             for seed in seeds(seed_count)
             for case in cases
         ]

@@ -139,15 +139,26 @@ def test_command_lists_without_judging() -> None:
     assert done.output.count("3a/m") == 3
 
 
-def test_command_judges(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["--fast", "--quick"])
+def test_command_judges(tmp_path: Path, way: str) -> None:
     (scaled,) = [m for m in mutants("2a") if m.mutation.after == "q @ k.transpose(1, 2) * math.sqrt(self.n_hidden)"]
     path = tmp_path / "sweep.json"
-    options = ["--fast", "--jobs", "1", "--only", scaled.mutation.id, "--json", str(path)]
+    options = [way, "--jobs", "1", "--only", scaled.mutation.id, "--json", str(path)]
     done = CliRunner().invoke(app, ["audit", "generate", *options])
     assert done.exit_code == 0, done.output
     (row,) = json.loads(path.read_text(encoding="utf-8"))
     assert row["outcome"] == "caught"
     assert "2a.softmax" in row["lost"]
+
+
+def test_what_survives_its_own_part_is_judged_by_all_and_may_be_reviewed(tmp_path: Path) -> None:
+    """Rounding ids changes none of them, as the review says."""
+    path = tmp_path / "sweep.json"
+    options = ["--quick", "--jobs", "1", "--only", "m730fb10e", "--json", str(path)]
+    done = CliRunner().invoke(app, ["audit", "generate", *options])
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads(path.read_text(encoding="utf-8"))
+    assert (row["outcome"], row["lost"], row["errors"]) == ("equivalent", {}, [])
 
 
 def test_command_refuses_what_does_not_exist() -> None:
