@@ -24,6 +24,8 @@ from grader.errors import KernelError
 from grader.kernel import inside
 from grader.kernel.remote import Connection
 from grader.kernel.session import Limits, PropertyChannel
+from grader.submission.analysis import parse
+from grader.submission.facts import asks_for_accelerator
 
 
 @cache
@@ -130,7 +132,8 @@ class FastKernel:
 
 def _become_kernel(agent: Any, control: socket.socket, cells: Sequence[str]) -> None:
     agent.become_property_child()
-    sys.modules["hardware"].pretend_accelerators()
+    if any(asks_for_accelerator(tree) for tree in map(parse, cells) if tree is not None):
+        sys.modules["hardware"].pretend_accelerators()
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
     errors = []

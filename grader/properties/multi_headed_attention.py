@@ -417,7 +417,11 @@ def _given_leaf(student: Student, module: Remote, leaf: Remote, case: SequenceCa
 
 @law(
     PART,
-    (cases(masks=("random", *REAL_MASKS), least_tokens=3, least_batch=2), long_cases("random", batch=2)),
+    (
+        cases(masks=("random", *REAL_MASKS), least_tokens=3, least_batch=2),
+        long_cases("random", batch=2),
+        many_heads(masks=REAL_MASKS, least_tokens=3),
+    ),
     world="stand-ins",
     examples=6,
 )
