@@ -289,6 +289,7 @@ def test_unused_logits_get_no_gradient(student: Student, case: LossCase) -> Prog
         used = (
             "dialogue_loss.test_the_last_logits_are_not_used",
             "dialogue_loss.test_logits_at_pads_count_for_nothing",
+            "dialogue_loss.test_the_mean_is_over_real_tokens",
         )
         expect.stand_back(used, "the loss depends on logits at padding or at the last position")
     gradient_test = "dialogue_loss.test_the_gradient_is_that_of_the_loss"
