@@ -782,6 +782,8 @@ def _generates(model: Remote, case: GPTCase, batch: int, size: int, count: int) 
     alike, one, other = readable(some, case, batch=3, tokens=3)
     if expect.is_close(alike, alike[:1]) and expect.is_close(one[-1], other[-1]):
         expect.stand_back((EARLIER, POSITIONS), "the logits depend neither on earlier tokens nor on positions")
+    if expect.is_close(other, other[:1]):
+        expect.stand_back((LATER, EARLIER), "the logits are the same at every position of a sequence")
     expect.holds(bool(np.array_equal(out[:, :size], start)), "generate changes the prefix", shown)
     inside = bool(out.min() >= 0) and bool(out.max() < case.vocab_size)
     expect.holds(inside, "generate gives ids beyond the vocabulary", shown)
