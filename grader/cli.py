@@ -88,8 +88,21 @@ def _options(
         bool | None,
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit."),
     ] = None,
+    homework: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Another homework than the one that ships with the grader: a folder with a homework.py, or a module. "
+            "GRADER_HOMEWORK does the same.",
+        ),
+    ] = None,
 ) -> None:
     """Grades homework notebooks on attention, Transformers, a Vision Transformer and a GPT."""
+    if homework is not None:
+        from grader.homework import VARIABLE, load_homework  # noqa: PLC0415
+
+        # Workers are processes of their own and find it in the same way.
+        os.environ[VARIABLE] = load_homework(homework).source
 
 
 @app.command()

@@ -66,6 +66,10 @@ class Assignment:
     least_isolation: isolation.Level | None = "strong"
     """The least level of isolation at which a kernel starts; None for a person's own notebook, which is never refused."""
 
+    def __getstate__(self) -> dict[str, object]:
+        """Without the properties, which another process finds by the homework."""
+        return {name: value for name, value in vars(self).items() if name != "laws"}
+
     @cached_property
     def laws(self) -> tuple[Law, ...]:
         """The properties that the rubric names, in its order."""
@@ -273,7 +277,14 @@ def _run_and_judge(
         drawing = stack.enter_context(ThreadPoolExecutor(1)).submit(prepare, assignment, only)
         with clock.stage("kernel"):
             gpu = job is not None and job.device == "cuda"
-            session = Session(plan, limits, warm, gpu=gpu, isolation_level=assignment.least_isolation)
+            session = Session(
+                plan,
+                limits,
+                warm,
+                gpu=gpu,
+                isolation_level=assignment.least_isolation,
+                files=assignment.homework.files,
+            )
             stack.enter_context(_ended_in_any_case(session))
         with clock.stage("cells"):
             session.run_cells(lambda done, total: progress("running cells", done, total))
@@ -281,7 +292,9 @@ def _run_and_judge(
             session.explain(reasons_not_defined(definitions))
         with clock.stage("properties"):
             wait([drawing])
-        engine = Engine(session, assignment.seed, assignment.provided_methods, assignment.shrink_calls)
+        engine = Engine(
+            session, assignment.seed, assignment.provided_methods, assignment.shrink_calls, assignment.homework
+        )
         wanted = _wanted(assignment, only)
         items = sorted({law.part.item for law in wanted})
         done = 0

@@ -34,7 +34,7 @@ class Homework:
         name: its identity in results and stores; also the template's file name.
         folder: what instructors edit: ``rubric.yaml``, ``reference/``, ``student_template/`` and ``examples/``.
         modules: the modules whose properties judge the parts.
-        package: where all else lies: ``corpus/`` and ``stand_ins.py``; the folder itself by default.
+        package: where all else lies: ``corpus/``, ``equivalent.yaml`` and ``stand_ins.py``; the folder itself by default.
         outline: the notebook's outline within ``reference/``.
         provided_classes: classes of the template that students do not write, for templates without marked cells.
         provided_methods: (class, method) pairs that the template provides within classes that students write.
@@ -82,9 +82,19 @@ class Homework:
         return (self.package or self.folder) / "corpus"
 
     @property
+    def equivalent(self) -> Path:
+        """The mechanical mutants that a person found to be as right as the reference; a homework may have none."""
+        return (self.package or self.folder) / "equivalent.yaml"
+
+    @property
     def stand_ins(self) -> Path:
         """The source of the stand-ins, which runs in the kernel; a homework may have none."""
         return (self.package or self.folder) / "stand_ins.py"
+
+    @cached_property
+    def stand_in_source(self) -> str:
+        """The text of `stand_ins`; empty where there are none."""
+        return self.stand_ins.read_text(encoding="utf-8") if self.stand_ins.is_file() else ""
 
     @cached_property
     def laws(self) -> dict[str, Law]:

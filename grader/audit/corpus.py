@@ -31,9 +31,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from grader import template
 from grader.errors import UsageError
+from grader.homework import Homework, load_homework
 from grader.rubric import ItemId
 
-FOLDER = Path(__file__).resolve().parent / "corpus"
 MAX_BYTES = 1 << 20
 Where = tuple[str | int, ...]
 """The keys and indices that lead to a value."""
@@ -115,8 +115,12 @@ def load(path: Path, criteria: Collection[str]) -> list[Case]:
     return cases
 
 
-def load_all(criteria: Collection[str], folder: Path = FOLDER) -> list[Case]:
-    """The cases of every file of a folder, in the order of the parts; raises `UsageError` with every fault of every file."""
+def load_all(criteria: Collection[str], folder: Path | None = None) -> list[Case]:
+    """The cases of every file of a folder, by default the homework's corpus, in the order of the parts.
+
+    Raises `UsageError` with every fault of every file.
+    """
+    folder = folder or load_homework().corpus
     paths = sorted(folder.glob("*.yaml"), key=lambda path: _natural(path.stem))
     if not paths:
         raise UsageError(f"{folder}: no corpus (*.yaml) there")
@@ -237,12 +241,16 @@ def _plain(node: yaml.Node, where: Where, lines: Lines) -> Any:
 # Submissions.
 
 
-@functools.cache
 def reference_cells() -> tuple[str, ...]:
     """The cells of a plain right submission: imports, and every class that the notebook provides or asks for."""
+    return _reference_cells(load_homework())
+
+
+@functools.cache
+def _reference_cells(homework: Homework) -> tuple[str, ...]:
     sources = []
-    notebook = template.build_master()
-    for outline, cell in zip(template.read_outline(), notebook["cells"], strict=True):
+    notebook = template.build_master(homework)
+    for outline, cell in zip(template.read_outline(homework), notebook["cells"], strict=True):
         if not outline.is_code or outline.master_only:
             continue
         makes_class = any(isinstance(node, ast.ClassDef) for node in ast.parse(cell["source"]).body)

@@ -25,10 +25,9 @@ from grader.audit.corpus import Case, Entry, cells_of
 from grader.audit.mutate import Mutation, mutations
 from grader.audit.run import Verdict
 from grader.errors import UsageError
+from grader.homework import load_homework
 from grader.report.safe_text import one_line
 from grader.rubric import ItemId
-
-REVIEWED = Path(__file__).resolve().parent / "equivalent.yaml"
 
 Outcome = Literal["survivor", "equivalent", "elsewhere", "caught", "broken"]
 """`survivor`: loses nothing, and nobody has reviewed it. `elsewhere`: loses points of another item. `broken`: the grader could
@@ -138,8 +137,12 @@ class _Reviewed(BaseModel):
     equivalent: list[Equivalent]
 
 
-def load_reviewed(path: Path = REVIEWED) -> dict[str, Equivalent]:
-    """The reviewed mutants by name; raises `UsageError`."""
+def load_reviewed(path: Path | None = None) -> dict[str, Equivalent]:
+    """The reviewed mutants by name, by default those of the homework; raises `UsageError`."""
+    if path is None:
+        path = load_homework().equivalent
+        if not path.exists():
+            return {}
     try:
         plain = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)
         entries = _Reviewed.model_validate(plain).equivalent

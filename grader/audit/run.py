@@ -15,6 +15,7 @@ from pathlib import Path
 
 from grader.audit.corpus import Case
 from grader.grade import PUBLIC_SEED, Assignment, grade, load_assignment
+from grader.homework import Homework, load_homework
 from grader.kernel.warm import Door, WarmHost, client_of
 from grader.properties.engine import Engine
 from grader.results import ItemResult
@@ -37,10 +38,13 @@ class Verdict:
         return frozenset(criterion for criterion, _ in self.lost)
 
 
-@cache
 def _assignment(seed: bytes) -> Assignment:
-    shipped = load_assignment()
-    return replace(shipped, seed=seed, least_isolation=None)
+    return _of_homework(load_homework(), seed)
+
+
+@cache
+def _of_homework(homework: Homework, seed: bytes) -> Assignment:
+    return replace(load_assignment(homework=homework), seed=seed, least_isolation=None)
 
 
 def judge_fast(
@@ -56,7 +60,13 @@ def judge_fast(
     assignment = _assignment(seed)
     with (
         FastKernel(case.cells) as kernel,
-        Engine(kernel, seed, assignment.provided_methods, assignment.shrink_calls if shrink else 1) as engine,
+        Engine(
+            kernel,
+            seed,
+            assignment.provided_methods,
+            assignment.shrink_calls if shrink else 1,
+            assignment.homework,
+        ) as engine,
     ):
         verdicts = engine.judge(law for law in assignment.laws if not own_part or law.part.item == case.part)
     items = [item for item in score(assignment.rubric, verdicts) if not own_part or item.id == case.part]

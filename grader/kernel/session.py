@@ -12,8 +12,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import nbformat
@@ -122,8 +123,10 @@ class Session:
         *,
         gpu: bool = False,
         isolation_level: isolation.Level | None = "strong",
+        files: Mapping[str, Path] | None = None,
     ) -> None:
         self.plan, self.warm, self.gpu = plan, warm, gpu
+        self.files = files or {}
         self.limits = limits or Limits()
         self.isolation_level = isolation_level
         self.outcomes: list[CellOutcome] = []
@@ -176,7 +179,8 @@ class Session:
         home.mkdir(mode=0o700)
         tmp = directory / "tmp"
         tmp.mkdir(mode=0o700)
-        shutil.copyfile(assets.DATA / "shakespeare.txt", home / "input.txt")
+        for name, source in self.files.items():
+            shutil.copyfile(source, home / name)
         manager = Manager(directory)
         self.workspace.give_away()
         specification = {

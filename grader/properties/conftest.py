@@ -67,7 +67,8 @@ def student(request: pytest.FixtureRequest) -> Iterator[PytestStudent]:
     if name is None:
         pytest.skip("needs --submission FILE")
     assignment = load_assignment()
-    with Session(make_plan(read_submission(Path(name)), assignment.template)) as session:
+    plan = make_plan(read_submission(Path(name)), assignment.template)
+    with Session(plan, files=assignment.homework.files) as session:
         session.run_cells()
         with Engine(session, b"pytest", assignment.provided_methods) as engine:
             yield PytestStudent(engine)

@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, Phase, find
 from hypothesis.errors import NoSuchExample, Unsatisfiable
 
 from grader.errors import HostError, KernelError, host_error
+from grader.homework import Homework, load_homework
 from grader.kernel.remote import BadReply, Connection, NoReply, Recording, Student, StudentError, recording_of
 from grader.kernel.session import Limits, PropertyChannel
 from grader.properties.budget import Budget, Spent
@@ -117,6 +118,7 @@ class Engine:
         seed: the assignment's seed; the same seed gives the same cases for every submission.
         provided: methods of the template that take the place of the student's, by part name.
         shrink_calls: how many cases may be tried to make a counterexample smaller.
+        homework: whose stand-ins take the place of what a part builds on; by default the one that `load_homework` finds.
     """
 
     def __init__(
@@ -125,8 +127,10 @@ class Engine:
         seed: bytes,
         provided: dict[str, list[tuple[str, str, str]]] | None = None,
         shrink_calls: int = SHRINK_CALLS,
+        homework: Homework | None = None,
     ) -> None:
         self.session, self.seed, self.shrink_calls = session, seed, shrink_calls
+        self._stand_ins = (homework or load_homework()).stand_in_source
         self.provided = provided or {}
         self.notes: dict[str, str] = {}
         self._fused: dict[str, bool] = {}
@@ -281,6 +285,7 @@ class Engine:
     def _world(self, part: Part, stand_ins: list[str]) -> dict[str, Any]:
         return {
             "stand_ins": stand_ins,
+            "source": self._stand_ins if stand_ins else "",
             "lenient": part.lenient,
             "provided": [],
             "methods": [list(method) for method in self.provided.get(part.name, [])],

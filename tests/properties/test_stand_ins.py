@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from grader.audit.fast import FastKernel
+from grader.homework3 import HOMEWORK
 from grader.kernel.remote import Student, StudentError, recording_of
 from grader.properties import draws, oracles
 
@@ -28,7 +29,13 @@ class Stack(nn.Module):
     def forward(self, x, attn_mask):
         return {call}
 """
-WORLD = {"stand_ins": ["AttentionResidual"], "lenient": True, "provided": [], "methods": []}
+WORLD = {
+    "stand_ins": ["AttentionResidual"],
+    "source": HOMEWORK.stand_in_source,
+    "lenient": True,
+    "provided": [],
+    "methods": [],
+}
 X = draws.numbers(np.random.default_rng(3), 2, 3, 4)
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from grader import assets
 from grader import grade as grade_module
 from grader.batch.submissions import find_submissions
 from grader.grade import Assignment
 from grader.gradescope import judge as gradescope_judge
+from grader.homework3 import HOMEWORK
 from grader.submission.reading import Submission
 from tests.submission.test_handin import HELD, NOT_HELD, hand_in
 
@@ -46,7 +46,7 @@ def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     base = tmp_path / "autograder"
     for name in ("source", "results"):
         (base / name).mkdir(parents=True)
-    (base / "source" / "rubric.yaml").write_bytes(assets.RUBRIC.read_bytes())
+    (base / "source" / "rubric.yaml").write_bytes(HOMEWORK.rubric.read_bytes())
     (base / "source" / "settings.json").write_text('{"minutes": 5, "seed": "public"}')
     monkeypatch.setenv("HW3_AUTOGRADER", str(base))
     monkeypatch.setattr("sys.argv", ["judge", "100"])

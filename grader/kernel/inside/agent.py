@@ -504,7 +504,7 @@ class Stage:
         """Put stand-ins and provided code in the place of what the notebook defines, under all its names there."""
         self.clear()
         for name in world["stand_ins"]:
-            self._stand_in(name, lenient=world["lenient"])
+            self._stand_in(name, standins.stand_ins_of(world["source"])[name], lenient=world["lenient"])
         for source in world["provided"]:
             for node in ast.parse(source).body:
                 exec(compile(ast.Module([node], []), "<provided>", "exec"), self.namespace)
@@ -531,9 +531,8 @@ class Stage:
             namespace.clear()
             namespace.update(names)
 
-    def _stand_in(self, name: str, *, lenient: bool) -> None:
+    def _stand_in(self, name: str, cls: type[standins.StandIn], *, lenient: bool) -> None:
         original = self.namespace.get(name)
-        cls = standins.STAND_INS[name]
         lenient = lenient and isinstance(original, type)
         replacement = type(name, (cls,), {"original": original if lenient else None, "__module__": "__main__"})
         same = [key for key, value in self.namespace.items() if original is not None and value is original]
