@@ -71,6 +71,7 @@ class MadeUp:
         warm: object = None,
         only: Any = None,
         training: check.Options = NO_TRAINING,
+        retry: bool = True,
     ) -> Judged:
         text = path.read_text(encoding="utf-8")
         job = check.plan(path, assignment.rubric, training)
