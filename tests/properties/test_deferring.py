@@ -9,6 +9,7 @@ import pytest
 from grader.audit import corpus
 from grader.audit.fast import FastKernel
 from grader.grade import PUBLIC_SEED, load_assignment
+from grader.homework3 import HOMEWORK
 from grader.properties.engine import Engine
 from grader.scoring import Verdict
 
@@ -37,7 +38,7 @@ WRONG = {
 def verdicts(part: str, name: str) -> dict[str, Verdict]:
     assignment = load_assignment()
     criteria = [criterion.id for item in assignment.rubric.automatic for criterion in item.criteria]
-    cases = corpus.load(corpus.FOLDER / f"{part}.yaml", criteria)
+    cases = corpus.load(HOMEWORK.corpus / f"{part}.yaml", criteria)
     (case,) = [case for case in cases if case.entry.id == name]
     with (
         FastKernel(case.cells) as kernel,

@@ -11,6 +11,7 @@ import pytest
 from grader.audit import corpus
 from grader.audit.fast import FastKernel
 from grader.grade import load_assignment
+from grader.homework3 import HOMEWORK
 from grader.properties import expect, patch_embed, transformer, transformer_whole
 from grader.properties.engine import Engine
 from grader.rubric import load_rubric
@@ -57,7 +58,7 @@ LEFT = [
 
 
 def cells_of(part: str, name: str) -> tuple[str, ...]:
-    cases = {case.entry.id: case for case in corpus.load(corpus.FOLDER / f"{part}.yaml", CRITERIA)}
+    cases = {case.entry.id: case for case in corpus.load(HOMEWORK.corpus / f"{part}.yaml", CRITERIA)}
     if name in OWN:
         ffns, alphas = OWN[name]
         cells = list(cases["own-layers"].cells)
