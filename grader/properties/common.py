@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import numpy as np
 
 from grader.kernel.remote import Remote, Student
 from grader.kernel.wire import Array, Other
-from grader.properties import draws, expect, oracles
+from grader.properties import expect, oracles
 from grader.properties.draws import SequenceCase
 
 LARGEST_SCORE = 8e3
@@ -199,76 +199,6 @@ def other_temperature(alpha: Array, want: Array) -> bool:
         return False
     ratio = float((got * right).sum() / (right * right).sum())
     return abs(ratio - 1) > 1e-3 and bool(np.abs(got - ratio * right).max() < 1e-3 * np.abs(got).max())
-
-
-def attends_in_any_layout(
-    module: Remote,
-    case: SequenceCase,
-    alphas: Callable[[Any], Array | None],
-    output: Callable[[Any], Array | None],
-    least: int,
-) -> Generator[Any, Any, None]:
-    """Hold of attention whose weights nobody can read what holds in every layout of them.
-
-    The scores are linear in the query's token and in the key's, they are divided by sqrt(n_hidden), and there are at least
-    ``least`` weights, as there are without sharing.
-    """
-    found = yield from own_parameters(module, lambda: free(module, case.x, case))
-    module.load(generic_weights(found, case.rng()))
-    yield from _scores_are_linear(module, case, alphas)
-    yield from _scores_have_their_scale(module, case, found, alphas)
-    count = sum(value.size for value in found.values())
-    if count < least:
-        module.load({name: np.zeros_like(value) for name, value in found.items()})
-        other = draws.numbers(case.rng(), *case.x.shape)
-        before, after = (output(reply) for reply in (yield free(module, case.x, case), free(module, other, case)))
-        if before is not None and after is not None and matches(after, before):  # all that counts is registered
-            raise expect.Violation(f"there are {count} weights, but queries, keys and values of their own need {least}")
-
-
-def _scores_are_linear(
-    module: Remote, case: SequenceCase, read: Callable[[Any], Array | None]
-) -> Generator[Any, Any, None]:
-    x, other = 0.5 * case.x, 0.5 * draws.numbers(case.rng(), case.batch, case.dim)
-    inputs = [x.copy() for _ in range(4)]
-    for changed, token in zip(inputs, (x[:, 0], other, x[:, 0] + other, np.zeros_like(other)), strict=True):
-        changed[:, 0] = token
-    alphas = [read(reply) for reply in (yield [free(module, value, case) for value in inputs])]
-    known = [alpha for alpha in alphas if alpha is not None and sound(alpha) and alpha.min() > 1e-25]
-    if len(known) < len(alphas):
-        return
-    logs = [np.log(alpha) for alpha in known]
-    size = max(float(np.abs(log).max()) for log in logs)
-    for who, row, columns in (("query", 0, (1, 2)), ("key", 1, (0, 2))):
-        at_x, at_other, at_both, at_zero = (log[..., row, columns[0]] - log[..., row, columns[1]] for log in logs)
-        why = f"the scores are not linear in the token of the {who}"
-        expect.close(at_both - at_other, at_x - at_zero, "difference of two scores", why, scale=10 * size)
-
-
-def _scores_have_their_scale(
-    module: Remote, case: SequenceCase, found: Mapping[str, Array], read: Callable[[Any], Array | None]
-) -> Generator[Any, Any, None]:
-    """With all weights equal, queries and keys are known in every layout."""
-    sums = case.x.astype(np.float64).sum(-1)
-    replies, sizes = [], (0.25, 0.4)
-    for size in sizes:
-        module.load({name: np.full_like(value, size) for name, value in found.items()})
-        replies.append(free(module, case.x, case))
-    alphas = [read(reply) for reply in (yield replies)]
-    if any(alpha is None or not sound(alpha) for alpha in alphas):
-        return
-    first, second = (alpha for alpha in alphas if alpha is not None)
-    if matches(first, second):
-        return  # it does not follow the weights, which is another law's matter
-    wants = []
-    for bias in (0, 1):
-        queries, keys = (np.repeat(sizes[0] * (sums + b)[..., None], case.n_hidden, axis=-1) for b in (bias, 0))
-        want = oracles.attention(queries, keys, queries, None)[1]
-        wants.append(np.broadcast_to(want if first.ndim == want.ndim else want[:, None], first.shape))
-    if not any(matches(first, want) for want in wants):
-        wrong = any(other_temperature(first, want) for want in wants)
-        why = "the scores are not divided by sqrt(n_hidden)"
-        expect.holds(not wrong, why, {f"your attention weights, all parameters {sizes[0]}": expect.show(first)})
 
 
 def blind(case: SequenceCase) -> tuple[Array, int]:
