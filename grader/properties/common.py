@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.kernel.remote import Remote, Student
+from grader.kernel.remote import Remote
 from grader.kernel.wire import Array, Other
 from grader.properties import expect, oracles
 from grader.properties.draws import SequenceCase
@@ -215,61 +215,6 @@ def stretch(largest: float | None) -> float:
     return 30.0 if largest is None else float(np.sqrt(LARGEST_SCORE / max(largest, 0.5)))
 
 
-def gradients_reach(
-    student: Student,
-    module: Remote,
-    case: SequenceCase,
-    run: Callable[[Any], Remote],
-    *,
-    to_input: bool = True,
-) -> Generator[Any, Any, None]:
-    """Every entry of a module's own weights, and the input, gets a finite gradient if the output follows a small change of it.
-
-    What the output does not depend on at all is left to the laws that say what it has to depend on.
-    """
-    rng = case.rng()
-    weights = generic_weights((yield from reweigh(module, rng, lambda: run(case.x))), rng)
-    # Small weights, and steps small beside them: where a softmax is saturated or a ReLU is off a gradient is 0, not cut off.
-    weights = {name: weight * np.float32(0.3) for name, weight in weights.items()}
-    expect.holds(bool(weights), "the module has no parameters that could learn")
-    module.load(weights)
-    values = rng.normal(size=case.x.shape).astype(np.float32)
-    x = student.tensor(values, requires_grad=True)
-    out = run(x.method("clone"))  # not a leaf: that x is changed is for another law to say
-    by_name, by_x, before = yield (
-        student.parameter_gradients(out, None, module),
-        student.gradients(out, None, [x]),
-        out,
-    )
-    found = by_name if isinstance(by_name, dict) else {}
-    # An output of zeros may be one that a ReLU has cut off.
-    learning = any(isinstance(gradient, np.ndarray) and np.any(gradient) for gradient in found.values())
-    expect.holds(learning or not np.any(before), "no weight of the module gets any gradient")
-    silent, replies = [], []
-    for name, weight in weights.items():
-        gradient = found.get(name)
-        if isinstance(gradient, np.ndarray) and not np.all(np.isfinite(gradient)):
-            raise expect.Violation(f"the gradient of {name} is not finite")
-        without = _without_gradient(gradient, weight)
-        if np.any(without):
-            silent.append(name)
-            # Both ways: what a ReLU has cut off wakes up one way at most.
-            up = nudged(weight, rng, without, SMALL / 20)
-            for other in (up, 2 * weight - up):
-                module.load({name: other})
-                replies.append(run(values))
-            module.load({name: weight})
-    replies += [*(run(values) for _ in range(8)), run(nudged(values, rng))]
-    after = yield replies
-    if any(_moved(before, value) for value in after[-9:-1]):
-        return  # chance is at work, which is another law's matter
-    for name, up, down in zip(silent, after[0::2], after[1::2], strict=False):
-        moved = _moved(before, up) and _moved(before, down)
-        expect.holds(not moved, f"{name} gets no gradient, so it never learns")
-    if to_input:
-        learns(by_x[0], before, after[-1], "no gradient reaches the input x")
-
-
 def nudged(value: Array, rng: np.random.Generator, where: Array | bool = True, size: float = SMALL) -> Array:
     """A value, a little larger or smaller where ``where`` holds."""
     step = size * (0.5 + rng.random(size=value.shape)) * np.where(rng.random(size=value.shape) < 0.5, -1, 1)
@@ -282,13 +227,6 @@ def learns(gradient: Any, before: Any, after: Any, why: str) -> None:
         expect.holds(not _moved(before, after), why)
     else:
         expect.holds(bool(np.all(np.isfinite(gradient))), f"{why.partition(' gets ')[0]}: a gradient is not finite")
-
-
-def _without_gradient(gradient: Any, weight: Array) -> Array:
-    if not isinstance(gradient, np.ndarray) or gradient.shape != weight.shape:
-        return np.ones(weight.shape, dtype=bool)
-    silent: Array = np.abs(gradient) <= 1e-12
-    return silent
 
 
 def _moved(before: Any, after: Any) -> bool:
