@@ -166,7 +166,8 @@ def showing(results: Results) -> None:
     """Stand back from results that show nothing of what a mask does: a constant output, or even weights."""
     out, alphas = results
     if out is not None and is_constant(out):
-        expect.stand_back((PROJECTION, WHOLE_PROJECTION, WHOLE_LONE), "the output is the same for every token")
+        to = (PROJECTION, WHOLE_PROJECTION, WHOLE_LONE, WHOLE_ALPHAS)
+        expect.stand_back(to, "the output is the same for every token")
     if is_even(alphas):
         expect.stand_back((ORDER, WHOLE_ALPHAS), "every token gets the same attention weight")
 
@@ -468,9 +469,19 @@ def test_the_mask_is_not_changed(student: Student, case: SequenceCase) -> Progra
     assert case.mask is not None
     mask = student.tensor(case.mask)
     module = build(student, case)
-    bare, _, after = yield Way().call(student, module, case.x), masked(module, case.x, mask), mask
+    bare, hidden, after = yield Way().call(student, module, case.x), masked(module, case.x, mask), mask
     showing(readable(bare, case))
+    _mask_matters(readable(bare, case), readable(hidden, case), case.mask)
     common.unchanged(after, case.mask, "attn_mask")
+
+
+def _mask_matters(bare: Results, hidden: Results, mask: Array | None) -> None:
+    """Stand back where a mask that hides something changes nothing: then nothing about masks can be seen."""
+    if mask is None or np.all(mask > 0):
+        return
+    if all(one is None or other is None or np.array_equal(one, other) for one, other in zip(bare, hidden, strict=True)):
+        to = (SHAPES, MASKS, WHOLE_MASKS, WHOLE_INFLUENCE, WHOLE_ALPHAS)
+        expect.stand_back(to, "the mask makes no difference to what is returned")
 
 
 # -- projection --------------------------------------------------------------------------------------------------
@@ -898,9 +909,12 @@ def test_whole_masked_tokens_have_no_influence(student: Student, case: SequenceC
         Way().call(student, module, case.x),
         module.any_way((case.x, case.mask), (case.x, None), (case.x,)),
         module.any_way((other, case.mask), (other, None), (other,)),
+        Way().call(student, module, other),
     )
-    free, (out, alphas), (after, _) = (readable(reply, case) for reply in replies)
+    free, (out, alphas), (after, _), (moved, _) = (readable(reply, case) for reply in replies)
     showing(free)
+    if free[0] is not None and moved is not None and np.array_equal(free[0][blind], moved[blind]):
+        expect.stand_back((SHAPES, WHOLE_ALPHAS, WHOLE_PROJECTION), "even without a mask no token influences another")
     if alphas is not None and np.any(np.isnan(alphas)) and not common.sound(free[1]):
         expect.stand_back(WHOLE_ALPHAS, "the attention weights are no distributions over the tokens")
     if out is None or after is None:
@@ -968,9 +982,10 @@ def test_whole_no_mask_is_a_mask_of_ones(student: Student, case: SequenceCase) -
         masked(module, case.x, hides),
         module(case.x, None),
     )
-    ones, bare, _, after = (readable(reply, case) for reply in replies)
+    ones, bare, hidden, after = (readable(reply, case) for reply in replies)
     if case.tokens > 1:
         showing(bare)
+        _mask_matters(bare, hidden, hides)
     check = lambda: _same_results(ones, [bare, after])  # noqa: E731
     yield from or_else(
         check,
