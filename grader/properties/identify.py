@@ -122,6 +122,14 @@ def rank(matrix: Array) -> int:
     return int(np.sum(sizes > RANK_TOLERANCE * sizes.max(initial=1e-30))) if sizes.max(initial=0.0) > 1e-6 else 0
 
 
+def has_rank(matrix: Array, count: int) -> bool:
+    """Whether a matrix is of this rank, where neither a small singular value nor the rounding of float32 speaks against it."""
+    sizes = np.linalg.svd(matrix, compute_uv=False)
+    largest = sizes.max(initial=0.0)
+    least, more = sizes[count - 1 : count], sizes[count : count + 1]
+    return bool(largest > 1e-6 and np.all(least > 2e-4 * largest) and len(least) and np.all(more < 1e-2 * largest))
+
+
 def same_space(one: Array, other: Array, count: int) -> bool:
     """Whether the ``count`` leading directions of two matrices' columns span the same space."""
     spaces = [np.linalg.svd(matrix)[0][:, :count] for matrix in (one, other)]
