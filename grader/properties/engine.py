@@ -10,6 +10,7 @@ import itertools
 import random
 import signal
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,8 +25,8 @@ from grader.homework import Homework, load_homework
 from grader.kernel.remote import BadReply, Connection, NoReply, Recording, Student, StudentError, recording_of
 from grader.kernel.session import Limits, PropertyChannel
 from grader.properties.budget import Budget, Spent
-from grader.properties.expect import StoodBack, Violation, comparisons
-from grader.properties.law import Law, Part, Program
+from grader.properties.expect import StoodBack, Tally, Violation, counted_by
+from grader.properties.law import Law, Part
 from grader.properties.reproducible import make_reproducible
 from grader.scoring import Verdict, VerdictStatus
 from grader.submission.template import Template
@@ -192,45 +193,31 @@ class Engine:
     def _run_mixed(self, laws: Sequence[Law], connection: Connection) -> set[str]:
         """Run the cases of several laws in the same frames, shuffled; names of the laws that hold."""
         connection.begin(self.session.limits.property * MIXED_TIME)
-        budgets = {law.name: Budget() for law in laws}
-        compared: dict[str, set[int]] = {law.name: set() for law in laws}
-        failed: set[str] = set()
-        running: list[tuple[int, Law, int, Any, Recording, Any]] = []
+        trials: list[_Trial] = []
         for law in laws:
-            for number, case in enumerate(cases_for(law, self.seed)):
-                student = Student(trial_seed(law, self.seed) + number)
-                program = law.program(student, case)
-                with budgets[law.name].clock():
-                    running.append((len(running), law, number, program, recording_of(student), next(program)))
+            budget = Budget()
+            for case in cases_for(law, self.seed):
+                seed = trial_seed(law, self.seed) + sum(trial.law is law for trial in trials)
+                trials.append(_Trial(len(trials), law, case, seed, budget))
         names = tuple(law.name for law in laws)
+        running = list(trials)
         random.Random(self.seed + repr(names).encode()).shuffle(running)
+        failed: set[str] = set()
         same: tuple[Any, ...] | None = ("mixed", names, self.seed)
         while running:
-            rows = [(place, recording, wanted) for place, _, _, _, recording, wanted in running]
-            answers = connection.run(rows, stop=False, same=same)
+            answers = connection.run([trial.row for trial in running], stop=False, same=same)
             same = None
-            still = []
-            for (place, law, number, program, recording, _), answer in zip(running, answers, strict=True):
-                if law.name in failed:
-                    continue
-                before = comparisons()
+            for trial, answer in zip(running, answers, strict=True):
                 try:
-                    wanted = _tell(program, answer, budgets[law.name])
-                    still.append((place, law, number, program, recording, wanted))
-                except StopIteration:
-                    pass
+                    if trial.law.name not in failed:
+                        trial.tell(answer)
                 except (Exception, Spent):
                     # Whether it fails or stands back, that is for the law by itself to tell.
-                    failed.add(law.name)
-                    continue
-                if comparisons() > before:
-                    compared[law.name].add(number)
-            running = [row for row in still if row[1].name not in failed]
-        return {
-            law.name
-            for law in laws
-            if law.name not in failed and 2 * len(compared[law.name]) > len(cases_for(law, self.seed))
-        }
+                    failed.add(trial.law.name)
+            running = [trial for trial in running if not trial.is_over and trial.law.name not in failed]
+        compared = Counter(trial.law.name for trial in trials if trial.tally.made)
+        held = (law for law in laws if law.name not in failed)
+        return {law.name for law in held if 2 * compared[law.name] > len(cases_for(law, self.seed))}
 
     def applies(self, law: Law) -> bool:
         """Whether a law is about the way in which the student built its part."""
@@ -356,65 +343,53 @@ class Engine:
         cases, seed = cases_for(law, self.seed), trial_seed(law, self.seed)
         connection.begin()
         failures: dict[int, Failure] = {}
-        compared = [False] * len(cases)
-        stood_back: list[StoodBack] = []
-        running: list[tuple[int, Any, Recording, Any]] = []
-        for number, case in enumerate(cases):
-            student = Student(seed + number)
-            program = law.program(student, case)
-            with self._budget.clock():
-                running.append((number, program, recording_of(student), next(program)))
+        stood_back: dict[int, StoodBack] = {}
+        trials = [_Trial(number, law, case, seed + number, self._budget) for number, case in enumerate(cases)]
+        running = list(trials)
         # No program knows anything of the submission before its first answer.
         same: tuple[str, bytes] | None = (law.name, self.seed)
         while running:
-            rows = [(number, recording, wanted) for number, _, recording, wanted in running]
-            answers = connection.run(rows, stop=not law.catches, same=same)
+            answers = connection.run([trial.row for trial in running], stop=not law.catches, same=same)
             self._answered = True
             same = None
-            still = []
-            for (number, program, recording, _), answer in zip(running, answers):  # noqa: B905
-                before = comparisons()
+            for trial, answer in zip(running, answers):  # noqa: B905  (the kernel stops at an exception)
                 try:
-                    still.append((number, program, recording, _tell(program, answer, self._budget)))
-                except StopIteration:
-                    pass
+                    trial.tell(answer)
                 except StoodBack as reason:
-                    # Whatever was compared on the way to that does not count.
-                    stood_back.append(reason)
-                    compared[number] = False
-                    continue
+                    stood_back[trial.number] = reason
                 except (Violation, StudentError) as error:
-                    failures[number] = self._failure(error, cases[number])
+                    failures[trial.number] = self._failure(error, trial.case)
                     break
-                compared[number] = compared[number] or comparisons() > before
-            running = [row for row in still if not failures or row[0] < min(failures)]
+            first = min(failures, default=len(trials))
+            running = [trial for trial in running if not trial.is_over and trial.number < first]
         if failures:
             return Outcome(failure=min(failures.items()))
+        # Whatever was compared on the way to standing back does not count, unless all of it was.
+        compared = [
+            stood_back[trial.number].compared if trial.number in stood_back else trial.tally.made > 0
+            for trial in trials
+        ]
         enough = 2 * sum(compared) > len(cases)
         if enough and not stood_back:
             return Outcome()
-        reasons = dict.fromkeys(reason.reason for reason in stood_back)
-        to = dict.fromkeys(name for reason in stood_back for name in reason.to)
+        reasons = dict.fromkeys(reason.reason for reason in stood_back.values())
+        to = dict.fromkeys(name for reason in stood_back.values() for name in reason.to)
         return Outcome(unreached=Unreached(tuple(reasons)[:3] or (NOTHING_COMPARED,), tuple(to), enough))
 
     def _run_one(
         self, law: Law, connection: Connection, number: int, case: Any, seed: int
     ) -> Failure | StoodBack | None:
-        student = Student(seed)
-        program = law.program(student, case)
+        trial = _Trial(number, law, case, seed, self._budget)
         try:
-            with self._budget.clock():
-                wanted = next(program)
-            while True:
-                (answer,) = connection.run([(number, recording_of(student), wanted)], stop=True)
+            while not trial.is_over:
+                (answer,) = connection.run([trial.row], stop=True)
                 self._answered = True
-                wanted = _tell(program, answer, self._budget)
-        except StopIteration:
-            return None
+                trial.tell(answer)
         except StoodBack as reason:
             return reason
         except (Violation, StudentError) as error:
             return self._failure(error, case)
+        return None
 
     def _shrunk(
         self, law: Law, world: dict[str, Any], seed: int, number: int, failure: Failure
@@ -576,18 +551,44 @@ def _uninterpretable(error: Exception) -> str:
     return f"your code returned a value the grader cannot interpret ({text})"
 
 
-def _tell(program: Program, answer: Any, budget: Budget | None = None) -> Any:
-    """Give a program its answer, or raise in it what the student's code raised; what it wants to know next.
+class _Trial:
+    """A law's program for one case, run to its first question, with the comparisons that it makes."""
 
-    An answer that a law stumbles over is a wrong one, whoever made it.
-    """
-    try:
-        with (budget or Budget()).clock():
-            return program.throw(answer) if isinstance(answer, StudentError) else program.send(answer)
-    except (StopIteration, Violation, StoodBack, StudentError, *GRADERS_OWN):
-        raise
-    except Exception as error:
-        raise Violation(_uninterpretable(error)) from error
+    def __init__(self, number: int, law: Law, case: Any, seed: int, budget: Budget) -> None:
+        self.number, self.law, self.case = number, law, case
+        self.tally = Tally()
+        self.is_over = False
+        self._budget = budget
+        student = Student(seed)
+        self._recording = recording_of(student)
+        self._program = law.program(student, case)
+        with budget.clock(), counted_by(self.tally):
+            self._wanted = next(self._program)
+
+    @property
+    def row(self) -> tuple[int, Recording, Any]:
+        """What to send to the kernel: whose it is, the calls, and what the program wants to know of them."""
+        return self.number, self._recording, self._wanted
+
+    def tell(self, answer: Any) -> None:
+        """Give the program its answer, or raise in it what the student's code raised, and take its next question.
+
+        An answer that a law stumbles over is a wrong one, whoever made it.
+        """
+        program = self._program
+        try:
+            with self._budget.clock(), counted_by(self.tally):
+                self._wanted = (
+                    program.throw(answer) if isinstance(answer, StudentError) else program.send(answer)
+                )
+        except StopIteration:
+            self.is_over = True
+        except (Violation, StoodBack, StudentError, *GRADERS_OWN):
+            self.is_over = True
+            raise
+        except Exception as error:
+            self.is_over = True
+            raise Violation(_uninterpretable(error)) from error
 
 
 def trial_seed(law: Law, seed: bytes) -> int:

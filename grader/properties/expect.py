@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import numpy as np
@@ -28,36 +29,57 @@ class Violation(Exception):
 
 
 class StoodBack(Exception):
-    """A case cannot be compared, because of a fault that one of the properties in ``to`` finds."""
+    """A case cannot be compared, because of a fault that one of the properties in ``to`` finds.
 
-    def __init__(self, to: tuple[str, ...], reason: str) -> None:
+    ``compared`` says that all of it was compared nevertheless, in a way that the fault does not touch.
+    """
+
+    def __init__(self, to: tuple[str, ...], reason: str, *, compared: bool = False) -> None:
         super().__init__(reason)
-        self.to, self.reason = to, reason
+        self.to, self.reason, self.compared = to, reason, compared
 
 
-class _Count:
-    """How many comparisons this process has made."""
+class Tally:
+    """How many comparisons were made for one case."""
 
-    made = 0
+    def __init__(self) -> None:
+        self.made = 0
 
 
-def compared(number: int = 1) -> None:
-    """Count comparisons; the checks below do it themselves."""
+class _Current:
+    """The tally of the case whose program runs now; the engine runs those of many cases by turns."""
+
+    tally = Tally()
+
+
+@contextmanager
+def counted_by(tally: Tally) -> Iterator[None]:
+    """Count in ``tally`` whatever is compared meanwhile."""
+    before, _Current.tally = _Current.tally, tally
+    try:
+        yield
+    finally:
+        _Current.tally = before
+
+
+def current_tally() -> Tally:
+    """The tally of the case whose program asks."""
+    return _Current.tally
+
+
+def compared() -> None:
+    """Count a comparison; the checks below do it themselves."""
     budget.check()
-    _Count.made += number
+    _Current.tally.made += 1
 
 
-def comparisons() -> int:
-    """How many comparisons were made so far; the engine takes differences."""
-    return _Count.made
-
-
-def stand_back(to: str | tuple[str, ...], reason: str) -> NoReturn:
+def stand_back(to: str | tuple[str, ...], reason: str, *, compared: bool = False) -> NoReturn:
     """Leave a case to the properties named ``to`` ("module.test_name"): their criteria are lost if ``reason`` is true.
 
-    Where none of them fails, what stood back counts as not met, so a fault can hide in neither.
+    Where none of them fails, what stood back counts as not met, so a fault can hide in neither. With ``compared`` the case
+    still counts as compared: it was right in a way that the fault does not touch.
     """
-    raise StoodBack((to,) if isinstance(to, str) else to, reason)
+    raise StoodBack((to,) if isinstance(to, str) else to, reason, compared=compared)
 
 
 def show(value: Any) -> str:

@@ -154,7 +154,8 @@ def either_way(program: Callable[[Way], Judged], student: Student, case: Sequenc
         violation = found
     if violation is not None:
         if (yield from holds(program(Way(ones=True)))) and (yield from _none_is_no_ones(student, case)):
-            expect.stand_back((NO_MASK, WHOLE_NO_MASK), "it is right with a mask of ones, but not with attn_mask=None")
+            why = "it is right with a mask of ones, but not with attn_mask=None"
+            expect.stand_back((NO_MASK, WHOLE_NO_MASK), why, compared=True)
         raise violation
 
 
@@ -1001,7 +1002,7 @@ def test_whole_no_mask_is_a_mask_of_ones(student: Student, case: SequenceCase) -
     ones, bare, hidden, after = (readable(reply, case) for reply in replies)
     if case.tokens > 1:
         showing(bare)
-        _mask_matters(bare, hidden, hides)
+        _mask_matters(ones, hidden, hides)
     check = lambda: _same_results(ones, [bare, after])  # noqa: E731
     yield from or_else(
         check,
