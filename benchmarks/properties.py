@@ -19,8 +19,8 @@ from pathlib import Path
 from grader.audit.corpus import reference_cells
 from grader.audit.fast import FastKernel
 from grader.grade import PUBLIC_SEED, load_assignment
-from grader.properties.engine import Engine, cases_for
-from grader.properties.law import Law
+from grader.judging.engine import Engine, cases_for
+from grader.judging.property import Property
 
 
 def of_children() -> float:
@@ -29,15 +29,15 @@ def of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def judged(cells: Sequence[str], laws: Sequence[Law]) -> tuple[dict[str, float], float]:
+def judged(cells: Sequence[str], properties: Sequence[Property]) -> tuple[dict[str, float], float]:
     """The judge's CPU seconds by property, and those of a kernel in which the cells ran and these properties were judged."""
     before, spent = of_children(), {}
     methods = load_assignment().provided_methods
     with FastKernel(cells) as kernel, Engine(kernel, PUBLIC_SEED, methods) as engine:
-        for law in laws:
+        for prop in properties:
             started = time.process_time()
-            engine.judge([law])
-            spent[law.name] = time.process_time() - started
+            engine.judge([prop])
+            spent[prop.name] = time.process_time() - started
     return spent, of_children() - before
 
 
@@ -51,31 +51,31 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often to judge the reference (5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
     chosen = parser.parse_args()
-    groups: defaultdict[str, list[Law]] = defaultdict(list)
-    for law in load_assignment().laws:
-        if chosen.part in (None, law.part.item):
-            groups[law.part.item].append(law)
-            cases_for(law, PUBLIC_SEED)
+    groups: defaultdict[str, list[Property]] = defaultdict(list)
+    for prop in load_assignment().properties:
+        if chosen.part in (None, prop.part.item):
+            groups[prop.part.item].append(prop)
+            cases_for(prop, PUBLIC_SEED)
     if not groups:
         parser.error(f"there is no automatic item {chosen.part}")
     cells = reference_cells()
     rounds = [
-        {item: judged(cells, sorted(laws, key=lambda law: law.name)) for item, laws in groups.items()}
+        {item: judged(cells, sorted(properties, key=lambda prop: prop.name)) for item, properties in groups.items()}
         | {"cells": judged(cells, ())}
         for _ in range(chosen.rounds)
     ]
     empty = min(found["cells"][1] for found in rounds)
     judge = {
-        law.name: min(found[item][0][law.name] for found in rounds)
-        for item, laws in groups.items()
-        for law in laws
+        prop.name: min(found[item][0][prop.name] for found in rounds)
+        for item, properties in groups.items()
+        for prop in properties
     }
     kernel = {item: min(found[item][1] for found in rounds) - empty for item in groups}
     print(f"{'ms of CPU':52}{'judge':>8}{'kernel':>8}")
     for name, seconds in sorted(judge.items(), key=lambda row: -row[1])[: chosen.top]:
         print(f"{name:52.52}{1000 * seconds:8.1f}")
-    for item, laws in sorted(groups.items()):
-        print(f"{item:52}{1000 * sum(judge[law.name] for law in laws):8.1f}{1000 * kernel[item]:8.1f}")
+    for item, properties in sorted(groups.items()):
+        print(f"{item:52}{1000 * sum(judge[prop.name] for prop in properties):8.1f}{1000 * kernel[item]:8.1f}")
     print(f"{'all':52}{1000 * sum(judge.values()):8.1f}{1000 * sum(kernel.values()):8.1f}")
     if chosen.json is not None:
         chosen.json.write_text(json.dumps({"judge": judge, "kernel": kernel}, indent=1), encoding="utf-8")

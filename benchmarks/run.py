@@ -25,7 +25,7 @@ import nbformat
 
 from benchmarks import others
 from benchmarks.watching import ROOT, children, watched
-from grader import template
+from grader.authoring import notebooks as template
 
 CELLS = (
     "setup",

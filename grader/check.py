@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from grader.grade import Assignment, Progress, judge
-from grader.results import ItemResult, Result, totals
-from grader.rubric import Criterion, Rubric
+from grader.scoring.result import ItemResult, Result, totals
+from grader.scoring.rubric import Criterion, Rubric
 
 
 def public_criteria(rubric: Rubric) -> dict[str, tuple[str, ...]]:

@@ -20,11 +20,11 @@ from grader.report.safe_text import one_line
 
 if TYPE_CHECKING:
     from grader.grade import Assignment
+    from grader.homework3.training.check import Mode, Options
     from grader.kernel.isolation import Level
     from grader.kernel.process import WarmLink
     from grader.report.terminal import Unchecked
-    from grader.results import Result
-    from grader.training.check import Mode, Options
+    from grader.scoring.result import Result
 
 # Typer's own, which it imports from click or brings along.
 _WrongUsage: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -143,8 +143,8 @@ def grade(
     # Each command loads what it needs: `grader --help` is instant.
     from grader.grade import load_assignment  # noqa: PLC0415
     from grader.homework import load_homework  # noqa: PLC0415
+    from grader.homework3.training.check import Options  # noqa: PLC0415
     from grader.kernel.session import Limits  # noqa: PLC0415
-    from grader.training.check import Options  # noqa: PLC0415
 
     if example == (submission is not None):
         raise typer.BadParameter("name one notebook, or give --example")
@@ -179,14 +179,14 @@ def train(
     The student's own Vision Transformer is trained on CIFAR-10 until it is certain whether more than half of the validation
     images are right. Exit status 0: judged. 2: wrong usage or a bad rubric. 3: nothing to grade.
     """
+    from grader.homework3.training.data import require  # noqa: PLC0415
     from grader.kernel.warm import WarmHost, client_of  # noqa: PLC0415
-    from grader.training.data import require  # noqa: PLC0415
 
     _given_folder(data)
     require(data)
     with WarmHost() as host:  # it takes seconds to get warm, in which we import what we need
         from grader.grade import load_assignment  # noqa: PLC0415
-        from grader.training.check import DEVICES, Options  # noqa: PLC0415
+        from grader.homework3.training.check import DEVICES, Options  # noqa: PLC0415
 
         chosen = next((name for name in DEVICES if name == device), None)
         if chosen is None:
@@ -262,7 +262,7 @@ def check(
 
 
 def _mode(name: str) -> Mode:
-    from grader.training.check import MODES  # noqa: PLC0415
+    from grader.homework3.training.check import MODES  # noqa: PLC0415
 
     mode = next((mode for mode in MODES if mode == name), None)
     if mode is None:
@@ -374,8 +374,8 @@ def batch(
             from grader.batch.terminal import print_batch  # noqa: PLC0415
             from grader.grade import load_assignment  # noqa: PLC0415
             from grader.homework import VARIABLE, load_homework  # noqa: PLC0415
+            from grader.homework3.training.check import Options as Training  # noqa: PLC0415
             from grader.kernel.session import Limits  # noqa: PLC0415
-            from grader.training.check import Options as Training  # noqa: PLC0415
 
             level = _isolation(require_isolation)
             changing = tuple(change or ())
@@ -454,9 +454,9 @@ def data_fetch(
     Shakespeare's text and word_tokenize's data travel with the grader and are verified here, too. HW3_CACHE names another
     place for the cache.
     """
+    from grader.homework3.training.data import fetch, load  # noqa: PLC0415
     from grader.report.progress import shown  # noqa: PLC0415
     from grader.tokenizer_data import tokenizer_data_hash  # noqa: PLC0415
-    from grader.training.data import fetch, load  # noqa: PLC0415
 
     with shown("CIFAR-10") as progress:
         place = fetch(data, say=progress)
@@ -478,7 +478,7 @@ def template_build(
     ] = False,
 ) -> None:
     """Make the students' notebook from the reference."""
-    from grader import template  # noqa: PLC0415
+    from grader.authoring import notebooks as template  # noqa: PLC0415
     from grader.homework import load_homework  # noqa: PLC0415
 
     written = template.build(out)
@@ -494,7 +494,7 @@ def template_check() -> None:
 
     Exit status 1: something does not agree.
     """
-    from grader.consistency import disagreements  # noqa: PLC0415
+    from grader.authoring.consistency import disagreements  # noqa: PLC0415
 
     differences = disagreements()
     for line in differences:

@@ -217,7 +217,7 @@ def _template() -> Finding:
     if not load_homework().template.is_file():
         return Finding("template", False, f"{load_homework().template} is missing", "grader template build")
     try:
-        from grader import template  # noqa: PLC0415 - each check survives what another lacks
+        from grader.authoring import notebooks as template  # noqa: PLC0415 - each check survives what another lacks
 
         differences = template.check()
     except Exception as error:
@@ -231,10 +231,10 @@ def _rubric() -> list[Finding]:
     """The rubric as `grader grade` reads it, and whether it fits the notebook and the model answers."""
     fix = f"edit {load_homework().rubric}"
     try:
-        from grader import consistency  # noqa: PLC0415
-        from grader.rubric import load_rubric  # noqa: PLC0415
+        from grader.authoring import consistency  # noqa: PLC0415
+        from grader.scoring.rubric import load_rubric  # noqa: PLC0415
 
-        rubric = load_rubric(load_homework().rubric, known_properties=load_homework().laws)
+        rubric = load_rubric(load_homework().rubric, known_properties=load_homework().properties)
         faults = [*consistency.rubric_faults(rubric), *consistency.training_faults(rubric)]
     except GraderError as error:
         return [Finding("rubric", False, str(error), fix)]
@@ -257,7 +257,7 @@ def _counted(lines: Sequence[str]) -> str:
 
 def _cifar10() -> Finding:
     """Only training checks need it, so that it is missing is no fault."""
-    from grader.training.data import FETCH, load  # noqa: PLC0415
+    from grader.homework3.training.data import FETCH, load  # noqa: PLC0415
 
     try:
         data = load()

@@ -21,25 +21,31 @@ from threadpoolctl import threadpool_limits
 
 from grader import __version__
 from grader.errors import GraderError, HostError, KernelError, NothingToGrade, UsageError, host_error
-from grader.evidence import collect
 from grader.homework import Homework, load_homework
+from grader.homework3.training import check as training_check
+from grader.homework3.training import checkpoint
+from grader.judging.engine import SHRINK_CALLS, Engine, cases_for, provided_methods
+from grader.judging.property import Property
 from grader.kernel import isolation
 from grader.kernel.process import WarmLink
 from grader.kernel.session import Limits, Session
-from grader.properties.engine import SHRINK_CALLS, Engine, cases_for, provided_methods
-from grader.properties.law import Law
-from grader.remarks import cell_of, definition_flags, definition_notes, loss_flags, reasons_not_defined
-from grader.results import Flag, Isolation, Result, Versions, totals
-from grader.rubric import AutomaticItem, Rubric, load_rubric
-from grader.scoring import Verdict, nothing_judged, score
+from grader.scoring.evidence import collect
+from grader.scoring.remarks import (
+    cell_of,
+    definition_flags,
+    definition_notes,
+    loss_flags,
+    reasons_not_defined,
+)
+from grader.scoring.result import Flag, Isolation, Result, Versions, totals
+from grader.scoring.rubric import AutomaticItem, Rubric, load_rubric
+from grader.scoring.score import Verdict, nothing_judged, score
 from grader.submission.definitions import Definition, definitions_of
 from grader.submission.handin import HandIn, find_named
 from grader.submission.planning import Plan, make_plan
 from grader.submission.reading import Submission
 from grader.submission.template import Template, altered_provided, load_template
 from grader.tokenizer_data import tokenizer_data_hash
-from grader.training import check as training_check
-from grader.training import checkpoint
 
 PUBLIC_SEED = b"hw3 public seed"
 NO_TRAINING = training_check.Options()
@@ -68,14 +74,14 @@ class Assignment:
 
     def __getstate__(self) -> dict[str, object]:
         """Without the properties, which another process finds by the homework."""
-        return {name: value for name, value in vars(self).items() if name != "laws"}
+        return {name: value for name, value in vars(self).items() if name != "properties"}
 
     @cached_property
-    def laws(self) -> tuple[Law, ...]:
+    def properties(self) -> tuple[Property, ...]:
         """The properties that the rubric names, in its order."""
-        named = (self.homework.laws[name] for name in self.rubric.properties)
+        named = (self.homework.properties[name] for name in self.rubric.properties)
         most = self.most_cases
-        return tuple(law if most is None else replace(law, examples=min(law.examples, most)) for law in named)
+        return tuple(prop if most is None else replace(prop, examples=min(prop.examples, most)) for prop in named)
 
     @property
     def provided_methods(self) -> dict[str, list[tuple[str, str, str]]]:
@@ -96,7 +102,7 @@ def load_assignment(
 ) -> Assignment:
     """The assignment of a rubric file and a seed file; raises `RubricError` or `UsageError`."""
     homework = homework or load_homework()
-    loaded = load_rubric(rubric or homework.rubric, known_properties=homework.laws)
+    loaded = load_rubric(rubric or homework.rubric, known_properties=homework.properties)
     seed = PUBLIC_SEED if seed_file is None else read_seed(seed_file)
     template = load_template(homework.template, homework.provided_classes)
     return Assignment(loaded, template, seed, limits or Limits(), homework)
@@ -206,7 +212,7 @@ def _judge(
         return Judged(_result(path.name, assignment, clock, error=_defect(error)), grader_failed=True)
     try:
         place = path if isinstance(path, Path) else path.place or path.path or Path(path.name)
-        # Laws work on small arrays: further threads of BLAS would only wait, and burn the kernels' time with it.
+        # Properties work on small arrays: further threads of BLAS would only wait, and burn the kernels' time with it.
         with _weights_of(found) as weights, threadpool_limits(1, user_api="blas"):
             if weights is not None and training.weights is None and checkpoint.find(place) is None:
                 training = replace(training, weights=weights)
@@ -239,12 +245,12 @@ def _weights_of(found: HandIn) -> Iterator[Path | None]:
 def prepare(assignment: Assignment, only: Collection[str] | None = None) -> None:
     """Draw the cases of the properties and read the template, once a process; processes forked after it have them too."""
     _ = assignment.provided_methods
-    for law in _wanted(assignment, only):
-        cases_for(law, assignment.seed)
+    for prop in _wanted(assignment, only):
+        cases_for(prop, assignment.seed)
 
 
-def _wanted(assignment: Assignment, only: Collection[str] | None) -> list[Law]:
-    return [law for law in assignment.laws if only is None or law.name in only]
+def _wanted(assignment: Assignment, only: Collection[str] | None) -> list[Property]:
+    return [prop for prop in assignment.properties if only is None or prop.name in only]
 
 
 def _defect(error: Exception) -> str:
@@ -296,17 +302,17 @@ def _run_and_judge(
             session, assignment.seed, assignment.provided_methods, assignment.shrink_calls, assignment.homework
         )
         wanted = _wanted(assignment, only)
-        items = sorted({law.part.item for law in wanted})
+        items = sorted({prop.part.item for prop in wanted})
         done = 0
 
-        def count(law: object) -> None:
+        def count(prop: object) -> None:
             nonlocal done
             done += 1
             progress("judging properties", done, len(wanted))
 
         def so_far(*, finished: bool) -> Judged:
             notes = {item: [note] for item, note in engine.notes.items()} | dict(trained.notes)
-            for item, note in definition_notes(definitions, assignment.laws).items():
+            for item, note in definition_notes(definitions, assignment.properties).items():
                 notes[item] = [*notes.get(item, ()), note]
             result = _result(
                 submission.name,
@@ -329,7 +335,7 @@ def _run_and_judge(
                 if partial is not None:
                     partial(so_far(finished=False).result)
                 with clock.stage("properties"):
-                    verdicts |= engine.judge((law for law in wanted if law.part.item == item), count)
+                    verdicts |= engine.judge((prop for prop in wanted if prop.part.item == item), count)
         if job is not None:
             if partial is not None:
                 partial(so_far(finished=False).result)
@@ -439,7 +445,7 @@ def _flags(
         Flag(kind="not from scratch?", message=f"uses {found.name}", cell=found.number, line=found.line)
         for found in plan.from_scratch_flags
     )
-    flags.extend(definition_flags(definitions, assignment.laws))
+    flags.extend(definition_flags(definitions, assignment.properties))
     if session is not None:
         flags.extend(loss_flags(plan, session.outcomes, session.missing, verdicts, assignment.rubric))
     return flags

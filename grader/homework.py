@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 
 from grader.errors import UsageError
-from grader.properties.law import Law, laws_of
+from grader.judging.property import Property, properties_of
 
 VARIABLE = "GRADER_HOMEWORK"
 DEFAULT = "grader.homework3"
@@ -97,9 +97,9 @@ class Homework:
         return self.stand_ins.read_text(encoding="utf-8") if self.stand_ins.is_file() else ""
 
     @cached_property
-    def laws(self) -> dict[str, Law]:
+    def properties(self) -> dict[str, Property]:
         """Every property by its name, in the order of the modules."""
-        return {law.name: law for module in self.modules for law in laws_of(module)}
+        return {prop.name: prop for module in self.modules for prop in properties_of(module)}
 
 
 def load_homework(source: str | Path | None = None) -> Homework:

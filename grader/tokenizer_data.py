@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import cast
 
-from .assets import DATA
-from .errors import GraderError
+from grader.assets import DATA
+from grader.errors import GraderError
 
 NLTK_DATA = DATA / "nltk"
 """The folder for the environment variable `NLTK_DATA`, for judge and kernel alike."""

@@ -3,7 +3,7 @@
 
 An import from `reference` stands for the source of what it names, which the notebook shows in its place. All
 other imports move into the first code cell. Cells with `only="master"` are for teachers; students do not get
-them. `grader.template` builds the notebooks.
+them. `grader.authoring.notebooks` builds the notebooks.
 """
 
 # %% [markdown] id="welcome" part="0" role="provided"

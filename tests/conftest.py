@@ -13,10 +13,10 @@ import nbformat
 import pytest
 from hypothesis import HealthCheck, settings
 
-from grader import template
+from grader.authoring import notebooks as template
 from grader.grade import Assignment, grade, load_assignment
 from grader.kernel.process import WarmParent, environment
-from grader.results import Result
+from grader.scoring.result import Result
 
 # A machine that is busy with kernels is slow to draw examples; that is no failure.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])

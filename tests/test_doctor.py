@@ -56,7 +56,7 @@ def test_doctor_ends_well() -> None:
 
 
 def valid(path: Path) -> dict[str, object]:
-    schema = json.loads((Path(assets.__file__).parent / "result.schema.json").read_text(encoding="utf-8"))
+    schema = json.loads((Path(assets.__file__).parent / "scoring" / "result.schema.json").read_text(encoding="utf-8"))
     written: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
     jsonschema.validate(written, schema)
     return written

@@ -11,12 +11,13 @@ import jsonschema
 import nbformat
 import pytest
 
-from grader import assets, template
+from grader import assets
+from grader.authoring import notebooks as template
 from grader.grade import Assignment, grade
 from grader.homework3 import HOMEWORK
 from grader.kernel.process import WarmParent
 from grader.kernel.session import Limits
-from grader.results import Result
+from grader.scoring.result import Result
 from tests.conftest import handwritten, lost, notebook, points, solutions
 
 FULL = {"2a": 4, "2b": 3, "2c": 3, "3a": 2, "4a": 2, "4c": 2, "4d": 2}
@@ -53,11 +54,11 @@ def test_example_gets_what_its_mistakes_deserve(assignment: Assignment, tmp_path
     result = grade(HOMEWORK.examples / "honest_mistakes.ipynb", assignment)
     assert lost(result) == {"2a.softmax", "2b.heads", "3a.patches", "4a.unknown", "4d.padding"}
     failed = {c.id: c for item in result.items for c in item.criteria if c.status == "failed"}
-    assert all(criterion.counterexample and criterion.law for criterion in failed.values())
+    assert all(criterion.counterexample and criterion.requirement for criterion in failed.values())
     assert "x = [[[" in (failed["2a.softmax"].counterexample or "")
     result.write(tmp_path / "result.json")
     written = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
-    schema = json.loads((Path(assets.__file__).parent / "result.schema.json").read_text(encoding="utf-8"))
+    schema = json.loads((Path(assets.__file__).parent / "scoring" / "result.schema.json").read_text(encoding="utf-8"))
     jsonschema.validate(written, schema)
     assert written["score"] + written["pending"] <= 35 == written["max_score"] + written["pending"]
 
@@ -102,7 +103,7 @@ def test_importing_the_grader_or_the_reference_earns_nothing(graded: Graded) -> 
         f"try:\n    from {name} import *\nexcept BaseException as error:\n    print('no', error)"
         for name in (
             "reference.transformer",
-            "grader.properties.oracles",
+            "grader.homework3.oracles",
             "grader._shipped.reference.transformer",
         )
     )

@@ -27,7 +27,7 @@ def test_the_environment_names_another(monkeypatch):
 def test_a_folder_is_loaded_once_and_knows_its_properties():
     homework = load_homework(SECOND)
     assert load_homework(str(SECOND)) is homework
-    assert "rnn_cell.test_shape" in homework.laws
+    assert "rnn_cell.test_shape" in homework.properties
     assert homework.rubric.is_file()
 
 

@@ -17,7 +17,7 @@ from grader.grade import Assignment
 from grader.kernel.process import WarmParent
 from grader.kernel.session import Session
 from grader.report.terminal import print_result
-from grader.results import Result
+from grader.scoring.result import Result
 from grader.submission.planning import make_plan
 from grader.submission.reading import read_submission
 from tests.conftest import handwritten, notebook, points, solutions

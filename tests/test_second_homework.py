@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from grader import template
 from grader.audit import corpus
 from grader.audit.run import judge_fast
+from grader.authoring import notebooks as template
 from grader.grade import Assignment, grade, load_assignment
 from grader.homework import VARIABLE, Homework, load_homework
 from grader.kernel.process import WarmParent
-from grader.results import Result
+from grader.scoring.result import Result
 
 FOLDER = Path(__file__).resolve().parent / "second_homework"
 HOMEWORK = load_homework(FOLDER)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from grader import template
+from grader.authoring import notebooks as template
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "honest_mistakes.ipynb"
 

@@ -48,8 +48,8 @@ def audit(
         return
     from grader.audit import corpus, matrix, run  # noqa: PLC0415
     from grader.report.console import output  # noqa: PLC0415
-    from grader.results import write_atomically  # noqa: PLC0415
-    from grader.rubric import load_rubric  # noqa: PLC0415
+    from grader.scoring.result import write_atomically  # noqa: PLC0415
+    from grader.scoring.rubric import load_rubric  # noqa: PLC0415
 
     criteria = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
     cases = [
@@ -101,8 +101,8 @@ def generate(
     """
     from grader.audit import mechanical, run  # noqa: PLC0415
     from grader.report.console import output  # noqa: PLC0415
-    from grader.results import write_atomically  # noqa: PLC0415
-    from grader.rubric import load_rubric  # noqa: PLC0415
+    from grader.scoring.result import write_atomically  # noqa: PLC0415
+    from grader.scoring.rubric import load_rubric  # noqa: PLC0415
 
     console = output()
     chosen = [mutant for mutant in mechanical.mutants(part) if not only or mutant.mutation.id in only]

@@ -29,10 +29,10 @@ import nbformat
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from grader import template
+from grader.authoring import notebooks as template
 from grader.errors import UsageError
 from grader.homework import Homework, load_homework
-from grader.rubric import ItemId
+from grader.scoring.rubric import ItemId
 
 MAX_BYTES = 1 << 20
 Where = tuple[str | int, ...]

@@ -20,14 +20,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from grader import template
 from grader.audit.corpus import Case, Entry, cells_of
 from grader.audit.mutate import Mutation, mutations
 from grader.audit.run import Verdict
+from grader.authoring import notebooks as template
 from grader.errors import UsageError
 from grader.homework import load_homework
 from grader.report.safe_text import one_line
-from grader.rubric import ItemId
+from grader.scoring.rubric import ItemId
 
 Outcome = Literal["survivor", "equivalent", "elsewhere", "caught", "broken"]
 """`survivor`: loses nothing, and nobody has reviewed it. `elsewhere`: loses points of another item. `broken`: the grader could

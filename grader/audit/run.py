@@ -16,10 +16,10 @@ from pathlib import Path
 from grader.audit.corpus import Case
 from grader.grade import PUBLIC_SEED, Assignment, grade, load_assignment
 from grader.homework import Homework, load_homework
+from grader.judging.engine import Engine
 from grader.kernel.warm import Door, WarmHost, client_of
-from grader.properties.engine import Engine
-from grader.results import ItemResult
-from grader.scoring import score
+from grader.scoring.result import ItemResult
+from grader.scoring.score import score
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def judge_fast(
             assignment.homework,
         ) as engine,
     ):
-        verdicts = engine.judge(law for law in assignment.laws if not own_part or law.part.item == case.part)
+        verdicts = engine.judge(prop for prop in assignment.properties if not own_part or prop.part.item == case.part)
     items = [item for item in score(assignment.rubric, verdicts) if not own_part or item.id == case.part]
     return _verdict(case, items, kernel.errors, engine.notes.values(), time.perf_counter() - started)
 
@@ -95,7 +95,7 @@ def _verdict(
     for item in items:
         for criterion in item.criteria:
             if criterion.status == "failed":
-                lost.append((criterion.id, f"{criterion.law} {criterion.message}"))
+                lost.append((criterion.id, f"{criterion.requirement} {criterion.message}"))
             elif criterion.status == "error":
                 errors.append(f"{criterion.id}: {criterion.message}")
         if item.kind == "automatic" and not item.criteria:

@@ -23,7 +23,7 @@ import yaml
 from grader.batch.store import Member
 from grader.errors import UsageError
 from grader.report.safe_text import one_line
-from grader.rubric import Rubric
+from grader.scoring.rubric import Rubric
 
 NAME = "overrides.yaml"
 MAX_BYTES = 4 << 20

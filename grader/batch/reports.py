@@ -17,8 +17,8 @@ from grader.batch.overrides import Override
 from grader.batch.store import Manifest, Member
 from grader.report.safe_text import for_csv, for_markdown, markdown_code
 from grader.report.terminal import points
-from grader.results import CriterionResult, ItemResult, Result, SetBy, totals
-from grader.rubric import Rubric
+from grader.scoring.result import CriterionResult, ItemResult, Result, SetBy, totals
+from grader.scoring.rubric import Rubric
 
 MOST_CRITERIA = 15
 _BAR = 20
@@ -165,7 +165,7 @@ def _remarks(row: Row) -> Iterator[str]:
 
 
 def feedback(row: Row, rubric: Rubric) -> str:
-    """What one student reads: points by item, and for each lost criterion the law and the smallest counterexample."""
+    """What one student reads: points by item, and for each lost criterion the property and the smallest counterexample."""
     return "\n".join(_feedback(row, rubric)) + "\n"
 
 
@@ -203,8 +203,8 @@ def _feedback(row: Row, rubric: Rubric) -> Iterator[str]:
             yield ""
             yield f"## {for_markdown(names)} (−{worth})"
             yield ""
-            if len({criterion.law for criterion in criteria}) == 1:
-                yield for_markdown(criteria[0].law or criteria[0].title)
+            if len({criterion.requirement for criterion in criteria}) == 1:
+                yield for_markdown(criteria[0].requirement or criteria[0].title)
                 yield ""
             yield for_markdown(criteria[0].message)
             if criteria[0].counterexample:
@@ -229,8 +229,8 @@ def _alike(criteria: Sequence[CriterionResult]) -> list[list[CriterionResult]]:
     groups: dict[tuple[str, str | None, str | None], list[CriterionResult]] = {}
     for criterion in criteria:
         # A class that is not defined fails every criterion by the same words.
-        law = criterion.law if criterion.counterexample else None
-        finding = (criterion.message, law, criterion.counterexample)
+        requirement = criterion.requirement if criterion.counterexample else None
+        finding = (criterion.message, requirement, criterion.counterexample)
         groups.setdefault(finding, []).append(criterion)
     return list(groups.values())
 

@@ -11,7 +11,7 @@ from grader.batch.overrides import load_overrides
 from grader.batch.run import load_records, report, results_of
 from grader.batch.store import Manifest, Record, Store
 from grader.errors import UsageError
-from grader.rubric import Rubric, load_rubric
+from grader.scoring.rubric import Rubric, load_rubric
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from grader.batch import reports
+from grader.batch.context import code_of_homework, code_of_judging, context_of, training_context_of
 from grader.batch.memory import Settings, differences, refuse_differences, refuse_lost_students, settings_of
 from grader.batch.overrides import load_overrides
 from grader.batch.pool import Lost, WarmParentLost, alarm, workers
@@ -24,24 +25,20 @@ from grader.batch.store import (
     Record,
     Store,
     Training,
-    code_of_homework,
-    code_of_judging,
-    context_of,
     scored,
-    training_context_of,
     unreadable,
 )
 from grader.batch.submissions import Entry, digest_of, find_submissions
 from grader.batch.training import Trainee, Trainees, known_training, trainees_of
 from grader.errors import GraderError, HostError, UsageError
 from grader.grade import NO_TRAINING, Assignment, Judged, failure, judge, prepare, versions
+from grader.homework3.training import check as training_check
 from grader.kernel import isolation
 from grader.kernel.isolation import Mark, Uids
 from grader.kernel.warm import WarmHost, client_of
 from grader.report.safe_text import one_line
-from grader.results import Result
-from grader.rubric import ManualItem, Rubric, TrainingItem
-from grader.training import check as training_check
+from grader.scoring.result import Result
+from grader.scoring.rubric import ManualItem, Rubric, TrainingItem
 
 GRACE_SECONDS = 60.0
 """What a submission may take beyond its limits, until the grader takes itself for the one that hangs."""

@@ -15,7 +15,6 @@ The first five are what a batch goes on from. Every file is put in its place who
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import time
@@ -25,19 +24,17 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from grader import __version__, assets
 from grader.batch.memory import Settings
 from grader.batch.submissions import Entry
 from grader.errors import GraderError, UsageError
-from grader.grade import Assignment, Judged
+from grader.grade import Judged
+from grader.homework3.training.check import Outcome
 from grader.report.safe_text import one_line
-from grader.results import Evidence, ItemResult, Result, totals, write_atomically
-from grader.rubric import AutomaticItem, Rubric, TrainingItem
-from grader.scoring import Verdict, VerdictStatus, nothing_judged, score
-from grader.training.check import Outcome
+from grader.scoring.result import Evidence, ItemResult, Result, totals, write_atomically
+from grader.scoring.rubric import AutomaticItem, Rubric
+from grader.scoring.score import Verdict, VerdictStatus, nothing_judged, score
 
 LOCK_SECONDS = 3.0
-_JUDGING = ("grade.py", "kernel", "properties", "submission", "data")
 _FOLDERS = ("judged", "trained", "results", "feedback")
 
 
@@ -174,16 +171,6 @@ class Manifest(_Stored):
     """Files that are nobody's."""
 
 
-def context_of(assignment: Assignment) -> str:
-    """What verdicts depend on beside the content and the properties: grader, template, seed and limits; 16 hex digits."""
-    limits = (assignment.limits, assignment.most_cases, assignment.shrink_calls)
-    digest = hashlib.sha256(f"{__version__}\n{limits!r}\n".encode())
-    digest.update(hashlib.sha256(b"hw3 context/" + assignment.seed).digest())
-    digest.update(code_of_judging())
-    digest.update(code_of_homework(assignment))
-    return digest.hexdigest()[:16]
-
-
 def remembered(folder: Path, change: Collection[str] = ()) -> dict[str, Any]:
     """What the class in a folder was graded with, by the fields of `Settings`, but for what is to ``change``."""
     manifest = _read(folder / "batch.json", Manifest)
@@ -194,44 +181,6 @@ def remembered(folder: Path, change: Collection[str] = ()) -> dict[str, Any]:
     if "homework" in change:
         settings.pop("homework_source", None)
     return {name: value for name, value in settings.items() if name not in change}
-
-
-def code_of_homework(assignment: Assignment) -> bytes:
-    """A digest of what a homework brings along: template, properties, stand-ins and files."""
-    homework = assignment.homework
-    digest = hashlib.sha256(repr(assignment.template).encode())
-    modules = [Path(module.__file__) for module in homework.modules if module.__file__]
-    for path in (*modules, homework.stand_ins, *homework.files.values()):
-        if path.is_file():
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.digest()
-
-
-def code_of_judging() -> bytes:
-    """A digest of the parts of the grader that verdicts depend on."""
-    return _code(*_JUDGING)
-
-
-def training_context_of(context: str, rubric: Rubric) -> str:
-    """What the outcome of training depends on beside that: how it is done, and the rubric's budget; 16 hex digits."""
-    budgets = [item.budget.model_dump_json() for item in rubric.items if isinstance(item, TrainingItem)]
-    digest = hashlib.sha256(json.dumps([context, *budgets]).encode())
-    digest.update(_code("training"))
-    return digest.hexdigest()[:16]
-
-
-def _code(*names: str) -> bytes:
-    """A digest of files and folders of the grader."""
-    digest = hashlib.sha256()
-    root = Path(assets.__file__).resolve().parent
-    for name in names:
-        place = root / name
-        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
-            if path.is_file() and "__pycache__" not in path.parts:
-                digest.update(
-                    f"{path.relative_to(root)}\n".encode() + hashlib.sha256(path.read_bytes()).digest()
-                )
-    return digest.digest()
 
 
 class Store:

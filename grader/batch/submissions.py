@@ -19,11 +19,11 @@ from grader.batch.gradescope_export import export_in, students_of_export
 from grader.batch.layouts import Found, Group, Person
 from grader.batch.unpacking import ENDINGS, METADATA, problems_in, unpack
 from grader.errors import GraderError, NothingToGrade, UsageError
+from grader.homework3.training import checkpoint
 from grader.report.safe_text import one_line
 from grader.submission.handin import HandIn, find_among
 from grader.submission.reading import MAX_FILE_BYTES
 from grader.submission.template import Template
-from grader.training import checkpoint
 
 NOTEBOOKS = "notebooks"
 """Folder, beneath that of the unpacked archives, of notebooks that lay within a student's own archive."""

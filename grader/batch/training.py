@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from grader.batch.store import Member, Store, Training
 from grader.batch.submissions import Entry
 from grader.errors import GraderError
-from grader.rubric import Rubric
-from grader.training import check, data
+from grader.homework3.training import check, data
+from grader.scoring.rubric import Rubric
 
 GPU_TRAINEES = 3
 """At a time on one GPU: while one kernel sets itself up, another keeps the GPU busy."""

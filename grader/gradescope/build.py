@@ -30,7 +30,7 @@ from grader.errors import GraderError, UsageError
 from grader.grade import read_seed
 from grader.gradescope.trial import Trial, fresh
 from grader.homework import load_homework
-from grader.rubric import load_rubric
+from grader.scoring.rubric import load_rubric
 
 FILES = Path(__file__).with_name("files")
 CPU_INDEX = "--index-url https://download.pytorch.org/whl/cpu"

@@ -23,12 +23,12 @@ from grader.gradescope.place import (
     times_out_of_memory,
 )
 from grader.gradescope.results import message_only, to_gradescope, write_results
+from grader.homework3.training import check as training_check
 from grader.kernel import isolation
 from grader.kernel.session import Limits
-from grader.results import Result
-from grader.rubric import Rubric
+from grader.scoring.result import Result
+from grader.scoring.rubric import Rubric
 from grader.submission.handin import files_in, find_among
-from grader.training import check as training_check
 
 OUR_OWN_MEMORY = 250 * MIB
 """What this process and the one above it need, with room to spare."""

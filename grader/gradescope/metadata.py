@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from grader.rubric import Lateness
+from grader.scoring.rubric import Lateness
 
 MAX_BYTES = 64 << 20
 """Earlier results travel in this file, so it may be large."""

@@ -17,8 +17,8 @@ import jsonschema
 
 from grader.gradescope.metadata import Late, Metadata
 from grader.report.safe_text import LONG, clean, one_line
-from grader.results import CriterionResult, ItemResult, Result, write_atomically
-from grader.rubric import AutomaticItem, GradescopeSettings, Rubric, Visibility
+from grader.scoring.result import CriterionResult, ItemResult, Result, write_atomically
+from grader.scoring.rubric import AutomaticItem, GradescopeSettings, Rubric, Visibility
 
 MAX_CHARACTERS = 100_000
 _ROOM = 2000
@@ -255,8 +255,8 @@ def _finding(criterion: CriterionResult, limit: int) -> str:
     if criterion.status == "error":
         return GRADERS_FAULT + criterion.message
     parts = [criterion.message]
-    if criterion.law:
-        parts.append(f"What should hold: {criterion.law}")
+    if criterion.requirement:
+        parts.append(f"What should hold: {criterion.requirement}")
     if criterion.counterexample:
         parts.append("Smallest counterexample:\n" + criterion.counterexample)
     return clean("\n".join(parts), limit)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from grader import assets
 from grader.homework import Homework
-from grader.properties import (
+from grader.homework3 import (
     attention_head,
     dialogue_gpt,
     dialogue_loss,

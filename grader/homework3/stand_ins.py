@@ -35,7 +35,7 @@ class TokenMixer(StandIn):  # type: ignore[misc]  # the kernel knows its type
         if mask.dim() == 4 and mask.shape[1] == 1:
             mask = mask[:, 0]
         mask = (mask.expand(batch, tokens, tokens) > 0).to(x.dtype)
-        # A row that permits nothing mixes nothing: a wrong mask is the mask's law's to find, not that of all which follow.
+        # A row that permits nothing mixes nothing: a wrong mask is the mask's property's to find, not that of all which follow.
         return mask / mask.sum(-1, keepdim=True).clamp_min(1.0)
 
     def marks(self, heads: int, mixing: Tensor, x: Tensor) -> Tensor:

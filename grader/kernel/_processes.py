@@ -295,7 +295,7 @@ class Watchdog:
     def memory(self, pids: Sequence[int]) -> int:
         """Bytes of memory that processes use together, what they share counted once where the system tells.
 
-        Where it does not, as in a container, one of them counts as shared: the child that judges a law, just forked.
+        Where it does not, as in a container, one of them counts as shared: the child that judges a property, just forked.
         """
         each = [
             sum(int(status.get(key, "0 kB").split()[0]) * 1024 for key in ("RssAnon", "RssShmem"))

@@ -18,13 +18,14 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from ..results import Cell, CriterionResult, ItemResult, Result
-from .console import ERROR, FAILURE, NOTICE, QUIET, SUCCESS, output
+from grader.report.console import ERROR, FAILURE, NOTICE, QUIET, SUCCESS, output
+from grader.scoring.result import Cell, CriterionResult, ItemResult, Result
+
 from .safe_text import LONG, clean, one_line
 
 if TYPE_CHECKING:
-    from ..doctor import Finding
-    from ..rubric import Criterion
+    from grader.doctor import Finding
+    from grader.scoring.rubric import Criterion
 
 _BAR = 10
 _WIDTH = 110
@@ -217,9 +218,9 @@ class _Layout:
         head.append(f"  {points(amount)} {'point' if amount == 1 else 'points'} {kept}", QUIET)
         yield self.entry(criterion.status, head)
         yield Padding(self.text(criterion.message), (0, 0, 0, 4))
-        if len({each.law for each in criteria}) == 1:
-            law = criterion.law or criterion.title
-            yield Padding(Text("required  ", QUIET).append_text(self.line(law, "italic")), (0, 0, 0, 4))
+        if len({each.requirement for each in criteria}) == 1:
+            requirement = criterion.requirement or criterion.title
+            yield Padding(Text("required  ", QUIET).append_text(self.line(requirement, "italic")), (0, 0, 0, 4))
         if criterion.counterexample:
             yield Padding(Text("Smallest counterexample:", QUIET), (0, 0, 0, 4))
             yield _Quoted(self.text(criterion.counterexample), "|" if self.ascii_only else "│", colour)
@@ -327,8 +328,8 @@ def _alike(
         for criterion in item.criteria:
             if criterion.status == status:
                 # A class that is not defined fails every criterion by the same words.
-                law = criterion.law if criterion.counterexample else None
-                finding = (criterion.message, law, criterion.counterexample)
+                requirement = criterion.requirement if criterion.counterexample else None
+                finding = (criterion.message, requirement, criterion.counterexample)
                 groups.setdefault(finding, []).append(criterion)
         for criteria in groups.values():
             yield item, criteria

@@ -8,7 +8,7 @@ import pytest
 
 from grader.audit import corpus
 from grader.errors import UsageError
-from grader.rubric import load_rubric
+from grader.scoring.rubric import load_rubric
 
 CRITERIA = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
 GOOD = """part: 2a

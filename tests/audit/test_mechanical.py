@@ -16,7 +16,7 @@ from grader.audit.mechanical import Mutant, Outcome, mutants, outcome, sample
 from grader.audit.run import Verdict
 from grader.cli import app
 from grader.errors import UsageError
-from grader.rubric import load_rubric
+from grader.scoring.rubric import load_rubric
 
 AUTOMATIC = load_rubric().automatic
 CRITERIA = [criterion.id for item in AUTOMATIC for criterion in item.criteria]

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from grader.audit import corpus
 from grader.audit.run import Verdict, judge_fast, judge_real
 from grader.cli import app
-from grader.rubric import load_rubric
+from grader.scoring.rubric import load_rubric
 
 CRITERIA = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
 CASES = {case.name: case for case in corpus.load_all(CRITERIA)}

@@ -17,10 +17,10 @@ from grader.batch import run as batch_run
 from grader.batch.run import Options, Outcome, run_batch
 from grader.grade import NO_TRAINING, Assignment, Judged, failure
 from grader.homework3 import HOMEWORK
+from grader.homework3.training import check
 from grader.kernel import warm
-from grader.results import Evidence, totals
-from grader.scoring import Verdict, score
-from grader.training import check
+from grader.scoring.result import Evidence, totals
+from grader.scoring.score import Verdict, score
 from tests.conftest import notebook, solutions
 
 ROOT = Path(assets.__file__).resolve().parent.parent
@@ -93,7 +93,7 @@ class MadeUp:
                 name,
                 "failed" if criterion_of[name] in text else "passed",
                 "=HYPERLINK(1)" if criterion_of[name] in text else "",
-                title="A law.",
+                title="A property.",
             )
             for name in names
         }

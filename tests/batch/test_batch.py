@@ -17,8 +17,8 @@ from grader.batch.store import Store
 from grader.errors import GraderError, UsageError
 from grader.grade import Assignment
 from grader.homework3 import HOMEWORK
-from grader.results import Result
-from grader.rubric import load_rubric
+from grader.scoring.result import Result
+from grader.scoring.rubric import load_rubric
 from tests.batch.conftest import Batch, MadeUp
 
 
@@ -49,7 +49,7 @@ def test_reports(batch: Batch, classroom: Path, tmp_path: Path, made_up: MadeUp)
     summary = (out / "summary.md").read_text(encoding="utf-8")
     assert "4 students" in summary and "2a\\.softmax" in summary and "same as ada" in summary
     feedback = (out / "feedback" / "bob.md").read_text(encoding="utf-8")
-    assert "\\=HYPERLINK" in feedback and "A law" in feedback
+    assert "\\=HYPERLINK" in feedback and "A property" in feedback
 
 
 def test_resuming_judges_nothing_twice(

@@ -16,9 +16,9 @@ from grader.batch.submissions import find_submissions
 from grader.errors import UsageError
 from grader.grade import Assignment
 from grader.homework3 import HOMEWORK
-from grader.results import ItemResult, Result
-from grader.training.check import Device, Options
-from grader.training.data import DataMissing
+from grader.homework3.training.check import Device, Options
+from grader.homework3.training.data import DataMissing
+from grader.scoring.result import ItemResult, Result
 from tests.batch.conftest import Batch, MadeUp
 
 ALWAYS = Options("always", device="cpu")

@@ -28,7 +28,7 @@ from typing import Any
 
 import nbformat
 
-from grader import template
+from grader.authoring import notebooks as template
 from grader.gradescope.results import valid
 from grader.gradescope.trial import unpack
 from grader.homework3 import HOMEWORK

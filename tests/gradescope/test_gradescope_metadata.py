@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grader.gradescope.metadata import Late, Metadata, _understood, lateness, read_metadata
-from grader.rubric import Lateness
+from grader.scoring.rubric import Lateness
 
 GIVEN: dict[str, Any] = {
     "id": 123456,

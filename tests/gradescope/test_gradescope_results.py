@@ -12,10 +12,10 @@ import pytest
 from grader.grade import load_assignment
 from grader.gradescope.metadata import Late
 from grader.gradescope.results import MAX_CHARACTERS, message_only, schema, to_gradescope, to_text, valid
-from grader.results import ItemResult, Result, Versions, totals
-from grader.rubric import Rubric, parse_rubric
-from grader.scoring import Verdict, nothing_judged, score
-from tests.test_rubric import SMALL
+from grader.scoring.result import ItemResult, Result, Versions, totals
+from grader.scoring.rubric import Rubric, parse_rubric
+from grader.scoring.score import Verdict, nothing_judged, score
+from tests.scoring.test_rubric import SMALL
 
 RUBRIC = load_assignment().rubric
 
@@ -26,7 +26,7 @@ def rubric_with(extra: str) -> Rubric:
 
 def result_of(rubric: Rubric, status: str = "passed", text: str = "", only: str = "") -> Result:
     verdicts = {
-        name: Verdict(name, status if only in name else "passed", text, text, "The law.")  # type: ignore[arg-type]
+        name: Verdict(name, status if only in name else "passed", text, text, "The property.")  # type: ignore[arg-type]
         for name in rubric.properties
     }
     return whole(score(rubric, verdicts))
@@ -123,7 +123,7 @@ def test_the_counterexample_is_plain_text() -> None:
     assert valid(results) and results["score"] == 0
     for test in results["tests"]:
         assert test["output_format"] == "text" and test["status"] == "failed"
-        assert "Smallest counterexample:" in test["output"] and "The law." in test["output"]
+        assert "Smallest counterexample:" in test["output"] and "The property." in test["output"]
         assert "\x1b" not in test["output"] and "\u202e" not in test["output"]
 
 

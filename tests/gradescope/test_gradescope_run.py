@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from grader import assets, template
+from grader import assets
+from grader.authoring import notebooks as template
 from grader.gradescope import judge, place
 from grader.gradescope.place import MIB, Place
 from grader.gradescope.results import message_only, valid, write_results

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from grader.errors import RubricError
-from grader.rubric import load_rubric, parse_rubric
-from tests.test_rubric import SMALL
+from grader.scoring.rubric import load_rubric, parse_rubric
+from tests.scoring.test_rubric import SMALL
 
 
 def test_the_shipped_rubric_hides_nothing_and_takes_nothing_for_lateness() -> None:

@@ -19,16 +19,17 @@ from typing import Any
 import jsonschema
 from rich.console import Console
 
-from grader import assets, template
+from grader import assets
 from grader import grade as grading
+from grader.authoring import notebooks as template
 from grader.homework3 import HOMEWORK
 from grader.kernel import isolation
 from grader.kernel.process import WarmParent, environment
 from grader.kernel.session import Limits
 from grader.report.safe_text import clean
 from grader.report.terminal import print_result
-from grader.results import Result
-from grader.rubric import AutomaticItem, Criterion
+from grader.scoring.result import Result
+from grader.scoring.rubric import AutomaticItem, Criterion
 from tests.hostile.generator import BREACH, KINDS, SECRET, TRACE, Notebook, hostile
 
 LIMITS = Limits(cell=3, cells=24, property=3, part=6, total=45)
@@ -63,10 +64,10 @@ def base_notebook(name: str) -> Notebook:
 class Arena:
     """A class's secrets, a warm parent, and the scores of the bases.
 
-    HOSTILE_COLD in the environment starts each kernel on its own; HOSTILE_ALL_LAWS judges by all laws with all cases.
+    With HOSTILE_COLD in the environment each kernel starts on its own; with HOSTILE_ALL_PROPERTIES all cases are judged.
     """
 
-    def __init__(self, hurried: bool = "HOSTILE_ALL_LAWS" not in os.environ) -> None:
+    def __init__(self, hurried: bool = "HOSTILE_ALL_PROPERTIES" not in os.environ) -> None:
         self.hurried = hurried
         self.bases: dict[str, tuple[Notebook, Result]] = {}
         self.left: list[str] = []
@@ -100,7 +101,7 @@ class Arena:
         if "HOSTILE_COLD" not in os.environ:
             self.warm = self._stack.enter_context(WarmParent(environment(self.tmp / "warm")))
         self.schema = json.loads(
-            (Path(assets.__file__).parent / "result.schema.json").read_text(encoding="utf-8")
+            (Path(assets.__file__).parent / "scoring" / "result.schema.json").read_text(encoding="utf-8")
         )
         return self
 
@@ -108,7 +109,7 @@ class Arena:
         self._stack.close()
 
     def _hurry(self) -> None:
-        """A law or two of each criterion, few examples and little shrinking: enough to see a score rise."""
+        """A property or two of each criterion, few examples and little shrinking: enough to see a score rise."""
         rubric = self.assignment.rubric
         items = tuple(
             item.model_copy(update={"criteria": tuple(self._fewer(each) for each in item.criteria)})
@@ -121,9 +122,9 @@ class Arena:
         )
 
     def _fewer(self, criterion: Criterion) -> Criterion:
-        """The criterion with the first of its laws for each way to build the part, and the last of them."""
-        laws = self.assignment.homework.laws
-        first = {laws[name].world: name for name in reversed(criterion.properties)}
+        """The criterion with the first of its properties for each way to build the part, and the last of them."""
+        properties = self.assignment.homework.properties
+        first = {properties[name].world: name for name in reversed(criterion.properties)}
         kept = first if set(first) != {"any"} and "any" not in first else {"any": first["any"]}
         names = dict.fromkeys([*kept.values(), criterion.properties[-1]])
         return criterion.model_copy(update={"properties": tuple(names)})
@@ -233,7 +234,7 @@ def inflation(result: Result, honest: Result, kind: str) -> list[str]:
 
 
 def risen(result: Result, honest: Result) -> list[str]:
-    """Criteria that give more than before; a law of its own may hold where the part is wrong in another way."""
+    """Criteria that give more than before; a property of its own may hold where the part is wrong in another way."""
     earned = {criterion.id: criterion.points for item in honest.items for criterion in item.criteria}
     return [c.id for item in result.items for c in item.criteria if c.points > earned[c.id]]
 

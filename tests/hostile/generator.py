@@ -316,7 +316,7 @@ DATA = [struct.pack("<4sIIQ", b"hw3\\x01", len(text), 0, 0) + text,
         raise SystemExit(0)
         """
     ),
-    classes_named_like_laws=_after(
+    classes_named_like_properties=_after(
         _WRAP
         + """
 class Verdict: status = "passed"
@@ -630,7 +630,7 @@ _add(
     imports_the_reference=_leaks(
         """
         import sys
-        for name in ("reference", "reference.transformer", "grader", "grader.properties.oracles", "grader._shipped.reference"):
+        for name in ("reference", "reference.transformer", "grader", "grader.homework3.oracles", "grader._shipped.reference"):
             try:
                 exec(f"from {name} import *")
                 FOUND.append("oracle imported " + name)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from grader.results import Result
+from grader.scoring.result import Result
 from tests.conftest import handwritten, lost, notebook, solutions
 
 Graded = Callable[[str], Result]

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from grader.errors import KernelError
 from grader.homework3 import HOMEWORK
+from grader.judging import engine
+from grader.judging.expect import StoodBack, Violation
 from grader.kernel import remote, wire
 from grader.kernel.inside import frames
 from grader.kernel.process import _receive
 from grader.kernel.remote import Connection, NoReply, Recording, Student, StudentError
-from grader.properties import engine
-from grader.properties.expect import StoodBack, Violation
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 JSON = st.recursive(
@@ -181,16 +181,16 @@ VALUES = st.recursive(
 )
 
 
-@pytest.mark.parametrize("name", list(HOMEWORK.laws))
-def test_a_law_gives_a_verdict_on_any_answer(name: str) -> None:
-    """However odd what comes back is, a law holds or is violated; it does not fail."""
-    law = HOMEWORK.laws[name]
-    cases = engine.cases_for(law, b"any seed of sixteen")
+@pytest.mark.parametrize("name", list(HOMEWORK.properties))
+def test_a_property_gives_a_verdict_on_any_answer(name: str) -> None:
+    """However odd what comes back is, a property holds or is violated; it does not fail."""
+    prop = HOMEWORK.properties[name]
+    cases = engine.cases_for(prop, b"any seed of sixteen")
 
     @settings(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def run(data: st.DataObject) -> None:
-        program = law.program(Student(0), data.draw(st.sampled_from(cases[:3])))
+        program = prop.program(Student(0), data.draw(st.sampled_from(cases[:3])))
         try:
             wanted = next(program)
             while True:

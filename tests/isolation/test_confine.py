@@ -100,7 +100,7 @@ def test_grader_and_reference_cannot_be_imported(cell):
         sys.path.insert(0, {str(ROOT)!r})
         def load(name):
             __import__(name)
-        print(json.dumps([attempt(lambda: load(name)) for name in ("grader", "grader.rubric", "reference")]))
+        print(json.dumps([attempt(lambda: load(name)) for name in ("grader", "grader.scoring.rubric", "reference")]))
         """
     )
     assert set(outcome) <= {"ModuleNotFoundError", "PermissionError"}

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from grader.report.terminal import points, print_result
-from grader.results import Cell, Flag, Isolation, Penalty, Result, Versions, totals
-from grader.rubric import load_rubric
-from grader.scoring import Verdict, score
+from grader.scoring.result import Cell, Flag, Isolation, Penalty, Result, Versions, totals
+from grader.scoring.rubric import load_rubric
+from grader.scoring.score import Verdict, score
 
 RUBRIC = load_rubric()
 MASK = next(c for item in RUBRIC.automatic for c in item.criteria if c.id == "2a.mask").properties[0]
@@ -24,7 +24,7 @@ PADDING = next(c for item in RUBRIC.automatic for c in item.criteria if c.id == 
 
 def result(text: str = "plain", **fields) -> Result:
     verdicts = {name: Verdict(name, "passed") for name in RUBRIC.properties}
-    verdicts[MASK] = Verdict(MASK, "failed", f"alpha {text}", f"mask\n{text}", f"Law {text}", notes=(text,))
+    verdicts[MASK] = Verdict(MASK, "failed", f"alpha {text}", f"mask\n{text}", f"Property {text}", notes=(text,))
     verdicts[PADDING] = Verdict(PADDING, "error", f"oracle {text}")
     items = score(RUBRIC, verdicts)
     whole = {
@@ -65,7 +65,7 @@ def test_everything_is_said():
         "– / 0.5",
         "2a.mask  AttentionHead  1 point lost",
         "alpha plain",
-        "required  Law plain",
+        "required  Property plain",
         "│ mask",
         "4d.padding  DialogueLoss  0.5 points pending",
         "trains plain",
@@ -185,7 +185,7 @@ def test_points_are_written_plainly(value, words):
 
 
 def test_reports_and_scoring_need_no_torch():
-    code = "import sys, grader.scoring, grader.report.terminal; print({'torch', 'nltk'} & set(sys.modules))"
+    code = "import sys, grader.scoring.score, grader.report.terminal; print({'torch', 'nltk'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from grader.judging import expect
+from grader.judging.property import Part, Program, property_of
 from grader.kernel.remote import Student
-from grader.properties import expect
-from grader.properties.law import Part, Program, law
 
 from . import cases
 from .cases import LayerCase
@@ -15,7 +15,7 @@ PART = Part("3a", "BatchNorm")
 EPS, MOMENTUM = 1e-5, 0.1
 
 
-@law(PART, cases.batches(), examples=6)
+@property_of(PART, cases.batches(), examples=6)
 def test_training_mode_normalizes_the_batch(student: Student, case: LayerCase) -> Program:
     """In training mode the output is (x - mean) / sqrt(variance + eps), with the batch's own statistics."""
     layer, x = student.BatchNorm(*case.sizes), case.inputs["x"]
@@ -27,7 +27,7 @@ def test_training_mode_normalizes_the_batch(student: Student, case: LayerCase) -
         expect.close(got, want, "output", "the batch is not normalized", scale=100)
 
 
-@law(PART, cases.batches(), examples=6)
+@property_of(PART, cases.batches(), examples=6)
 def test_evaluation_mode_uses_running_statistics(student: Student, case: LayerCase) -> Program:
     """In evaluation mode the running statistics are used, which each call in training mode moves by the momentum."""
     layer, x = student.BatchNorm(*case.sizes), case.inputs["x"]

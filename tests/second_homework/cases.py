@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from hypothesis import strategies as st
 
+from grader.judging.expect import show
 from grader.kernel.wire import Array
-from grader.properties.expect import show
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from grader.judging import expect
+from grader.judging.property import Part, Program, property_of
 from grader.kernel.remote import Student
-from grader.properties import expect
-from grader.properties.law import Part, Program, law
 
 from . import cases
 from .cases import LayerCase
@@ -14,7 +14,7 @@ from .cases import LayerCase
 PART = Part("2a", "Convolution")
 
 
-@law(PART, cases.signals(), examples=8)
+@property_of(PART, cases.signals(), examples=8)
 def test_each_output_sees_its_window(student: Student, case: LayerCase) -> Program:
     """Output t is the sum over its window of weight times input, plus the bias."""
     layer, x, rng = student.Convolution(*case.sizes), case.inputs["x"], case.rng()

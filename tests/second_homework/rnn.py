@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from grader.judging import expect
+from grader.judging.property import Part, Program, property_of
 from grader.kernel.remote import Student
-from grader.properties import expect
-from grader.properties.law import Part, Program, law
 
 from . import cases
 from .cases import LayerCase
@@ -19,13 +19,13 @@ def shape_of(case: LayerCase) -> tuple[int, ...]:
     return (*case.inputs["xs"].shape[:2], case.sizes[1])
 
 
-@law(PART, cases.sequences(), examples=5)
+@property_of(PART, cases.sequences(), examples=5)
 def test_shape(student: Student, case: LayerCase) -> Program:
     """RNN returns the states of all steps, of shape (B, T, n_hidden)."""
     expect.shape((yield student.RNN(*case.sizes)(case.inputs["xs"])), shape_of(case), "states")
 
 
-@law(PART, cases.sequences(), world="stand-ins", examples=6)
+@property_of(PART, cases.sequences(), world="stand-ins", examples=6)
 def test_states_follow_the_cell(student: Student, case: LayerCase) -> Program:
     """The states are those of one cell, applied to the inputs in order, from a zero state."""
     xs = case.inputs["xs"].astype(np.float64)
@@ -39,7 +39,7 @@ def test_states_follow_the_cell(student: Student, case: LayerCase) -> Program:
     expect.close(got, np.stack(want, axis=1), "states", "the states are not those of the cell", scale=5)
 
 
-@law(PART, cases.sequences(), world="whole", examples=6)
+@property_of(PART, cases.sequences(), world="whole", examples=6)
 def test_whole_prefixes_agree(student: Student, case: LayerCase) -> Program:
     """The states of a prefix are a prefix of the states, and a later input changes them."""
     xs = case.inputs["xs"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from grader.judging import expect
+from grader.judging.property import Part, Program, property_of
 from grader.kernel.remote import Student
-from grader.properties import expect
-from grader.properties.law import Part, Program, law
 
 from . import cases
 from .cases import LayerCase
@@ -14,14 +14,14 @@ from .cases import LayerCase
 PART = Part("1a", "RNNCell")
 
 
-@law(PART, cases.steps(), examples=5)
+@property_of(PART, cases.steps(), examples=5)
 def test_shape(student: Student, case: LayerCase) -> Program:
     """RNNCell returns a state of shape (B, n_hidden)."""
     state = yield student.RNNCell(*case.sizes)(case.inputs["x"], case.inputs["h"])
     expect.shape(state, case.inputs["h"].shape, "state")
 
 
-@law(PART, cases.steps(), examples=8)
+@property_of(PART, cases.steps(), examples=8)
 def test_state_is_tanh_of_an_affine_map(student: Student, case: LayerCase) -> Program:
     """The inverse tanh of the state is a linear map of x and h, plus a bias."""
     cell = student.RNNCell(*case.sizes)
@@ -37,7 +37,7 @@ def test_state_is_tanh_of_an_affine_map(student: Student, case: LayerCase) -> Pr
             expect.differs(changed, inverse[3], "state", f"the state does not depend on {name}", least=1e-5)
 
 
-@law(PART, cases.steps(), examples=4)
+@property_of(PART, cases.steps(), examples=4)
 def test_input_and_state_get_gradients(student: Student, case: LayerCase) -> Program:
     """A loss on the state gives x, h and every parameter a gradient."""
     cell = student.RNNCell(*case.sizes)

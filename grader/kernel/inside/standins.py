@@ -117,7 +117,7 @@ def _order(own: Any, names: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
 def _bind(name: str, names: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
     """Bind arguments to the homework's parameter names; more than there are is an error, as in the provided class.
 
-    A call without mask is bound, too: that it is missing is for a law to say.
+    A call without mask is bound, too: that it is missing is for a property to say.
     """
     if len(args) > len(names):
         raise TypeError(

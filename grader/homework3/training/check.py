@@ -1,0 +1,322 @@
+"""The training check of one submission: what is asked for, what this machine can do, and what came of it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from grader.errors import GraderError, KernelError
+from grader.homework3.training import checkpoint, gpt, vit
+from grader.homework3.training.data import CLASSES, Cifar10, load
+from grader.homework3.training.link import NoReply, StudentError, TrainerLink
+from grader.homework3.training.stated import stated
+from grader.kernel import gpu
+from grader.kernel.session import Session
+from grader.scoring.result import Evidence
+from grader.scoring.rubric import Budget, Rubric, TrainingItem
+from grader.scoring.score import Verdict
+from grader.submission.template import Template
+
+Mode = Literal["auto", "never", "always", "verify", "allotted"]
+"""`allotted`: a checkpoint is verified, and without one the model is trained on whatever there is."""
+Device = Literal["auto", "cuda", "cpu"]
+DEVICES: tuple[Device, ...] = ("auto", "cuda", "cpu")
+MODES: tuple[Mode, ...] = ("auto", "never", "always", "verify")
+TRAINED = "vit.training"
+VERIFIED = "vit.checkpoint"
+LIMITS = (
+    "trained here on classes with other numbers than CIFAR-10's, and counted by labels that the submission never had; as the "
+    "images are public, a network that knew them beforehand is found only if it fares worse with fresh views of them"
+)
+WEAKER = (
+    "verified checkpoint: the student's model reaches this with the weights that were handed in; who trained them is not proved"
+)
+OPENED = "to train on the GPU, the submission could talk to its driver, which no layer of isolation guards"
+_HEATMAPS, _CURVE, _SAMPLES = "3d", "4f", "4g"
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a submission's training is to be checked."""
+
+    mode: Mode = "never"
+    data: Path | None = None
+    device: Device = "auto"
+    minutes: float | None = None
+    """Of one attempt; by default the rubric's."""
+    gpt_seconds: float = 0.0
+    """For the GPT's evidence; none is gathered in no time."""
+    weights: Path | None = None
+    """The checkpoint that was handed in; by default what lies beside the notebook."""
+    threads: int = 0
+    """On the CPU; by default one a core."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is known afterwards, by item."""
+
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    notes: Mapping[str, list[str]] = field(default_factory=dict)
+    evidence: Mapping[str, list[Evidence]] = field(default_factory=dict)
+    settled: bool = False
+    """Whether trying again would find nothing else."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What will be done for one submission; ``why_not`` where it is nothing."""
+
+    item: TrainingItem
+    options: Options
+    action: Literal["train", "verify", "nothing"]
+    device: Literal["cuda", "cpu"] = "cpu"
+    weights: Path | None = None
+    why_not: str = ""
+
+    @property
+    def budget(self) -> Budget:
+        """The rubric's, with the minutes that were asked for."""
+        minutes = self.options.minutes
+        return self.item.budget if minutes is None else self.item.budget.model_copy(update={"minutes": minutes})
+
+    @property
+    def seconds(self) -> float:
+        """At most so long it takes, GPT and both attempts included."""
+        if self.action == "nothing":
+            return 0.0
+        vit_seconds = 2 * self.budget.minutes * 60 + 120 if self.action == "train" else 180.0
+        return vit_seconds + 2 * self.options.gpt_seconds
+
+
+def plan(submission: Path, rubric: Rubric, options: Options) -> Job | None:
+    """What the options ask for; None where the rubric has nothing that is trained."""
+    item = next((item for item in rubric.items if isinstance(item, TrainingItem)), None)
+    if item is None or options.mode == "never":
+        return None
+    weights = None if options.mode == "always" else options.weights or checkpoint.find(submission)
+    if options.mode == "verify" and weights is None:
+        return Job(item, options, "nothing", why_not=f"nothing to verify: {checkpoint.why_none(submission)}")
+    if weights is not None:
+        return Job(item, options, "verify", _device(options), weights)
+    device = _device(options)
+    if options.mode == "auto" and device == "cpu":
+        reason = checkpoint.why_none(submission)
+        why = f"no GPU, and {reason}; --training always trains on the CPU, in about three minutes"
+        return Job(item, options, "nothing", why_not=why)
+    return Job(item, options, "train", device)
+
+
+def _device(options: Options) -> Literal["cuda", "cpu"]:
+    if options.device != "auto":
+        return options.device
+    return "cuda" if gpu.is_present() else "cpu"
+
+
+def run(
+    job: Job,
+    session: Session,
+    template: Template,
+    seed: bytes,
+    progress: Progress = lambda stage, done, total: None,
+) -> Outcome:
+    """Carry out a job in the kernel of a submission whose cells have run. Nothing that goes wrong here is raised."""
+    item = job.item.id
+    if job.action == "nothing":
+        return Outcome(notes={item: [f"not trained: {job.why_not}"]})
+    try:
+        data = load(job.options.data, say=progress)
+    except GraderError as error:
+        return Outcome(notes={item: [f"not judged: {error}"]})
+    found = _Gathered({}, {}, {})
+    try:
+        with _opened(data) as file, session.training([file]) as stream:
+            link = TrainerLink(stream)
+            job = _begun(link, job, template, found)
+            if job.action == "train":
+                _train(link, data, job, seed, progress, found, template)
+            else:
+                _verify(link, data, job, seed, found)
+            if job.options.gpt_seconds:
+                _grow(link, job.options.gpt_seconds, seed, progress, found)
+    except (NoReply, KernelError, StudentError) as error:
+        if item not in found.verdicts:
+            reason = session.why_ended("during training") if str(error) != "timeout" else "no answer in time"
+            found.verdicts[item] = Verdict(TRAINED, "failed", f"{reason} ({error})"[:500])
+    except KeyboardInterrupt:
+        found.settled = False
+        found.note(item, "the grader was interrupted during training; what was judged by then stands")
+    return Outcome(found.verdicts, found.notes, found.evidence, found.settled)
+
+
+@dataclass
+class _Gathered:
+    verdicts: dict[str, Verdict]
+    notes: dict[str, list[str]]
+    evidence: dict[str, list[Evidence]]
+    settled: bool = True
+
+    def note(self, item: str, *texts: str) -> None:
+        self.notes.setdefault(item, []).extend(texts)
+
+    def show(self, item: str, evidence: Evidence) -> None:
+        self.evidence.setdefault(item, []).append(evidence)
+
+
+@contextlib.contextmanager
+def _opened(data: Cifar10) -> Iterator[int]:
+    descriptor = os.open(data.train_file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _begun(link: TrainerLink, job: Job, template: Template, found: _Gathered) -> Job:
+    """Prepare the kernel; a GPU that it cannot use is said, and the CPU takes its place."""
+    try:
+        _begin(link, job, template)
+        if job.device == "cuda":
+            found.note(job.item.id, OPENED)
+        return job
+    except StudentError as error:
+        if job.device == "cpu":
+            raise
+        found.note(job.item.id, f"the GPU could not be used, so the CPU was ({error})"[:300])
+    job = replace(job, device="cpu")
+    _begin(link, job, template)
+    return job
+
+
+def _begin(link: TrainerLink, job: Job, template: Template) -> None:
+    link.ask(
+        "begin",
+        120.0,
+        device=job.device,
+        visible=os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] or "0",
+        threads=job.options.threads or os.cpu_count() or 1,
+        half=True,
+        provided=[[name, template.with_imports(source)] for name, source in template.classes],
+        scale=[list(stated().mean), list(stated().deviation)],
+    )
+
+
+def _train(
+    link: TrainerLink,
+    data: Cifar10,
+    job: Job,
+    seed: bytes,
+    progress: Progress,
+    found: _Gathered,
+    template: Template,
+) -> None:
+    item = job.item.id
+    attempts = vit.check(link, data, job.budget, seed, progress, device=job.device)
+    if job.device == "cuda" and attempts[-1].raised and "same device" in attempts[-1].message:
+        found.note(item, "parts of the model stay on the CPU, so all of it was trained there")
+        job = replace(job, device="cpu")
+        _begin(link, job, template)
+        attempts = vit.check(link, data, job.budget, seed, progress)
+    last = vit.decided(attempts)
+    shown = " | ".join(
+        f"{look.images / len(data.train_images):.2f} ({look.seconds:.1f} s): {look.accuracy:.1%}"
+        for look in last.looks
+        if look.of
+    )
+    found.note(item, f"trained here on {job.device}, {_times(attempts)}", *last.notes)
+    if shown:
+        found.note(item, f"accuracy by epoch (and time): {shown}")
+    if last.status == "pending":
+        found.settled = last.implausible
+        found.note(item, last.message if last.implausible else f"not judged: {last.message}")
+        return
+    if last.status == "passed":
+        found.note(item, last.message, LIMITS)
+        _heatmaps(link, data, found)
+    found.verdicts[item] = Verdict(TRAINED, last.status, last.message)
+
+
+def _times(attempts: tuple[vit.Attempt, ...]) -> str:
+    steps = sum(attempt.seconds.get("steps", 0.0) for attempt in attempts)
+    looks = sum(attempt.seconds.get("looks", 0.0) for attempt in attempts)
+    images = sum(attempt.images for attempt in attempts)
+    return f"{images} images in {steps:.1f} s ({images / max(steps, 1e-9):.0f} a second), looks {looks:.1f} s"
+
+
+def _verify(link: TrainerLink, data: Cifar10, job: Job, seed: bytes, found: _Gathered) -> None:
+    item = job.item.id
+    assert job.weights is not None
+    try:
+        weights = checkpoint.read(job.weights)
+    except checkpoint.BadCheckpoint as error:
+        found.note(item, f"not judged: {error}")
+        return
+    attempt = vit.verify(link, data, job.budget, seed, weights)
+    found.note(item, *attempt.notes)
+    if attempt.status == "passed":
+        found.note(item, attempt.message, WEAKER)
+        _heatmaps(link, data, found)
+        found.verdicts[item] = Verdict(VERIFIED, "passed", attempt.message)
+    else:
+        # Weights that do not fit prove nothing against the student, whose own run a person can look at.
+        found.note(item, f"the checkpoint was not accepted: {attempt.message}")
+
+
+def _heatmaps(link: TrainerLink, data: Cifar10, found: _Gathered) -> None:
+    """Ten validation images, one of each class, with what the class token of this model attends to."""
+    from grader.homework3.training import pictures  # noqa: PLC0415  (imports matplotlib)
+
+    chosen = [int(np.flatnonzero(data.validation_labels == number)[0]) for number in range(len(CLASSES))]
+    images = np.asarray(data.validation_images[chosen])
+    try:
+        attention = link.ask("class_attention", 60.0, images=images)
+        usable = (
+            isinstance(attention, np.ndarray)
+            and attention.ndim == 4
+            and attention.dtype == np.float32
+            and attention.shape[0] == len(images)
+            and attention.shape[3] == stated().patches
+            and bool(np.isfinite(attention).all())
+        )
+        if not usable:
+            found.note(_HEATMAPS, "the trained model's attention weights cannot be drawn")
+            return
+    except StudentError as error:
+        found.note(_HEATMAPS, f"the trained model gives no attention weights: your code raised {error}")
+        return
+    picture = pictures.heatmaps(images, attention.mean(axis=(1, 2)))
+    title = "heatmaps of the model as it was trained here, one image of each class"
+    found.show(_HEATMAPS, _image(picture, title))
+
+
+def _grow(link: TrainerLink, seconds: float, seed: bytes, progress: Progress, found: _Gathered) -> None:
+    from grader.homework3.training import pictures  # noqa: PLC0415
+
+    try:
+        grown = gpt.grow(link, seed, seconds, progress)
+    except StudentError as error:
+        found.note(_CURVE, f"the GPT could not be trained: your code raised {error}")
+        return
+    except NoReply as error:
+        found.note(_CURVE, f"the GPT could not be trained: {error}")
+        return
+    found.note(_CURVE, *grown.notes())
+    found.show(_CURVE, _image(pictures.losses(grown.losses, grown.held_out, grown.unigram), "losses of the GPT"))
+    for epochs, text in grown.samples:
+        title = f"generated after {epochs:.2f} epochs of training here"
+        found.show(_CURVE, Evidence(kind="generated_text", title=title, text=text[:3000]))
+    last = grown.samples[-1][1]
+    title = f"{gpt.TOKENS} tokens of the model as it was trained here, in {grown.seconds:.0f} s"
+    found.show(_SAMPLES, Evidence(kind="generated_text", title=title, text=last[:3000]))
+
+
+def _image(data: bytes, title: str) -> Evidence:
+    return Evidence(kind="image", title=title, mime="image/png", data=base64.b64encode(data).decode())

@@ -1,0 +1,115 @@
+"""What a property is: a hypothesis test of one class, written as a generator.
+
+    @property_of(PART, strategies.heads(masks=("causal",)))
+    def test_masked_tokens_get_no_weight(student, case):
+        \"\"\"alpha[b, i, j] is 0 wherever mask[b, i, j] is 0.\"\"\"
+        output, alpha = yield student.AttentionHead(case.dim, case.n_hidden)(case.x, case.mask)
+        expect.zero(expect.tensor(alpha, case.mask.shape, "alpha"), case.mask == 0, "alpha", "a masked token gets weight")
+
+It records calls through ``student``, yields what it wants to know, gets the values back, and compares them with the checks
+in `expect`, which raise `Violation`. Under pytest the same function is an ordinary hypothesis test with a ``student``
+fixture; when grading, `engine` runs it for many cases at once.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from grader.kernel.remote import Student
+
+Program = Generator[Any, Any, None]
+
+
+class Case(Protocol):
+    """One drawn trial: knows how to show itself to a person."""
+
+    def shown(self) -> dict[str, str]:
+        """Labels and values of the inputs."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A judged part of the homework and what it builds on.
+
+    ``probe`` are constructor arguments, and ``probe_inputs`` makes the arguments of a call, with which to find out whether
+    the student's class builds its stand-ins and works with them.
+    """
+
+    item: str
+    name: str
+    stand_ins: tuple[str, ...] = ()
+    probe: tuple[int, ...] = ()
+    probe_inputs: Callable[[], tuple[Any, ...]] = tuple
+    lenient: bool = True
+
+
+@dataclass(frozen=True)
+class Property:
+    """A property, its part, and the world in which it applies ("any", "stand-ins" or "whole").
+
+    The n-th case comes from the n-th strategy, and from the first again after the last.
+    A property that ``catches`` may catch a `StudentError` where it yields, to leave an exception to another property.
+    """
+
+    name: str
+    title: str
+    part: Part
+    world: str
+    examples: int
+    strategies: tuple[SearchStrategy[Any], ...]
+    program: Callable[[Student, Any], Program]
+    catches: bool = False
+
+    def strategy_for(self, number: int) -> SearchStrategy[Any]:
+        """The strategy that the case with this number comes from."""
+        return self.strategies[number % len(self.strategies)]
+
+
+def property_of(
+    part: Part,
+    strategy: SearchStrategy[Any] | tuple[SearchStrategy[Any], ...],
+    *,
+    world: str = "any",
+    examples: int = 7,
+    catches: bool = False,
+) -> Callable[[Callable[[Any, Any], Program]], Callable[[Any], None]]:
+    """Declare a property of ``part`` over cases of ``strategy``; its docstring is the title that people read.
+
+    Several strategies take turns, so that what has to be met (sizes that coincide, the homework's own sizes) is met with
+    every seed.
+    """
+    strategies = strategy if isinstance(strategy, tuple) else (strategy,)
+
+    def declare(program: Callable[[Any, Any], Program]) -> Callable[[Any], None]:
+        module = program.__module__.rpartition(".")[2]
+        title = " ".join((inspect.getdoc(program) or "").split())
+        if not title:
+            raise TypeError(f"{module}.{program.__name__} needs a docstring: it is what students read")
+        declared = Property(f"{module}.{program.__name__}", title, part, world, examples, strategies, program, catches)
+
+        @settings(
+            max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        )
+        @given(case=st.one_of(*strategies))
+        def run(student: Any, case: Any) -> None:
+            student.hold(declared, case)
+
+        run.__name__ = run.__qualname__ = program.__name__
+        run.__doc__ = program.__doc__
+        run.__module__ = program.__module__
+        run.prop = declared  # type: ignore[attr-defined]
+        return run
+
+    return declare
+
+
+def properties_of(module: Any) -> list[Property]:
+    """All properties of a module, in the order of their definition."""
+    return [value.prop for value in vars(module).values() if isinstance(getattr(value, "prop", None), Property)]

@@ -1,1 +1,0 @@
-"""What is judged: a module of laws for each part of the homework, and the engine that holds them against a submission."""

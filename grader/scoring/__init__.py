@@ -1,0 +1,1 @@
+"""What a submission earns: the rubric, points from verdicts, and the result that says so."""

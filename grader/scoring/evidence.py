@@ -1,0 +1,94 @@
+"""What a submission's stored outputs and text hold for the person who grades the manual items."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from grader.scoring.result import Evidence
+from grader.scoring.rubric import AutomaticItem, Rubric
+from grader.submission.reading import CodeCell, Submission
+
+MOST_IMAGES = 12
+MOST_TEXTS = 4
+LARGEST_IMAGE = 2 << 20
+
+_ACCURACY = re.compile(r"[^\n]*\bacc(?:uracy)?\b[^\n]*\d[^\n]*", re.IGNORECASE)
+_MIMES: dict[str, Literal["image/png", "image/jpeg"]] = {"image/png": "image/png", "image/jpeg": "image/jpeg"}
+_GENERATES = re.compile(r"\bgenerate\s*\(|\bdecode\s*\(")
+
+
+def collect(submission: Submission, rubric: Rubric) -> dict[str, list[Evidence]]:
+    """Evidence by item id, for the kinds that the rubric asks for; bounded in number and size."""
+    finders = {
+        "image": _images,
+        "generated_text": _generated,
+        "reported_accuracy": _accuracies,
+        "written_answer": _written,
+    }
+    found: dict[str, list[Evidence]] = {}
+    for item in rubric.items:
+        if isinstance(item, AutomaticItem):
+            continue
+        shown = [evidence for kind in item.evidence for evidence in finders[kind](submission, item.id)]
+        if shown:
+            found[item.id] = shown
+    return found
+
+
+def _cells(submission: Submission, part: str) -> Sequence[CodeCell]:
+    """The cells of a part where the notebook says which they are, else all of them."""
+    marked = [cell for cell in submission.cells if cell.part == part]
+    return marked or submission.cells
+
+
+def _images(submission: Submission, part: str) -> list[Evidence]:
+    found = []
+    for cell in _cells(submission, part):
+        for output in cell.outputs:
+            mime = _MIMES.get(output.mime)
+            if mime is not None and 0 < len(output.data) <= LARGEST_IMAGE:
+                data = base64.b64encode(output.data).decode()
+                title = f"image from code cell {cell.number}"
+                found.append(
+                    Evidence(kind="image", title=title, cell=cell.number, mime=mime, data=data)
+                )
+    return found[-MOST_IMAGES:]
+
+
+def _texts(cell: CodeCell) -> str:
+    return "\n".join(output.text for output in cell.outputs if output.text)
+
+
+def _generated(submission: Submission, part: str) -> list[Evidence]:
+    found = []
+    for cell in _cells(submission, part):
+        text = _texts(cell)
+        if text.strip() and (cell.part == part or _GENERATES.search(cell.source)):
+            title = f"output of code cell {cell.number}"
+            found.append(Evidence(kind="generated_text", title=title, cell=cell.number, text=text[-3000:]))
+    return found[-MOST_TEXTS:]
+
+
+def _accuracies(submission: Submission, part: str) -> list[Evidence]:
+    found = []
+    for cell in _cells(submission, part):
+        lines = _ACCURACY.findall(_texts(cell))
+        if lines:
+            title = f"reported by code cell {cell.number}; a number in an output proves nothing"
+            found.append(
+                Evidence(kind="reported_accuracy", title=title, cell=cell.number, text=lines[-1][:300])
+            )
+    return found[-MOST_TEXTS:]
+
+
+def _written(submission: Submission, part: str) -> list[Evidence]:
+    marked = [cell for cell in submission.markdown if cell.part == part and cell.role == "text-answer"]
+    texts = [cell.source.strip() for cell in marked]
+    return [
+        Evidence(kind="written_answer", title="text in the notebook", text=text[:3000])
+        for text in texts
+        if text
+    ][:2]

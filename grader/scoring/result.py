@@ -1,0 +1,260 @@
+"""The result of one submission, as it is written to JSON.
+
+``grader/scoring/result.schema.json`` is made from these models:
+
+    python -m grader.scoring.result > grader/scoring/result.schema.json
+
+Text from a submission is made harmless on its way in, so no report has to trust another one to have done it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from grader.errors import GraderError
+from grader.report.safe_text import LONG, clean, one_line
+
+Kind = Literal["automatic", "training", "manual"]
+ItemStatus = Literal["passed", "partial", "failed", "pending", "error"]
+CriterionStatus = Literal["passed", "failed", "error"]
+EvidenceKind = Literal["image", "generated_text", "reported_accuracy", "written_answer"]
+
+
+def _clean(value: object) -> object:
+    return clean(value) if isinstance(value, str) else value
+
+
+def _one_line(value: object) -> object:
+    return one_line(value) if isinstance(value, str) else value
+
+
+def _exact(value: object) -> object:
+    """Rounds what a sum or a percentage left behind the fourth decimal."""
+    return round(value, 4) if isinstance(value, float) else value
+
+
+Line = Annotated[str, BeforeValidator(_one_line)]
+"""One harmless line."""
+Block = Annotated[str, BeforeValidator(_clean), Field(max_length=LONG)]
+"""Harmless text of several lines."""
+Points = Annotated[float, BeforeValidator(_exact), Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, BeforeValidator(_exact), Field(ge=0, allow_inf_nan=False)]
+
+
+class _Record(BaseModel):
+    """Immutable, and closed: a misspelt field is an error, not a loss."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Evidence(_Record):
+    """Something in the notebook that helps a person to judge an item."""
+
+    kind: EvidenceKind
+    title: Line = ""
+    cell: int | None = Field(default=None, ge=1, description="Number of the cell, from 1.")
+    text: Block | None = None
+    mime: Literal["image/png", "image/jpeg"] | None = None
+    data: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9+/]*={0,2}$", description="An image's bytes in base64."
+    )
+
+
+class CriterionResult(_Record):
+    """A criterion that was judged, or that the grader failed to judge (`error`)."""
+
+    id: str
+    title: Line
+    points: Points
+    max_points: Points
+    status: CriterionStatus
+    message: Block = ""
+    requirement: Line | None = Field(default=None, description="The title of the property that failed.")
+    counterexample: Block | None = None
+
+    @property
+    def pending(self) -> float:
+        """Points that wait, because the grader itself failed."""
+        return self.max_points if self.status == "error" else 0.0
+
+
+class SetBy(_Record):
+    """The person who set an item's points, and why."""
+
+    who: Line
+    why: Line
+
+
+class ItemResult(_Record):
+    """A rubric item. `points` is null as long as nothing of it has been judged."""
+
+    id: str
+    title: Line
+    kind: Kind
+    points: Points | None
+    max_points: Points
+    status: ItemStatus
+    criteria: tuple[CriterionResult, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    notes: tuple[Line, ...] = ()
+    set_by: SetBy | None = Field(default=None, description="Whoever set the points instead of the grader.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ItemResult:
+        earned = sum(criterion.points for criterion in self.criteria)
+        if self.set_by is None and self.criteria and self.points is not None and abs(self.points - earned) > 1e-6:
+            raise ValueError(f"item {self.id}: {self.points} points, but its criteria give {earned}")
+        if self.points is not None and self.points > self.max_points:
+            raise ValueError(f"item {self.id}: {self.points} of {self.max_points} points")
+        return self
+
+    @property
+    def pending(self) -> float:
+        """Points that wait for a person, for training, or for the grader to be repaired."""
+        if self.points is None:
+            return self.max_points
+        if self.set_by is not None:
+            return 0.0
+        return sum(criterion.pending for criterion in self.criteria)
+
+
+class Cell(_Record):
+    """What became of a cell of the notebook."""
+
+    number: int = Field(ge=1, description="From 1, as people count.")
+    decision: Literal["run", "skip", "partly"]
+    status: Literal["ok", "raised", "timeout", "died", "skipped", "rescued"]
+    reason: Line = ""
+    seconds: Seconds = 0.0
+    error: Line | None = None
+
+
+class Flag(_Record):
+    """Something that a person should look at; it changes no points."""
+
+    kind: Line
+    message: Line
+    cell: int | None = Field(default=None, ge=1)
+    line: int | None = Field(default=None, ge=1)
+
+
+class Isolation(_Record):
+    """A layer between the submission and the host, and whether this host has it."""
+
+    layer: Line
+    active: bool
+    note: Line = ""
+
+
+class Penalty(_Record):
+    """A deduction that a person gave; the score leaves it out."""
+
+    id: str
+    percent: float = Field(ge=0, le=100)
+    reason: Line = ""
+
+
+class Versions(_Record):
+    """What the verdict depends on, beside the submission."""
+
+    grader: str
+    rubric: str
+    python: str
+    torch: str | None = None
+    hypothesis: str | None = None
+    nltk: str | None = None
+
+
+class Totals(NamedTuple):
+    """Sums over items, in points."""
+
+    score: float
+    max_score: float
+    pending: float
+
+
+def totals(items: Iterable[ItemResult]) -> Totals:
+    """Adds up: `max_score` counts what was judged, `pending` what was not, together all points."""
+    items = tuple(items)
+    score = sum(item.points or 0.0 for item in items)
+    pending = sum(item.pending for item in items)
+    return Totals(
+        round(score, 4), round(sum(item.max_points for item in items) - pending, 4), round(pending, 4)
+    )
+
+
+class Result(_Record):
+    """The whole result; `score` of `max_score` has been judged, `pending` waits."""
+
+    schema_version: Literal[1] = 1
+    title: Line = Field(default="", description="Of the homework, as the rubric states it.")
+    submission: Line
+    error: Line | None = Field(default=None, description="Why there was nothing to judge.")
+    warnings: tuple[Line, ...] = ()
+    score: Points
+    max_score: Points
+    pending: Points
+    items: tuple[ItemResult, ...] = ()
+    penalties: tuple[Penalty, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    cells: tuple[Cell, ...] = ()
+    isolation: tuple[Isolation, ...] = ()
+    seed: Literal["public", "secret"] = "public"
+    versions: Versions
+    tokenizer_data: str | None = Field(default=None, description="SHA-256 of the Punkt files.")
+    seconds: dict[str, Seconds] = Field(default_factory=dict, description="Wall time by stage.")
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Result:
+        expected = totals(self.items)
+        if (self.score, self.max_score, self.pending) != expected:
+            raise ValueError(f"score, max_score and pending must be {tuple(expected)}, as the items give")
+        return self
+
+    def to_json(self) -> str:
+        """JSON text that ends in a line feed."""
+        return json.dumps(self.model_dump(mode="json"), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+    def write(self, path: Path) -> None:
+        """Writes the result to `path`, wholly or not at all; raises GraderError if it cannot."""
+        write_atomically(path, self.to_json())
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Puts UTF-8 text in place of `path`, which never holds half of it; raises GraderError."""
+    temporary: Path | None = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:40]}.", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(text.encode("utf-8", "backslashreplace"))
+            file.flush()
+            os.fsync(file.fileno())
+        # A temporary file is its owner's alone; a result is read by others.
+        temporary.chmod(path.stat().st_mode & 0o777 if path.is_file() else 0o644)
+        os.replace(temporary, path)  # noqa: PTH105 - the tests make exactly this call fail
+        temporary = None
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise GraderError(f"cannot write {one_line(str(path))}: {reason}") from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def result_schema() -> dict[str, Any]:
+    """The JSON Schema of a result file."""
+    schema = Result.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+if __name__ == "__main__":
+    print(json.dumps(result_schema(), indent=2))

@@ -1,0 +1,437 @@
+"""The rubric: what each part of the homework is worth, and which properties decide it.
+
+Every fault of the file is a RubricError that reads ``rubric.yaml:LINE: reason``. The file is composed to YAML
+nodes, never constructed to objects: nodes know their lines, and no tag can name a Python class.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import math
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+
+from grader.errors import RubricError
+from grader.report.safe_text import one_line
+from grader.scoring.result import EvidenceKind
+
+MAX_BYTES = 256 * 1024
+_MAX_DEPTH = 20
+_MAX_POINTS = 1000
+_TAG = "tag:yaml.org,2002:"
+
+Plain = str | int | float | bool | None | tuple["Plain", ...] | dict[str, "Plain"]
+Where = tuple[str | int, ...]
+"""The keys and indices that lead to a value."""
+
+
+def _quarters(points: float) -> float:
+    if not math.isfinite(points) or points < 0 or points > _MAX_POINTS:
+        raise ValueError(f"points must be between 0 and {_MAX_POINTS}")
+    if (points * 4) % 1:
+        raise ValueError("points must be a multiple of 0.25")
+    return points
+
+
+Points = Annotated[float, AfterValidator(_quarters)]
+Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
+_ITEM = r"[1-9][0-9]*[a-z]?"
+ItemId = Annotated[str, Field(pattern=f"^{_ITEM}$")]
+
+
+class _Entry(BaseModel):
+    """Immutable, closed and without conversions: a quoted number is no number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Criterion(_Entry):
+    """What an automatic item asks for in one sentence; it is met if all its properties hold."""
+
+    id: Annotated[str, Field(pattern=rf"^{_ITEM}\.[a-z][a-z_]*$")]
+    title: Text
+    points: Points
+    quote: Text
+    """The template's own words that ask for it."""
+    public: bool
+    """Whether students can run its properties themselves."""
+    properties: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
+class AutomaticItem(_Entry):
+    """Code that properties judge."""
+
+    kind: Literal["automatic"]
+    id: ItemId
+    title: Text
+    points: Points
+    criteria: Annotated[tuple[Criterion, ...], Field(min_length=1)]
+
+
+class Budget(_Entry):
+    """What a training check may spend, and what it must reach."""
+
+    epochs: Annotated[int, Field(ge=1, le=1000)]
+    minutes: Annotated[float, Field(gt=0, le=1440, allow_inf_nan=False)]
+    threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    """Validation accuracy, as a fraction."""
+
+
+class TrainingItem(_Entry):
+    """A model that is trained again if asked for; else a person reads what the notebook reports."""
+
+    kind: Literal["training"]
+    id: ItemId
+    title: Text
+    points: Points
+    budget: Budget
+    grading_notes: Text
+    evidence: tuple[EvidenceKind, ...] = ()
+
+
+class ManualItem(_Entry):
+    """An answer in words or pictures, which a person judges."""
+
+    kind: Literal["manual"]
+    id: ItemId
+    title: Text
+    points: Points
+    model_answer: Text
+    """The heading in the written answers of the reference."""
+    grading_notes: Text
+    evidence: tuple[EvidenceKind, ...] = ()
+
+
+Item = AutomaticItem | TrainingItem | ManualItem
+
+
+class PenaltyRule(_Entry):
+    """A deduction that a person may give."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z][a-z-]*$")]
+    title: Text
+    percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+
+
+Visibility = Literal["visible", "hidden", "after_due_date", "after_published"]
+"""When students see a test on Gradescope."""
+
+
+class Lateness(_Entry):
+    """What handing in late costs on Gradescope; nothing unless the rubric says so."""
+
+    percent_per_day: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0.0
+    """Of what was earned, for each day that was begun."""
+    grace_minutes: Annotated[float, Field(ge=0, le=10080, allow_inf_nan=False)] = 0.0
+    max_percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 100.0
+
+
+class GradescopeSettings(_Entry):
+    """How results are shown on Gradescope, and the time that is set for the assignment there."""
+
+    granularity: Literal["criterion", "item"] = "criterion"
+    minutes: Annotated[float, Field(ge=2, le=40, allow_inf_nan=False)] = 10.0
+    """After so long the platform ends a run and gives no points; the grader ends well before."""
+    training_minutes: Annotated[float, Field(ge=0, le=38, allow_inf_nan=False)] = 0.0
+    """Of those minutes, for training where no checkpoint was handed in; with 0 the item then waits for a person."""
+    visibility: Visibility = "visible"
+    visibility_of: dict[str, Visibility] = Field(default_factory=dict)
+    """Exceptions, by the id of an item or a criterion."""
+    lateness: Lateness = Lateness()
+
+    def visibility_for(self, criterion: str) -> Visibility:
+        """A criterion's own visibility, or else its item's, or else that of all."""
+        item = criterion.partition(".")[0]
+        return self.visibility_of.get(criterion, self.visibility_of.get(item, self.visibility))
+
+
+class Rubric(_Entry):
+    """All items of a homework, in its order."""
+
+    version: Text
+    title: Text
+    total: Points
+    penalties: tuple[PenaltyRule, ...] = ()
+    gradescope: GradescopeSettings = GradescopeSettings()
+    items: Annotated[
+        tuple[Annotated[Item, Field(discriminator="kind")], ...],
+        Field(min_length=1),
+    ]
+    _digest: str = PrivateAttr(default="")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (64 hex digits) of the file, for results to say by which rubric they were reached."""
+        return self._digest
+
+    @property
+    def automatic(self) -> tuple[AutomaticItem, ...]:
+        """The items that properties judge."""
+        return tuple(item for item in self.items if isinstance(item, AutomaticItem))
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """The names of all properties, in order."""
+        return tuple(
+            name for item in self.automatic for criterion in item.criteria for name in criterion.properties
+        )
+
+
+def load_rubric(path: Path | None = None, *, known_properties: Collection[str] | None = None) -> Rubric:
+    """Read a rubric file, by default the homework's; raises RubricError, also for properties not in `known_properties`."""
+    if path is None:
+        from grader.homework import load_homework  # noqa: PLC0415  (it loads all properties)
+
+        path = load_homework().rubric
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RubricError(f"{path.name}:1: cannot be read: {reason}") from error
+    return parse_rubric(data, name=path.name, known_properties=known_properties)
+
+
+def parse_rubric(
+    data: bytes, *, name: str = "rubric.yaml", known_properties: Collection[str] | None = None
+) -> Rubric:
+    """A rubric from a file's bytes; `name` stands in the messages. Raises RubricError and nothing else."""
+    lines: dict[Where, int] = {}
+    try:
+        plain = _Reader(lines).read(data)
+        try:
+            rubric = Rubric.model_validate(plain)
+        except ValidationError as error:
+            raise _first_fault(error, lines, plain) from None
+        _check_sums(rubric, lines)
+        _check_names(rubric, lines, known_properties)
+        _check_gradescope(rubric, lines)
+    except _Fault as fault:
+        raise RubricError(f"{name}:{fault.line}: {fault.reason}") from None
+    rubric._digest = hashlib.sha256(data).hexdigest()
+    return rubric
+
+
+class _Fault(Exception):
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(reason)
+        self.line = line
+        self.reason = one_line(reason)
+
+
+class _Composer(yaml.SafeLoader):
+    """Composes nodes as SafeLoader does, without the ways to make a small file large."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            raise _Fault(line, "anchors and aliases are not allowed")
+        if self.depth >= _MAX_DEPTH:
+            raise _Fault(line, f"nested deeper than {_MAX_DEPTH} levels")
+        self.depth += 1
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+class _Reader:
+    """Turns bytes into plain data and notes the line of every value."""
+
+    def __init__(self, lines: dict[Where, int]) -> None:
+        self.lines = lines
+
+    def read(self, data: bytes) -> Plain:
+        if len(data) > MAX_BYTES:
+            raise _Fault(1, f"larger than {MAX_BYTES // 1024} KiB")
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise _Fault(data.count(b"\n", 0, error.start) + 1, "not UTF-8") from None
+        try:
+            loader = _Composer(text)
+            try:
+                node = loader.get_single_node()
+            finally:
+                loader.dispose()
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            raise _Fault(
+                mark.line + 1 if mark else 1, f"not YAML: {error.problem or error.context}"
+            ) from None
+        except yaml.reader.ReaderError as error:
+            line = text.count("\n", 0, max(error.position, 0)) + 1
+            raise _Fault(line, f"not YAML: character {error.character!r} is not allowed") from None
+        except (yaml.YAMLError, ValueError, OverflowError) as error:
+            raise _Fault(1, f"not YAML: {error}") from None
+        if node is None:
+            raise _Fault(1, "empty")
+        return self.plain(node, ())
+
+    def plain(self, node: yaml.Node, where: Where) -> Plain:
+        line = node.start_mark.line + 1
+        self.lines.setdefault(where, line)
+        if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
+            return self.mapping(node, where)
+        if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
+            return tuple(self.plain(child, (*where, i)) for i, child in enumerate(node.value))
+        if isinstance(node, yaml.ScalarNode):
+            return self.scalar(node)
+        raise _Fault(line, f"tag {node.tag} is not allowed")
+
+    def mapping(self, node: yaml.MappingNode, where: Where) -> dict[str, Plain]:
+        plain: dict[str, Plain] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != _TAG + "str":
+                raise _Fault(line, "a key must be plain text")
+            key = key_node.value
+            if key in plain:
+                raise _Fault(line, f"{key!r} stands twice here")
+            place = (*where, key)
+            self.lines[place] = line
+            plain[key] = self.plain(value_node, place)
+        return plain
+
+    def scalar(self, node: yaml.ScalarNode) -> Plain:
+        line = node.start_mark.line + 1
+        kind = node.tag.removeprefix(_TAG)
+        if kind == "str":
+            return str(node.value)
+        if kind in {"timestamp", "value", "merge"}:
+            raise _Fault(line, f"{node.value[:40]!r} reads as a {kind}; put it in quotes")
+        if kind not in {"int", "float", "bool", "null"}:
+            raise _Fault(line, f"tag {node.tag} is not allowed")
+        try:
+            # A constructor of its own: it keeps no state, and these four tags make no objects.
+            value: Plain = yaml.constructor.SafeConstructor().construct_object(node)
+        except (yaml.YAMLError, ValueError, KeyError, OverflowError, IndexError):
+            raise _Fault(line, f"{node.value[:40]!r} is no {kind}") from None
+        return value
+
+
+def _locate(where: tuple[str | int, ...], lines: dict[Where, int]) -> tuple[Where, int]:
+    """The deepest place that the file has on the way; pydantic's own steps (union tags) are passed over."""
+    found: Where = ()
+    for step in where:
+        if (*found, step) in lines:
+            found = (*found, step)
+    return found, lines.get(found, 1)
+
+
+_PLAIN_WORDS = {
+    "missing": "is missing",
+    "extra_forbidden": "is not a key that belongs here",
+    "union_tag_not_found": "needs a kind: automatic, training or manual",
+    "tuple_type": "must be a list",
+    "model_type": "must be a mapping of keys to values",
+    "model_attributes_type": "must be a mapping of keys to values",
+    "too_short": "must not be empty",
+}
+
+
+def _label(where: Where, plain: Plain) -> str:
+    """The place in words that the file uses: `2a.mask points` rather than `items.6.criteria.2.points`."""
+    words: list[str] = []
+    for step in where:
+        if isinstance(plain, dict):
+            words.append(str(step))
+            plain = plain.get(str(step))
+        elif isinstance(plain, tuple) and isinstance(step, int):
+            plain = plain[step]
+            name = plain.get("id") if isinstance(plain, dict) else None
+            words = [name] if isinstance(name, str) else [*words, f"[{step}]"]
+    return " ".join(words) or "the rubric"
+
+
+def _first_fault(error: ValidationError, lines: dict[Where, int], plain: Plain) -> _Fault:
+    faults: list[tuple[int, int, str]] = []
+    for detail in error.errors(include_url=False, include_context=False):
+        place, line = _locate(detail["loc"], lines)
+        absent = detail["type"] == "missing"
+        label = _label((*place, detail["loc"][-1]) if absent else place, plain)
+        reason = _PLAIN_WORDS.get(detail["type"], detail["msg"].removeprefix("Value error, "))
+        # A misspelt key is also a missing one, and a list of faulty entries alone passes for an empty one.
+        rank = {"missing": 1, "too_short": 2}.get(detail["type"], 0)
+        faults.append((rank, line, f"{label}: {reason}"))
+    return _Fault(*min(faults, key=lambda fault: fault[:2])[1:])
+
+
+def _check_sums(rubric: Rubric, lines: dict[Where, int]) -> None:
+    for i, item in enumerate(rubric.items):
+        if isinstance(item, AutomaticItem):
+            given = sum(criterion.points for criterion in item.criteria)
+            if given != item.points:
+                raise _Fault(
+                    lines["items", i, "points"],
+                    f"{item.id} does not add up: worth {item.points:g}, its criteria give {given:g}",
+                )
+    given = sum(item.points for item in rubric.items)
+    if given != rubric.total:
+        raise _Fault(lines["total",], f"does not add up: total is {rubric.total:g}, the items give {given:g}")
+
+
+def _check_names(rubric: Rubric, lines: dict[Where, int], known: Collection[str] | None) -> None:
+    seen: dict[str, int] = {}
+
+    def once(what: str, name: str, where: Where) -> None:
+        label = f"{what} {name}"
+        if label in seen:
+            raise _Fault(lines[where], f"{label} stands in line {seen[label]} already")
+        seen[label] = lines[where]
+
+    for p, penalty in enumerate(rubric.penalties):
+        once("penalty", penalty.id, ("penalties", p, "id"))
+    for i, item in enumerate(rubric.items):
+        once("item", item.id, ("items", i, "id"))
+        if not isinstance(item, AutomaticItem):
+            continue
+        for c, criterion in enumerate(item.criteria):
+            criterion_place: Where = ("items", i, "criteria", c)
+            id_place = (*criterion_place, "id")
+            once("criterion", criterion.id, id_place)
+            if not re.match(rf"{item.id}\.", criterion.id):
+                raise _Fault(lines[id_place], f"criterion {criterion.id} stands under item {item.id}")
+            for n, name in enumerate(criterion.properties):
+                # A property in two criteria would make one failure cost twice.
+                place = (*criterion_place, "properties", n)
+                once("property", name, place)
+                if known is not None and name not in known:
+                    raise _Fault(lines[place], _unknown(name, known))
+
+
+def _unknown(name: str, known: Collection[str]) -> str:
+    """What is wrong with a property's name, and where a new property belongs."""
+    module = name.rpartition(".")[0]
+    if not any(other.startswith(f"{module}.") for other in known):
+        return (
+            f"unknown property {name}: no module {module or name} is registered; add it to `modules` of the homework's "
+            "`HOMEWORK` (Homework 3: grader/homework3/__init__.py)"
+        )
+    likely = difflib.get_close_matches(name, known, 1, cutoff=0.8)
+    hint = f"did you mean {likely[0]}?" if likely else f"define it in {module}.py, as a function that begins with test_"
+    return f"unknown property {name}: {hint}"
+
+
+def _check_gradescope(rubric: Rubric, lines: dict[Where, int]) -> None:
+    settings = rubric.gradescope
+    if settings.training_minutes > settings.minutes - 2:
+        line = lines["gradescope", "training_minutes"]
+        raise _Fault(line, f"training_minutes: {settings.minutes:g} minutes in all leave less than 2 for the rest")
+    judged = {item.id for item in rubric.items if not isinstance(item, ManualItem)}
+    criteria = {criterion.id for item in rubric.automatic for criterion in item.criteria}
+    by_item = rubric.gradescope.granularity == "item"
+    for name in rubric.gradescope.visibility_of:
+        line = lines["gradescope", "visibility_of", name]
+        if name not in judged | criteria:
+            raise _Fault(line, f"visibility_of: {name} is no automatic item or criterion")
+        if by_item and name in criteria:
+            raise _Fault(line, f"visibility_of: {name} is a criterion, but granularity is item")

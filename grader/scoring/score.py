@@ -1,0 +1,198 @@
+"""Turns verdicts on properties into points, by the rubric and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from grader.scoring.result import CriterionResult, Evidence, ItemResult, ItemStatus
+from grader.scoring.rubric import AutomaticItem, Criterion, ManualItem, Rubric, TrainingItem
+
+VerdictStatus = Literal["passed", "failed", "unreached", "error", "inapplicable"]
+"""`unreached`: the property found nothing wrong, but it could compare too few of its cases to say that the code is right.
+`error`: the grader's own fault, which never costs a student points. `inapplicable`: the property does not fit how the student
+built the part, and another one of the criterion judges it."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found out about one property of one submission."""
+
+    property: str
+    status: VerdictStatus
+    message: str = ""
+    counterexample: str | None = None
+    title: str = ""
+    """The property in one sentence, as the property's docstring states it."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about how the item was judged."""
+    defers_to: tuple[str, ...] = ()
+    """The properties of which one must fail, as this one left a case to them; else a fault would be found by nobody."""
+
+
+def score(
+    rubric: Rubric,
+    verdicts: Mapping[str, Verdict],
+    *,
+    training: Mapping[str, Verdict] | None = None,
+    evidence: Mapping[str, Sequence[Evidence]] | None = None,
+    notes: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[ItemResult, ...]:
+    """The rubric's items with their points, in its order.
+
+    `verdicts` is by property name; one that is missing counts as an error of the grader. `training` (for
+    training items that were trained again), `evidence` and `notes` are by item id.
+    """
+    results = []
+    for item in rubric.items:
+        shown = tuple((evidence or {}).get(item.id, ()))
+        remarks = tuple((notes or {}).get(item.id, ()))
+        if isinstance(item, AutomaticItem):
+            results.append(_automatic(item, verdicts, shown, remarks))
+        elif isinstance(item, TrainingItem):
+            results.append(_training(item, (training or {}).get(item.id), shown, remarks))
+        else:
+            results.append(_waiting(item, shown, remarks))
+    return tuple(results)
+
+
+def _criterion(
+    criterion: Criterion, verdicts: Sequence[Verdict], others: Mapping[str, Verdict]
+) -> CriterionResult:
+    """Decides by the worst verdict: one error leaves it open, else one failure loses it.
+
+    A criterion is earned by comparisons only. A property that reached too few, or left a case to others, is excused if one
+    that it defers to, among the ``others``, failed; a criterion of which no property compared enough is lost all the same.
+    """
+    broken = [verdict for verdict in verdicts if verdict.status == "error"]
+    failed = [verdict for verdict in verdicts if verdict.status == "failed"]
+    unreached = [
+        verdict
+        for verdict in verdicts
+        if verdict.status == "unreached" or (verdict.status == "passed" and verdict.defers_to)
+    ]
+    decisive = next(iter(broken or failed), None)
+    if decisive is None and all(verdict.status == "inapplicable" for verdict in verdicts):
+        broken = [Verdict(criterion.id, "error", "none of its properties fits how this part was built")]
+        decisive = broken[0]
+    if decisive is None and unreached:
+        blamed = {verdict: _blamed(verdict, others) for verdict in unreached}
+        broken = [verdict for verdict in unreached if "error" in blamed[verdict]]
+        unexcused = [verdict for verdict in unreached if "failed" not in blamed[verdict]]
+        nothing_reached = not any(verdict.status == "passed" for verdict in verdicts)
+        decisive = next(iter(broken or unexcused or (unreached if nothing_reached else [])), None)
+    if decisive is None:
+        return CriterionResult(
+            id=criterion.id,
+            title=criterion.title,
+            points=criterion.points,
+            max_points=criterion.points,
+            status="passed",
+        )
+    return CriterionResult(
+        id=criterion.id,
+        title=criterion.title,
+        points=0,
+        max_points=criterion.points,
+        status="error" if broken else "failed",
+        message=decisive.message or f"{decisive.property} gave no reason",
+        requirement=decisive.title or None,
+        counterexample=decisive.counterexample,
+    )
+
+
+def _blamed(verdict: Verdict, others: Mapping[str, Verdict]) -> set[str]:
+    """How the properties fared that an unreached one defers to."""
+    return {others[name].status for name in verdict.defers_to if name in others}
+
+
+def _automatic(
+    item: AutomaticItem,
+    verdicts: Mapping[str, Verdict],
+    evidence: tuple[Evidence, ...],
+    notes: tuple[str, ...],
+) -> ItemResult:
+    found = [
+        [
+            verdicts.get(name, Verdict(name, "error", f"{name} was not judged"))
+            for name in criterion.properties
+        ]
+        for criterion in item.criteria
+    ]
+    criteria = [
+        _criterion(criterion, ours, verdicts) for criterion, ours in zip(item.criteria, found, strict=True)
+    ]
+    remarks = [*notes, *(note for ours in found for verdict in ours for note in verdict.notes)]
+    return _judged(item, criteria, evidence, tuple(dict.fromkeys(remarks)))
+
+
+def _training(
+    item: TrainingItem, verdict: Verdict | None, evidence: tuple[Evidence, ...], notes: tuple[str, ...]
+) -> ItemResult:
+    if verdict is None:
+        return _waiting(item, evidence, notes)
+    budget = item.budget
+    title = (
+        f"After {budget.epochs} epochs, more than {budget.threshold:.0%} of the validation images are right."
+    )
+    criterion = Criterion(
+        id=f"{item.id}.training",
+        title=title,
+        points=item.points,
+        quote=item.title,
+        public=False,
+        properties=(verdict.property,),
+    )
+    return _judged(item, [_criterion(criterion, [verdict], {})], evidence, (*notes, *verdict.notes))
+
+
+def _judged(
+    item: AutomaticItem | TrainingItem,
+    criteria: Sequence[CriterionResult],
+    evidence: tuple[Evidence, ...],
+    notes: tuple[str, ...],
+) -> ItemResult:
+    statuses = {criterion.status for criterion in criteria}
+    status: ItemStatus
+    if "error" in statuses:
+        status = "error"
+    elif statuses == {"passed"}:
+        status = "passed"
+    elif statuses == {"failed"}:
+        status = "failed"
+    else:
+        status = "partial"
+    # Exact: the rubric admits quarters of points only.
+    earned = sum(criterion.points for criterion in criteria)
+    return ItemResult(
+        id=item.id,
+        title=item.title,
+        kind=item.kind,
+        points=None if statuses == {"error"} else earned,
+        max_points=item.points,
+        status=status,
+        criteria=tuple(criteria),
+        evidence=evidence,
+        notes=notes,
+    )
+
+
+def nothing_judged(rubric: Rubric) -> tuple[ItemResult, ...]:
+    """All items waiting, for a submission that holds nothing to grade."""
+    return tuple(_waiting(item, (), ()) for item in rubric.items)
+
+
+def _waiting(
+    item: AutomaticItem | ManualItem | TrainingItem, evidence: tuple[Evidence, ...], notes: tuple[str, ...]
+) -> ItemResult:
+    return ItemResult(
+        id=item.id,
+        title=item.title,
+        kind=item.kind,
+        points=None,
+        max_points=item.points,
+        status="pending",
+        evidence=evidence,
+        notes=notes,
+    )

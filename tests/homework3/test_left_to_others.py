@@ -1,0 +1,115 @@
+"""Wherever a property of 2c or 3a leaves a case to others, one of these fails: for each place an answer that gets there."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from types import ModuleType
+
+import pytest
+
+from grader.audit import corpus
+from grader.audit.fast import FastKernel
+from grader.grade import load_assignment
+from grader.homework3 import HOMEWORK, patch_embed, transformer, transformer_whole
+from grader.judging import expect
+from grader.judging.engine import Engine
+from grader.scoring.rubric import load_rubric
+
+CRITERIA = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
+MODULES = (transformer, transformer_whole, patch_embed)
+OWN_BLOCKS = """
+class Transformer(nn.Module):
+    def __init__(self, dim, attn_dim, mlp_dim, num_heads, num_layers):
+        super().__init__()
+        self.attns = nn.ModuleList([MultiHeadedAttention(dim, attn_dim, num_heads) for _ in range(num_layers)])
+        self.ffns = {ffns}
+
+    def forward(self, x, attn_mask, return_attn=False):
+        seen = []
+        for attn, ffn in zip(self.attns, self.ffns):
+            out, alphas = attn(x, attn_mask)
+            x = x + out
+            x = x + ffn(x)
+            seen.append(alphas)
+        return x, {alphas} if return_attn else None
+"""
+NETWORKS = "nn.ModuleList([FFN(dim, mlp_dim) for _ in range(num_layers)])"
+OWN = {
+    "whole-shared-networks": ("nn.ModuleList([FFN(dim, mlp_dim)] * num_layers)", "torch.stack(seen, 1)"),
+    "whole-unregistered-networks": ("[FFN(dim, mlp_dim) for _ in range(num_layers)]", "torch.stack(seen, 1)"),
+    "whole-mean-of-alphas": (NETWORKS, "torch.stack(seen, 1).mean(2)"),
+}
+LEFT = [
+    ("2c", "first-batch-size-kept", "there is no output of shape (B, T, dim)"),
+    ("2c", "dropout-always-on", "equal inputs do not get equal outputs"),
+    ("2c", "batch-index-added", "equal inputs do not get equal outputs"),
+    ("2c", "mask-of-one-sequence-ignored", "the mask is not used in each call"),
+    ("2c", "mask-in-evaluation-only", "the mask is not used in one of the modes"),
+    ("2c", "no-mask-with-alphas", "the mask is not used with return_attn=True as it is without"),
+    ("2c", "output-lost-with-alphas", "return_attn=True gives another output"),
+    ("2c", "swapped-when-masked", "the output is not the first of the values returned"),
+    ("2c", "whole-mean-of-alphas", "no attention weights of all layers are returned"),
+    ("2c", "whole-shared-networks", "each layer needs weights of its own"),
+    ("2c", "whole-unregistered-networks", "the layers do not follow each other as they do alone"),
+    ("3a", "column-major", "an image is not embedded as it should be at the homework's sizes either"),
+    ("3a", "column-major", "an embedding is not what the pixels of its patch give alone"),
+]
+
+
+def cells_of(part: str, name: str) -> tuple[str, ...]:
+    cases = {case.entry.id: case for case in corpus.load(HOMEWORK.corpus / f"{part}.yaml", CRITERIA)}
+    if name in OWN:
+        ffns, alphas = OWN[name]
+        cells = list(cases["own-layers"].cells)
+        place = next(n for n, cell in enumerate(cells) if "class Transformer" in cell)
+        cells[place] = OWN_BLOCKS.format(ffns=ffns, alphas=alphas)
+        return tuple(cells)
+    return cases[name].cells
+
+
+@pytest.mark.parametrize(("part", "name", "reason"), LEFT)
+def test_what_is_left_to_others_is_found_by_them(part, name, reason, monkeypatch):
+    left: list[tuple[tuple[str, ...], str]] = []
+
+    class StoodBack(expect.StoodBack):
+        def __init__(self, to: tuple[str, ...], why: str) -> None:
+            left.append((to, why))
+            super().__init__(to, why)
+
+    monkeypatch.setattr(expect, "StoodBack", StoodBack)
+    assignment = load_assignment()
+    properties = [prop for prop in assignment.properties if prop.part.item == part]
+    with FastKernel(cells_of(part, name)) as kernel, Engine(kernel, assignment.seed, {}, 1) as engine:
+        assert kernel.errors == []
+        verdicts = engine.judge(properties)
+    given = [to for to, why in left if reason in why]
+    assert given, "nothing was left to others for this reason"
+    for to in given:
+        assert "failed" in {verdicts[target].status for target in to if target in verdicts}
+
+
+def reasons_of(module: ModuleType) -> list[str]:
+    """The reasons that a module gives where it leaves a case to others; a violation's own text is one of them."""
+    found = []
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "expect.stand_back":
+            texts = [part.value for part in ast.walk(node.args[1]) if isinstance(part, ast.Constant)]
+            found.append(str(texts[0]).partition(" = ")[0] if texts else "each layer needs weights of its own")
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_place_has_an_answer_that_gets_there(module):
+    tried = [reason for _, _, reason in LEFT]
+    assert [reason for reason in reasons_of(module) if reason not in tried] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_named_properties_exist(module):
+    properties = load_assignment().properties
+    names = {prop.name for prop in properties}
+    constants = [value for name, value in vars(module).items() if name.isupper() and name not in ("PART", "SIZES")]
+    flat = [one for value in constants for one in (value if isinstance(value, tuple) else (value,))]
+    targets = [one for one in flat if isinstance(one, str) and ".test_" in one]
+    assert [one for one in targets if one not in names] == []

@@ -1,0 +1,124 @@
+"""The cases of several properties share frames in an order that the seed decides, so that no call tells what it is for."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from grader.audit.fast import FastKernel
+from grader.judging import expect
+from grader.judging.engine import Engine, trial_seed
+from grader.judging.property import Part, Property, property_of
+from grader.kernel.remote import Connection
+from tests.judging.test_evidence import NUMBERS, SEED
+
+CELLS = (
+    """
+import os
+import torch
+
+class Doubler:
+    def __call__(self, x):
+        return 2 * x
+
+class Picky:
+    def __call__(self, x):
+        if x.sum() < 0:
+            os._exit(3)
+        return 2 * x
+""",
+)
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[FastKernel]:
+    with FastKernel(CELLS) as kernel:
+        yield kernel
+
+
+def properties(count: int, name: str = "Doubler", wrong: int | None = None, crashes: int | None = None) -> list[Property]:
+    def made(number: int) -> Property:
+        def program(student, case):
+            x = -case.x if number == crashes else case.x
+            value = yield getattr(student, name)()(x)
+            expect.close(value, (3.0 if number == wrong else 2.0) * x, "y", "y is not what it has to be")
+
+        program.__name__ = f"test_{number}"
+        program.__doc__ = "A property of the tests."
+        return property_of(Part("9a", name), NUMBERS, examples=6)(program).prop
+
+    return [made(number) for number in range(count)]
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The seeds of the trials of each frame."""
+    frames: list[list[int]] = []
+    run = Connection.run
+
+    def watched(self, trials, **options):
+        frames.append([recording.seed for _, recording, _ in trials])
+        return run(self, trials, **options)
+
+    monkeypatch.setattr(Connection, "run", watched)
+    return frames
+
+
+def test_the_cases_of_several_properties_are_mixed(kernel, sent):
+    given = properties(4)
+    with Engine(kernel, SEED) as engine:
+        found = engine.judge(given)
+    assert {verdict.status for verdict in found.values()} == {"passed"}
+    owner = {trial_seed(one, SEED) + n: one.name for one in given for n in range(6)}
+    (frame,) = sent
+    names = [owner[seed] for seed in frame]
+    assert sorted(names) == sorted(owner.values())
+    changes = sum(one != other for one, other in itertools.pairwise(names))
+    assert changes > 8, "they do not stand side by side"
+
+
+def test_the_order_hangs_on_the_seed_alone(kernel, sent):
+    given = properties(4)
+    for order, seed in ((given, SEED), (given[::-1], SEED), (given, b"another seed")):
+        with Engine(kernel, seed) as engine:
+            engine.judge(order)
+    first, again, other = sent
+    assert first == again
+    numbers = [sorted(frame) for frame in (first, other)]
+    assert [numbers[0].index(seed) for seed in first] != [numbers[1].index(seed) for seed in other]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_property_that_fails_among_others_costs_itself_alone(kernel, number):
+    with Engine(kernel, SEED) as engine:
+        found = engine.judge(properties(4, wrong=number))
+    failed = [name for name, verdict in found.items() if verdict.status == "failed"]
+    assert [name.rpartition(".")[2] for name in failed] == [f"test_{number}"]
+    assert all(verdict.status == "passed" for name, verdict in found.items() if name not in failed)
+
+
+def test_a_crash_among_others_costs_itself_alone(kernel):
+    with Engine(kernel, SEED) as engine:
+        found = engine.judge(properties(4, "Picky", crashes=2))
+    assert {name.rpartition(".")[2]: verdict.status for name, verdict in found.items()} == {
+        "test_0": "passed", "test_1": "passed", "test_2": "failed", "test_3": "passed",
+    }  # fmt: skip
+
+
+def test_what_stands_back_once_is_told_as_it_is_by_itself(kernel):
+    def stands_back_once(student, case):
+        value = yield student.Doubler()(case.x)
+        if case.value <= 1:
+            expect.stand_back("other.test_it", "it is small")
+        expect.close(value, 2.0 * case.x, "y", "y is not 2 x")
+
+    stands_back_once.__doc__ = "A property of the tests."
+    given = [*properties(2), property_of(Part("9a", "Doubler"), NUMBERS, examples=6)(stands_back_once).prop]
+    with Engine(kernel, SEED) as engine:
+        together = engine.judge(given)
+    with Engine(kernel, SEED) as engine:
+        alone = engine.judge(given[2:])
+    assert together[given[2].name] == alone[given[2].name]
+    assert [together[one.name].status for one in given[:2]] == ["passed", "passed"]

@@ -1,0 +1,318 @@
+"""The shipped rubric is whole, and a rubric that is not says where."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grader.errors import RubricError
+from grader.homework3 import HOMEWORK
+from grader.scoring.rubric import (
+    MAX_BYTES,
+    GradescopeSettings,
+    Lateness,
+    ManualItem,
+    TrainingItem,
+    load_rubric,
+    parse_rubric,
+)
+
+SMALL = """\
+version: "1"
+title: A small rubric
+total: 3
+items:
+  - id: 2a
+    kind: automatic
+    title: Something automatic
+    points: 2
+    criteria:
+      - id: 2a.one
+        title: One holds.
+        points: 0.5
+        quote: Do one.
+        public: true
+        properties: [part.test_one]
+      - id: 2a.two
+        title: Two holds.
+        points: 1.5
+        quote: Do two.
+        public: false
+        properties:
+          - part.test_two
+          - part.test_three
+  - id: 2d
+    kind: manual
+    title: Something written
+    points: 1
+    model_answer: 2d
+    grading_notes: All or nothing.
+"""
+
+
+def test_shipped_rubric_has_the_homeworks_points():
+    rubric = load_rubric()
+    points = {item.id: item.points for item in rubric.items}
+    assert list(points) == [
+        *(f"1{letter}" for letter in "abcdef"),
+        *(f"2{letter}" for letter in "abcd"),
+        *(f"3{letter}" for letter in "abcde"),
+        *(f"4{letter}" for letter in "acdefghi"),
+    ]
+    by_problem = {n: sum(p for i, p in points.items() if i[0] == n) for n in "1234"}
+    assert by_problem == {"1": 8, "2": 11, "3": 6, "4": 10}
+    assert sum(item.points for item in rubric.automatic) == 18
+    assert rubric.total == 35
+    assert [penalty.percent for penalty in rubric.penalties] == [3]
+
+
+def test_shipped_training_budget():
+    (item,) = (item for item in load_rubric().items if isinstance(item, TrainingItem))
+    assert (item.id, item.budget.epochs, item.budget.minutes, item.budget.threshold) == ("3c", 3, 10, 0.5)
+
+
+def flat(text: str) -> str:
+    """Text without layout: docstrings write ``code`` where Markdown writes `code`."""
+    return " ".join(re.sub("`+", "", text).split())
+
+
+def test_every_quote_stands_in_the_template():
+    if not HOMEWORK.template.is_file():
+        pytest.skip("the template has not been generated")
+    cells = json.loads(HOMEWORK.template.read_text("utf-8"))["cells"]
+    text = flat("\n".join("".join(cell["source"]) for cell in cells))
+    missing = {
+        criterion.id: criterion.quote
+        for item in load_rubric().automatic
+        for criterion in item.criteria
+        if flat(criterion.quote) not in text
+    }
+    assert not missing
+
+
+def test_every_model_answer_has_its_heading():
+    answers = HOMEWORK.reference / "written_answers.md"
+    if not answers.is_file():
+        pytest.skip("the written answers are not there")
+    headings = set(re.findall(r"(?m)^## (\S+)", answers.read_text("utf-8")))
+    wanted = {item.model_answer for item in load_rubric().items if isinstance(item, ManualItem)}
+    assert not wanted - headings
+
+
+def test_a_rubric_that_adds_up():
+    rubric = parse_rubric(SMALL.encode())
+    assert rubric.properties == ("part.test_one", "part.test_two", "part.test_three")
+    assert rubric.digest == parse_rubric(SMALL.encode()).digest != load_rubric().digest
+
+
+def line_of(text: str, start: str) -> int:
+    return max(n for n, line in enumerate(text.splitlines(), 1) if line.strip().startswith(start))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("points: 1.5", "points: 1.25", "2a does not add up: worth 2, its criteria give 1.75"),
+        ("total: 3", "total: 35", "does not add up: total is 35, the items give 3"),
+        ("points: 0.5", "points: 0.3", "multiple of 0.25"),
+        ("points: 0.5", "points: -1", "between 0 and"),
+        ("points: 0.5", "points: .nan", "between 0 and"),
+        ("points: 0.5", "points: .inf", "between 0 and"),
+        ("points: 0.5", "points: 1e400", "valid number"),
+        ("points: 0.5", 'points: "0.5"', "valid number"),
+        ("points: 0.5", "points: true", "valid number"),
+        ("points: 0.5", "points: " + "9" * 5000, ""),
+        ("public: true", "public: 1", "valid boolean"),
+        ("public: true", "open: true", "not a key that belongs here"),
+        ("quote: Do one.", "quote: 2024-01-01", "put it in quotes"),
+        ("quote: Do one.", "quote: ''", "at least 1"),
+        ("quote: Do one.", "quote: !!python/name:os.system", "tag tag:yaml.org,2002:python/name:os.system"),
+        ("quote: Do one.", "quote: !!python/object/apply:os.system [ls]", "is not allowed"),
+        ("quote: Do one.", "quote: !!int many", "is no int"),
+        ("quote: Do one.", "quote: !!set {a}", "is not allowed"),
+        ("quote: Do one.", "quote: &a Do one.", "anchors"),
+        ("quote: Do one.", "quote: *a", "anchors"),
+        ("quote: Do one.", "title: Do one.", "'title' stands twice"),
+        ("quote: Do one.", "? [quote]", "a key must be plain text"),
+        ("quote: Do one.", "<<: {}", "a key must be plain text"),
+        ("quote: Do one.", "quote: Do: one.", "not YAML: mapping values are not allowed here"),
+        ("quote: Do one.", "quote: a\x00b", "not YAML: character"),
+        ("quote: Do one.", "quote: \x1b[31m", "not YAML: character"),
+        ("quote: Do one.", "quote: " + "[" * 30 + "]" * 30, "nested deeper"),
+        ("quote: Do one.", "quote: " + "[" * 30_000, "nested deeper"),
+        ("properties: [part.test_one]", "properties: []", "must not be empty"),
+        ("properties: [part.test_one]", "properties: part.test_one", "must be a list"),
+        ("properties: [part.test_one]", "properties: [part.test_one, part.test_one]", "stands in line 15"),
+        ("properties: [part.test_one]", "properties: [part.test_none]", "unknown property part.test_none"),
+        ("- part.test_three", "- part.test_two", "property part.test_two stands in line 22 already"),
+        ("- id: 2a.two", "- id: 2a.one", "criterion 2a.one stands in line 10 already"),
+        ("- id: 2a.two", "- id: 2b.two", "criterion 2b.two stands under item 2a"),
+        ("- id: 2a.two", "- id: 2a two", "should match pattern"),
+        ("- id: 2d", "- id: 2a", "item 2a stands in line 5 already"),
+        ("kind: manual", "kind: written", "does not match any of the expected tags"),
+        ("kind: manual", "kind: automatic", "2d model_answer: is not a key that belongs here"),
+        ("items:", "items: 3 #", ""),
+        ('version: "1"', "version: 1", "valid string"),
+        ("grading_notes: All or nothing.", "--- {}", ""),
+    ],
+)
+def test_a_fault_is_named_with_its_line(old, new, reason):
+    known = {"part.test_one", "part.test_two", "part.test_three"}
+    text = SMALL.replace(old, new, 1)
+    with pytest.raises(RubricError) as caught:
+        parse_rubric(text.encode(), known_properties=known)
+    message = str(caught.value)
+    found = re.fullmatch(r"rubric\.yaml:(\d+): (.+)", message)
+    assert found, message
+    assert reason in found[2]
+    exact = {"points: 1.5": "points: 2", "kind: manual": None, "items:": None}
+    start = exact.get(old, new.split("\n")[0])
+    if reason and start:
+        assert int(found[1]) == line_of(text, start), message
+    assert len(message) < 400
+
+
+def test_a_missing_key_is_named_where_it_is_missed():
+    text = SMALL.replace("        quote: Do two.\n", "")
+    with pytest.raises(RubricError, match=r"^rubric\.yaml:16: 2a\.two quote: is missing$"):
+        parse_rubric(text.encode())
+
+
+def test_an_item_without_kind():
+    with pytest.raises(RubricError, match=r"^rubric\.yaml:24: 2d: needs a kind"):
+        parse_rubric(SMALL.replace("    kind: manual\n", "").encode())
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "rubric.yaml:1: empty"),
+        (b"[]", "rubric.yaml:1: the rubric: must be a mapping of keys to values"),
+        (b"items:\n- {kind: manual}\n", "rubric.yaml:1: version: is missing"),
+        (b"# a\n# \xff\n", "rubric.yaml:2: not UTF-8"),
+        (b"#" * (MAX_BYTES + 1), "rubric.yaml:1: larger than 256 KiB"),
+    ],
+)
+def test_a_file_that_is_no_rubric(data, message):
+    with pytest.raises(RubricError) as caught:
+        parse_rubric(data)
+    assert str(caught.value) == message
+
+
+def test_laughs_do_not_multiply():
+    lines = ["a: &a [ha, ha, ha]"] + [
+        f"{b}: &{b} [*{a}, *{a}, *{a}]" for a, b in zip("abcdefg", "bcdefgh", strict=True)
+    ]
+    with pytest.raises(RubricError, match=r"^rubric\.yaml:1: anchors and aliases"):
+        parse_rubric("\n".join(lines).encode())
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(RubricError, match=r"^none\.yaml:1: cannot be read: No such file"):
+        load_rubric(tmp_path / "none.yaml")
+    with pytest.raises(RubricError, match="cannot be read"):
+        load_rubric(tmp_path)
+    with pytest.raises(RubricError, match="cannot be read"):
+        load_rubric(tmp_path / "a\0b")
+
+
+def test_a_byte_order_mark_is_no_fault():
+    assert parse_rubric(b"\xef\xbb\xbf" + SMALL.encode()).total == 3
+
+
+def only_rubric_errors(data: bytes) -> None:
+    try:
+        parse_rubric(data, known_properties=())
+    except RubricError as error:
+        assert re.match(r"rubric\.yaml:\d+: .", str(error))
+        assert str(error).isprintable()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.binary(max_size=300)
+    | st.text(alphabet="[]{}:,-?!&*#|>'\"%@` \n\tab1.~=<\x85\u2028\ufeff", max_size=60).map(str.encode)
+)
+def test_any_bytes_give_a_rubric_error(data):
+    only_rubric_errors(data)
+
+
+WORDS = """
+: - & * <<: ? { [ ' " | > = _:_ 0x 1:2:3 ~ yes .inf -.5 1e9999 &x *x ... !!binary !!timestamp !!null
+!!bool !!float !!int !!int_ !!str !!python/object:a.b !<tag:yaml.org,2002:int> --- %YAML
+"""
+AROUND = ["{}", "{} ", "{}\n", "\n{}", "{} _\n", "{} ''"]
+JUNK = st.builds(
+    str.replace, st.sampled_from(AROUND), st.just("{}"), st.sampled_from(re.findall(r"\S+", WORDS))
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(SMALL)), st.integers(0, 12), JUNK | st.text(max_size=4)),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_any_edit_of_a_rubric_gives_a_rubric_or_a_rubric_error(edits):
+    text = SMALL
+    for at, cut, junk in edits:
+        text = text[:at] + junk + text[at + cut :]
+    only_rubric_errors(text.encode("utf-8", "surrogatepass"))
+
+
+@pytest.mark.parametrize("name", ["10a", "2", "11", "123z"])
+def test_an_item_may_have_any_number_and_no_letter(name):
+    text = SMALL.replace("2a", name).replace(f"id: {name}\n", f'id: "{name}"\n')
+    assert parse_rubric(text.encode()).automatic[0].criteria[0].id == f"{name}.one"
+
+
+@pytest.mark.parametrize("name", ["0a", "a", "2ab", "02a", "2.5a"])
+def test_other_ids_are_refused(name):
+    with pytest.raises(RubricError, match="should match pattern"):
+        parse_rubric(SMALL.replace("id: 2d", f'id: "{name}"').encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("part.test_oen", "did you mean part.test_one?"),
+        ("part.test_all_that_is_new", "define it in part.py, as a function that begins with test_"),
+        ("other.test_one", "no module other is registered; add it to `modules` of the homework's `HOMEWORK`"),
+        ("nonsense", "no module nonsense is registered"),
+    ],
+)
+def test_an_unknown_property_says_where_to_register_it(name, hint):
+    text = SMALL.replace("[part.test_one]", f"[{name}]")
+    with pytest.raises(RubricError) as caught:
+        parse_rubric(text.encode(), known_properties={"part.test_one", "part.test_two", "part.test_three"})
+    assert hint in str(caught.value)
+    assert str(caught.value).startswith("rubric.yaml:15: ")
+
+
+def commented_settings() -> dict:
+    """The `gradescope:` settings that the shipped rubric documents in comments."""
+    lines = HOMEWORK.rubric.read_text("utf-8").splitlines()
+    start = lines.index("# gradescope:")
+    block = itertools.takewhile(lambda line: line.startswith("# "), lines[start:])
+    return yaml.safe_load("\n".join(line.removeprefix("# ") for line in block))["gradescope"]
+
+
+def test_every_gradescope_setting_is_documented_with_its_default():
+    documented = commented_settings()
+    settings = GradescopeSettings.model_validate(documented)
+    assert settings == GradescopeSettings()
+    assert set(documented) == set(GradescopeSettings.model_fields)
+    assert set(documented["lateness"]) == set(Lateness.model_fields)
+
+
+def test_documented_settings_can_be_used_as_they_stand():
+    text = SMALL.replace("total: 3\n", "total: 3\n" + yaml.safe_dump({"gradescope": commented_settings()}))
+    assert parse_rubric(text.encode()).gradescope == GradescopeSettings()
