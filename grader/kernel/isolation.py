@@ -341,11 +341,15 @@ def make_policy(
     }
 
 
-def _in_memory(folders: Iterable[Path], uid: int | None, budget: Budget) -> list[list[str]]:
-    """Folders with the options that they are mounted by; shared memory is one of them."""
+def _in_memory(folders: Iterable[Path], uid: int | None, budget: Budget) -> list[tuple[str, str, list[str]]]:
+    """Folders with the options that they are mounted by, and the files that stay in them; shared memory is one of them.
+
+    Nothing stays in shared memory: it is what other processes of this machine have there.
+    """
     own = f"mode=700,uid={uid},gid={uid},size={budget.disk},nr_inodes={budget.files}"
     shared = f"mode=1777,size={min(_SHARED_MEMORY, budget.disk)},nr_inodes=1000"
-    return [*([str(folder), own] for folder in folders), ["/dev/shm", shared]]
+    ours = [(str(folder), own, sorted(path.name for path in folder.iterdir())) for folder in folders]
+    return [*ours, ("/dev/shm", shared, [])]
 
 
 def _limits(budget: Budget, uid: int | None) -> dict[str, list[int]]:

@@ -140,6 +140,23 @@ def test_folders_in_memory_are_bounded_and_gone_with_the_kernel(cell: Cell) -> N
     assert not list(Path("/dev/shm").glob("big"))
 
 
+def test_shared_memory_of_others_is_neither_seen_nor_in_the_way(cell: Cell) -> None:
+    if not cell.host.namespaces:
+        pytest.skip("needs mounts of its own")
+    others = Path(f"/dev/shm/of-another-{os.getpid()}")
+    others.write_bytes(b"secret" + bytes(24 << 20))
+    others.chmod(0o600)
+    home = cell.workspace.path / "home"
+    home.mkdir()
+    cell.workspace.give_away()
+    try:
+        source = f"print(json.dumps([attempt(lambda: open({str(others)!r}).read(6))]))"
+        outcome = cell.run(source, folders=[home], budget=isolation.Budget(disk=20 << 20))
+        assert outcome == ["FileNotFoundError"]
+    finally:
+        others.unlink()
+
+
 # -- errors of the machine -----------------------------------------------------------------------------------------
 
 

@@ -225,16 +225,16 @@ def _show_only(libc: _Libc, view: dict[str, Any]) -> None:
 
 
 def _private_folders(libc: _Libc, policy: dict[str, Any], entered: bool) -> None:
-    """Folders in memory, of bounded size, in the place of those that the policy names; they keep the files in them."""
+    """Folders in memory, of bounded size, in the place of those that the policy names, with the files that it names."""
     wanted = policy["namespaces"]
     if not entered:
         enter_namespaces(wanted["view"])
     libc.unshare(_CLONE_NEWNS)
     libc.mount(None, "/", None, _MS_REC | _MS_PRIVATE)
     here = os.getcwd()  # noqa: PTH109
-    for folder, options in wanted["folders"]:
+    for folder, options, names in wanted["folders"]:
         kept = {}
-        for name in os.listdir(folder):  # noqa: PTH208
+        for name in names:
             with open(f"{folder}/{name}", "rb") as file:  # noqa: PTH123
                 kept[name] = file.read()
         libc.mount("none", folder, "tmpfs", _MS_NOSUID | _MS_NODEV, options)
