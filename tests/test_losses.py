@@ -156,6 +156,16 @@ def test_framework_bases(graded: Graded) -> None:
     assert keeps_all(graded(notebook(imports + setup, *classes)))
 
 
+def test_containers_of_an_absent_framework(graded: Graded) -> None:
+    """They only hold modules, as torch's own do."""
+    setup, *classes = handwritten(
+        multi_headed_attention=with_("multi-headed-attention", ("nn.ModuleList(", "fairscale.nn.ModuleList(")),
+        transformer=with_("transformer", ("(nn.Module)", "(L.LightningModule)"), ("nn.ModuleList(", "LightningModuleList(")),
+    )
+    imports = "import lightning as L\nfrom lightning.containers import LightningModuleList\nimport fairscale\n"
+    assert keeps_all(graded(notebook(imports + setup, *classes)))
+
+
 def test_decorators(graded: Graded) -> None:
     setup, *classes = handwritten(
         attention_head=with_(
@@ -266,6 +276,58 @@ def test_habits_of_other_machines_in_graded_code(graded: Graded, text: str) -> N
     lines = "".join(f"        {line}\n" for line in text.split("\n"))
     result = graded(notebook(*handwritten(attention_head=with_("attention-head", (HEAD, lines + HEAD)))))
     assert keeps_all(result)
+
+
+PLACES = {
+    "Colab's folder": "/content",
+    "a folder of it": "/content/homework/3",
+    "a mounted drive": "/content/drive/MyDrive/hw3",
+    "Kaggle": "/kaggle/working",
+    "a student's home": "/home/ada-lovelace/courses/hw3",
+    "a student's Mac": "/Users/ada/Desktop/hw3",
+}
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_files_in_folders_of_other_machines(graded: Graded, place: str) -> None:
+    """What the notebook itself writes there can be read again, from graded code as well."""
+    start = '        self.start = "<START>"'
+    write = (
+        "        os.makedirs(PLACE, exist_ok=True)\n        with open(f'{PLACE}/vocabulary.json', 'w') as file:\n"
+        "            json.dump(sorted(set(word_tokenize(raw_text))), file)\n"
+        "        assert os.path.exists(f'{PLACE}/vocabulary.json') and 'vocabulary.json' in os.listdir(PLACE)\n"
+        "        torch.save({'words': 1}, Path(PLACE) / 'weights' / 'words.pt')\n"
+        "        torch.load(PLACE + '/weights/words.pt')\n"
+    )
+    read = ("sorted(set(word_tokenize(raw_text)))]", "json.loads((Path(PLACE) / 'vocabulary.json').read_text())]")
+    log = f"        with open(os.path.join(PLACE, 'log.txt'), 'a') as log:\n            print(x.shape, file=log)\n{HEAD}"
+    setup, *classes = handwritten(
+        attention_head=with_("attention-head", (HEAD, log)),
+        my_tokenizer=with_("my-tokenizer", (start, write + start), read),
+    )
+    setup += f"\nimport json, os\nfrom pathlib import Path\nPLACE = {place!r}\nos.makedirs(PLACE, exist_ok=True)\n"
+    change = "os.chdir(PLACE)\nwith open('notes.txt', 'w') as file:\n    file.write('x')\nassert Path(PLACE, 'notes.txt').is_file()"
+    result = graded(notebook(setup, change, *classes))
+    assert keeps_all(result)
+    assert not [cell for cell in result.cells if cell.status != "ok"], result.cells
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_modules_in_folders_of_other_machines(graded: Graded, place: str) -> None:
+    imports = "import math\nimport torch\nimport torch.nn.functional as F\nfrom torch import Tensor, nn\n"
+    setup, head, *classes = handwritten()
+    path = f"import sys\nsys.path.append('{place}')\nfrom heads import *\n"
+    result = graded(notebook(setup, f"%%writefile {place}/heads.py\n{imports}{head}", path, *classes))
+    assert keeps_all(result)
+    assert not [cell for cell in result.cells if cell.status != "ok"], result.cells
+    assert "not installed" not in remarks(result)
+
+
+def test_a_file_of_another_machine_that_is_not_there_keeps_its_name(graded: Graded) -> None:
+    setup, *classes = handwritten()
+    result = graded(notebook("text = open('/content/drive/MyDrive/hw3/input.txt').read()", setup, *classes))
+    assert keeps_all(result)
+    assert "No such file or directory: '/content/drive/MyDrive/hw3/input.txt'" in remarks(result)
 
 
 def test_habits_of_other_machines_in_the_notebook(graded: Graded) -> None:

@@ -137,7 +137,8 @@ def make_plan(submission: Submission, template: Template) -> Plan:
     planned = tuple(planner.plan(cell) for cell in cells)
     trees = [(cell.cell.number, cell.tree) for cell in cells if cell.tree]
     for file in (cell.file for cell in cells if cell.file):
-        planner.imports.pop(file.module, None)
+        for module in file.modules:
+            planner.imports.pop(module, None)
     accelerator = any(
         asks_for_accelerator(cell.tree) if cell.tree else names_accelerator(cell.source) for cell in cells
     )

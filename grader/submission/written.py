@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 _HEADER = re.compile(r"\s*%%(?:writefile|file)[ \t]+(?P<append>-a[ \t]+|--append[ \t]+)?(?P<path>[^\n]+)(?:\n|$)")
 MAX_PATH = 200
+WORKING = ("/content/drive/MyDrive/", "/content/drive/My Drive/", "/content/", "/kaggle/working/", "/kaggle/", "/notebooks/")
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,10 @@ class WrittenFile:
     append: bool
 
     @property
-    def module(self) -> str:
-        """The top-level module that it is, or is part of; empty if it holds no Python."""
-        parts = PurePosixPath(self.path).parts
-        return parts[0].removesuffix(".py") if self.path.endswith(".py") else ""
+    def modules(self) -> set[str]:
+        """What it can be imported as: the top-level module that it is part of, or itself, where its folder is on the path."""
+        path = PurePosixPath(self.path)
+        return {path.parts[0].removesuffix(".py"), path.stem} if self.path.endswith(".py") else set()
 
     @property
     def is_python(self) -> bool:
@@ -46,8 +47,9 @@ def written_file(source: str) -> WrittenFile | None:
     if found is None:
         return None
     path = found["path"].strip().strip("'\"")
-    # What is the working directory in Colab is that of the kernel here.
-    path = path.removeprefix("/content/").removeprefix("./")
-    if not path or len(path) > MAX_PATH or "\0" in path or path.startswith(("/", "~")) or ".." in path:
+    # Working folders of other machines are the kernel's; see `grader.kernel.inside.places`.
+    path = next((path[len(start) :] for start in WORKING if path.startswith(start)), path)
+    path = path.lstrip("/").removeprefix("./")
+    if not path or len(path) > MAX_PATH or "\0" in path or path.startswith("~") or ".." in path:
         return None
     return WrittenFile(path, source[found.end() :], found["append"] is not None)

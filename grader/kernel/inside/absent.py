@@ -94,14 +94,28 @@ def _refuse(self: NotAvailable, *args: Any, **kwargs: Any) -> Any:
     raise error_of(self)
 
 
+def _call(self: NotAvailable, *args: Any, **kwargs: Any) -> Any:
+    kind = next((kind for kind in _CONTAINERS if self._name.rpartition(".")[2].endswith(kind.__name__)), None)
+    if kind is None or not self._package:
+        raise error_of(self)
+    return kind(*args, **kwargs)
+
+
+# They only hold modules: one from an absent package, such as fairscale's ModuleList, holds the same.
+_CONTAINERS = (
+    torch.nn.ModuleList, torch.nn.ModuleDict, torch.nn.ParameterList, torch.nn.ParameterDict, torch.nn.Sequential,
+)  # fmt: skip
+
+
 # What needs a value, by the methods that Python looks up on the type.
 for _name in (
-    "call", "len", "iter", "next", "contains", "bool", "int", "float", "index", "enter", "exit", "setattr", "setitem",
+    "len", "iter", "next", "contains", "bool", "int", "float", "index", "enter", "exit", "setattr", "setitem",
     "delattr", "delitem", "lt", "le", "gt", "ge", "neg", "pos", "abs", "invert", "add", "radd", "sub", "rsub", "mul",
     "rmul", "matmul", "rmatmul", "truediv", "rtruediv", "floordiv", "rfloordiv", "mod", "rmod", "pow", "rpow", "and",
     "rand", "xor", "rxor", "lshift", "rlshift", "rshift", "rrshift", "format", "str", "fspath", "await",
 ):  # fmt: skip
     setattr(NotAvailable, f"__{_name}__", _refuse)
+NotAvailable.__call__ = _call  # type: ignore[attr-defined]
 
 
 class AbsentModule(types.ModuleType):

@@ -24,7 +24,7 @@ import tempfile
 from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
-OURS = ("frames", "standins", "absent", "hardware", "shims", "agent", "trainer", "confine", "loaders")
+OURS = ("frames", "standins", "absent", "hardware", "shims", "places", "agent", "trainer", "confine", "loaders")
 PRELOADED = (
     "IPython.core.completer",
     "IPython.core.completerlib",
@@ -225,6 +225,7 @@ def become_kernel(
     ours["hardware"].leave_uncompiled()
     if specification["pretend_accelerators"]:
         ours["hardware"].pretend_accelerators()
+    ours["places"].keep_other_places(specification["directory"])
     app = IPKernelApp.instance(
         connection_file=specification["connection_file"],
         kernel_class=JudgedKernel,
