@@ -237,7 +237,7 @@ def _rubric() -> list[Finding]:
         rubric = load_rubric(load_homework().rubric, known_properties=load_homework().properties)
         faults = [*consistency.rubric_faults(rubric), *consistency.training_faults(rubric)]
     except GraderError as error:
-        return [Finding("rubric", False, str(error), fix)]
+        return [Finding("rubric", False, _counted(str(error).splitlines()), fix)]
     except Exception as error:  # a property module that cannot be imported
         return [Finding("rubric", False, f"cannot be checked: {type(error).__name__}: {error}", "mend what is missing above")]
     number = sum(len(item.criteria) for item in rubric.automatic)

@@ -18,7 +18,7 @@ class UsageError(GraderError):
 
 
 class RubricError(GraderError):
-    """The rubric is malformed; the message names file, line and reason (exit status 2)."""
+    """The rubric is malformed; the message names file, line and reason of each fault (exit status 2)."""
 
 
 class KernelError(GraderError):

@@ -23,7 +23,7 @@ def disagreements() -> list[str]:
     try:
         rubric = load_rubric(load_homework().rubric, known_properties=load_homework().properties)
     except GraderError as error:
-        return [*found, f"rubric: {error}"]
+        return [*found, *(f"rubric: {line}" for line in str(error).splitlines())]
     return [*found, *rubric_faults(rubric), *training_faults(rubric)]
 
 

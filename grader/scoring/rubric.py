@@ -1,21 +1,22 @@
 """The rubric: what each part of the homework is worth, and which properties decide it.
 
-Every fault of the file is a RubricError that reads ``rubric.yaml:LINE: reason``. The file is composed to YAML
+Faults of the file are a RubricError, in which each is a line that reads ``rubric.yaml:LINE: reason``. The file is composed to YAML
 nodes, never constructed to objects: nodes know their lines, and no tag can name a Python class.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError
 
 from grader.errors import RubricError
 from grader.report.safe_text import one_line
@@ -201,19 +202,28 @@ def load_rubric(path: Path | None = None, *, known_properties: Collection[str] |
 def parse_rubric(
     data: bytes, *, name: str = "rubric.yaml", known_properties: Collection[str] | None = None
 ) -> Rubric:
-    """A rubric from a file's bytes; `name` stands in the messages. Raises RubricError and nothing else."""
+    """A rubric from a file's bytes; `name` stands in the messages.
+
+    Raises RubricError, with a line for each fault, and nothing else.
+    """
     lines: dict[Where, int] = {}
     try:
         plain = _Reader(lines).read(data)
-        try:
-            rubric = Rubric.model_validate(plain)
-        except ValidationError as error:
-            raise _first_fault(error, lines, plain) from None
-        _check_sums(rubric, lines)
-        _check_names(rubric, lines, known_properties)
-        _check_gradescope(rubric, lines)
     except _Fault as fault:
         raise RubricError(f"{name}:{fault.line}: {fault.reason}") from None
+    faults: list[_Fault] = []
+    rubric = None
+    try:
+        rubric = Rubric.model_validate(plain)
+    except ValidationError as error:
+        faults += _faults(error, lines, plain)
+    items = _sound_items(plain) if rubric is None else list(enumerate(rubric.items))
+    faults += [*_wrong_sums(items, rubric, lines), *_wrong_names(items, plain, lines, known_properties)]
+    if rubric is not None:
+        faults += _wrong_settings(rubric, lines)
+    if rubric is None or faults:
+        ordered = sorted(faults, key=lambda fault: fault.line)
+        raise RubricError("\n".join(f"{name}:{fault.line}: {fault.reason}" for fault in ordered))
     rubric._digest = hashlib.sha256(data).hexdigest()
     return rubric
 
@@ -352,60 +362,84 @@ def _label(where: Where, plain: Plain) -> str:
     return " ".join(words) or "the rubric"
 
 
-def _first_fault(error: ValidationError, lines: dict[Where, int], plain: Plain) -> _Fault:
-    faults: list[tuple[int, int, str]] = []
-    for detail in error.errors(include_url=False, include_context=False):
-        place, line = _locate(detail["loc"], lines)
+def _faults(error: ValidationError, lines: dict[Where, int], plain: Plain) -> list[_Fault]:
+    """What is wrong with the form of the file, each fault once."""
+    details = error.errors(include_url=False, include_context=False)
+    places = [_locate(detail["loc"], lines)[0] for detail in details]
+    strange = {place[:-1] for detail, place in zip(details, places, strict=True) if detail["type"] == "extra_forbidden"}
+    faults: dict[tuple[int, str], _Fault] = {}
+    for detail, place in zip(details, places, strict=True):
         absent = detail["type"] == "missing"
+        # A misspelt key is also a missing one, and a list of faulty entries alone passes for an empty one.
+        if (absent and place in strange) or (
+            detail["type"] == "too_short" and any(other[: len(place)] == place != other for other in places)
+        ):
+            continue
         label = _label((*place, detail["loc"][-1]) if absent else place, plain)
         reason = _PLAIN_WORDS.get(detail["type"], detail["msg"].removeprefix("Value error, "))
-        # A misspelt key is also a missing one, and a list of faulty entries alone passes for an empty one.
-        rank = {"missing": 1, "too_short": 2}.get(detail["type"], 0)
-        faults.append((rank, line, f"{label}: {reason}"))
-    return _Fault(*min(faults, key=lambda fault: fault[:2])[1:])
+        fault = _Fault(lines.get(place, 1), f"{label}: {reason}")
+        faults.setdefault((fault.line, fault.reason), fault)
+    return list(faults.values())
 
 
-def _check_sums(rubric: Rubric, lines: dict[Where, int]) -> None:
-    for i, item in enumerate(rubric.items):
+_ITEMS: TypeAdapter[Item] = TypeAdapter(Annotated[Item, Field(discriminator="kind")])
+
+
+def _sound_items(plain: Plain) -> list[tuple[int, Item]]:
+    """The items of a faulty file that are in order themselves, with their places."""
+    given = plain.get("items") if isinstance(plain, dict) else None
+    found: list[tuple[int, Item]] = []
+    for place, item in enumerate(given if isinstance(given, tuple) else ()):
+        with contextlib.suppress(ValidationError):
+            found.append((place, _ITEMS.validate_python(item)))
+    return found
+
+
+def _wrong_sums(
+    items: Sequence[tuple[int, Item]], rubric: Rubric | None, lines: dict[Where, int]
+) -> Iterator[_Fault]:
+    for i, item in items:
         if isinstance(item, AutomaticItem):
             given = sum(criterion.points for criterion in item.criteria)
             if given != item.points:
-                raise _Fault(
+                yield _Fault(
                     lines["items", i, "points"],
                     f"{item.id} does not add up: worth {item.points:g}, its criteria give {given:g}",
                 )
-    given = sum(item.points for item in rubric.items)
-    if given != rubric.total:
-        raise _Fault(lines["total",], f"does not add up: total is {rubric.total:g}, the items give {given:g}")
+    given = sum(item.points for _, item in items)
+    if rubric is not None and given != rubric.total:
+        yield _Fault(lines["total",], f"does not add up: total is {rubric.total:g}, the items give {given:g}")
 
 
-def _check_names(rubric: Rubric, lines: dict[Where, int], known: Collection[str] | None) -> None:
+def _wrong_names(
+    items: Sequence[tuple[int, Item]], plain: Plain, lines: dict[Where, int], known: Collection[str] | None
+) -> Iterator[_Fault]:
     seen: dict[str, int] = {}
 
-    def once(what: str, name: str, where: Where) -> None:
+    def twice(what: str, name: str, where: Where) -> Iterator[_Fault]:
         label = f"{what} {name}"
         if label in seen:
-            raise _Fault(lines[where], f"{label} stands in line {seen[label]} already")
-        seen[label] = lines[where]
+            yield _Fault(lines[where], f"{label} stands in line {seen[label]} already")
+        seen.setdefault(label, lines[where])
 
-    for p, penalty in enumerate(rubric.penalties):
-        once("penalty", penalty.id, ("penalties", p, "id"))
-    for i, item in enumerate(rubric.items):
-        once("item", item.id, ("items", i, "id"))
-        if not isinstance(item, AutomaticItem):
-            continue
-        for c, criterion in enumerate(item.criteria):
+    penalties = plain.get("penalties") if isinstance(plain, dict) else None
+    for p, penalty in enumerate(penalties if isinstance(penalties, tuple) else ()):
+        if isinstance(penalty, dict) and isinstance(penalty.get("id"), str):
+            yield from twice("penalty", str(penalty["id"]), ("penalties", p, "id"))
+    for i, item in items:
+        yield from twice("item", item.id, ("items", i, "id"))
+        for c, criterion in enumerate(item.criteria if isinstance(item, AutomaticItem) else ()):
             criterion_place: Where = ("items", i, "criteria", c)
             id_place = (*criterion_place, "id")
-            once("criterion", criterion.id, id_place)
-            if not re.match(rf"{item.id}\.", criterion.id):
-                raise _Fault(lines[id_place], f"criterion {criterion.id} stands under item {item.id}")
+            yield from twice("criterion", criterion.id, id_place)
+            if not criterion.id.startswith(f"{item.id}."):
+                yield _Fault(lines[id_place], f"criterion {criterion.id} stands under item {item.id}")
             for n, name in enumerate(criterion.properties):
                 # A property in two criteria would make one failure cost twice.
                 place = (*criterion_place, "properties", n)
-                once("property", name, place)
+                yield from twice("property", name, place)
                 if known is not None and name not in known:
-                    raise _Fault(lines[place], _unknown(name, known))
+                    yield _Fault(lines[place], _unknown(name, known))
 
 
 def _unknown(name: str, known: Collection[str]) -> str:
@@ -421,17 +455,17 @@ def _unknown(name: str, known: Collection[str]) -> str:
     return f"unknown property {name}: {hint}"
 
 
-def _check_gradescope(rubric: Rubric, lines: dict[Where, int]) -> None:
+def _wrong_settings(rubric: Rubric, lines: dict[Where, int]) -> Iterator[_Fault]:
     settings = rubric.gradescope
     if settings.training_minutes > settings.minutes - 2:
         line = lines["gradescope", "training_minutes"]
-        raise _Fault(line, f"training_minutes: {settings.minutes:g} minutes in all leave less than 2 for the rest")
+        yield _Fault(line, f"training_minutes: {settings.minutes:g} minutes in all leave less than 2 for the rest")
     judged = {item.id for item in rubric.items if not isinstance(item, ManualItem)}
     criteria = {criterion.id for item in rubric.automatic for criterion in item.criteria}
     by_item = rubric.gradescope.granularity == "item"
     for name in rubric.gradescope.visibility_of:
         line = lines["gradescope", "visibility_of", name]
         if name not in judged | criteria:
-            raise _Fault(line, f"visibility_of: {name} is no automatic item or criterion")
-        if by_item and name in criteria:
-            raise _Fault(line, f"visibility_of: {name} is a criterion, but granularity is item")
+            yield _Fault(line, f"visibility_of: {name} is no automatic item or criterion")
+        elif by_item and name in criteria:
+            yield _Fault(line, f"visibility_of: {name} is a criterion, but granularity is item")

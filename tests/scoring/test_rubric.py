@@ -167,15 +167,59 @@ def test_a_fault_is_named_with_its_line(old, new, reason):
     text = SMALL.replace(old, new, 1)
     with pytest.raises(RubricError) as caught:
         parse_rubric(text.encode(), known_properties=known)
-    message = str(caught.value)
+    lines = str(caught.value).split("\n")
+    assert all(re.fullmatch(r"rubric\.yaml:(\d+): (.+)", line) for line in lines), lines
+    message = next((line for line in lines if reason in line), lines[0])
+    assert reason in message, lines
     found = re.fullmatch(r"rubric\.yaml:(\d+): (.+)", message)
-    assert found, message
-    assert reason in found[2]
+    assert found is not None
     exact = {"points: 1.5": "points: 2", "kind: manual": None, "items:": None}
     start = exact.get(old, new.split("\n")[0])
     if reason and start:
         assert int(found[1]) == line_of(text, start), message
     assert len(message) < 400
+
+
+def test_all_faults_are_reported_in_one_run():
+    text = SMALL
+    for old, new in (
+        ("points: 2\n", "points: 3\n"),
+        ("points: 0.5", "points: -0.5"),
+        ("public: false", "publik: false"),
+        ("part.test_three", "part.test_four"),
+        ("id: 2d", "id: 2a"),
+        ("    points: 1\n", "    points: one\n"),
+    ):
+        assert old in text
+        text = text.replace(old, new, 1)
+    text += """\
+  - id: 2e
+    kind: automatic
+    title: Something else
+    points: 1
+    criteria:
+      - {id: 2e.one, title: One., points: 0.5, quote: One., public: true, properties: [part.test_one, part.test_five]}
+  - {id: 2e, kind: manual, title: Written, points: 1, model_answer: 2e, grading_notes: All.}
+"""
+    with pytest.raises(RubricError) as caught:
+        parse_rubric(text.encode(), known_properties={"part.test_one", "part.test_two"})
+    found = [re.sub(r"^rubric\.yaml:", "", line)[:44] for line in str(caught.value).split("\n")]
+    assert found == [
+        "12: 2a.one points: points must be between 0 ",
+        "20: 2a.two publik: is not a key that belongs",
+        "27: 2a points: Input should be a valid numbe",
+        "33: 2e does not add up: worth 1, its criteri",
+        "35: unknown property part.test_five: did you",
+        "36: item 2e stands in line 30 already",
+    ]
+
+
+def test_all_faults_of_sums_and_names_are_reported_in_one_run():
+    text = SMALL.replace("points: 1.5", "points: 1").replace("part.test_three", "part.test_two").replace("total: 3", "total: 4")
+    with pytest.raises(RubricError) as caught:
+        parse_rubric(text.encode(), known_properties={"part.test_one"})
+    lines = str(caught.value).split("\n")
+    assert [line.split(":")[1] for line in lines] == ["3", "8", "22", "23", "23"]
 
 
 def test_a_missing_key_is_named_where_it_is_missed():
@@ -194,7 +238,12 @@ def test_an_item_without_kind():
     [
         (b"", "rubric.yaml:1: empty"),
         (b"[]", "rubric.yaml:1: the rubric: must be a mapping of keys to values"),
-        (b"items:\n- {kind: manual}\n", "rubric.yaml:1: version: is missing"),
+        (
+            b"items:\n- {kind: nothing}\n",
+            "rubric.yaml:1: version: is missing\nrubric.yaml:1: title: is missing\nrubric.yaml:1: total: is missing\n"
+            "rubric.yaml:2: items [0]: Input tag 'nothing' found using 'kind' does not match any of the expected tags: "
+            "'automatic', 'training', 'manual'",
+        ),
         (b"# a\n# \xff\n", "rubric.yaml:2: not UTF-8"),
         (b"#" * (MAX_BYTES + 1), "rubric.yaml:1: larger than 256 KiB"),
     ],
@@ -230,8 +279,9 @@ def only_rubric_errors(data: bytes) -> None:
     try:
         parse_rubric(data, known_properties=())
     except RubricError as error:
-        assert re.match(r"rubric\.yaml:\d+: .", str(error))
-        assert str(error).isprintable()
+        for line in str(error).split("\n"):
+            assert re.match(r"rubric\.yaml:\d+: .", line)
+            assert line.isprintable()
 
 
 @settings(max_examples=200, deadline=None)
