@@ -322,6 +322,14 @@ def batch(
         float | None,
         typer.Option(help="Time limit for each submission, in seconds; 900 for a new class.", min=10),
     ] = None,
+    roster: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A CSV file with all students, such as the learning platform exports: whoever handed in nothing has a row "
+            "too, and so has each member of a group (column group) whose work bears the group's name.",
+        ),
+    ] = None,
     seed_file: SeedFile = None,
     rubric: RubricFile = None,
     training: Annotated[
@@ -392,7 +400,7 @@ def batch(
                 data or (Path(kept["data"]) if kept.get("data") else None),
                 gpt_seconds=kept.get("gpt_seconds", 0.0) if gpt_seconds is None else gpt_seconds,
             )
-            options = Options(jobs, tuple(only or ()), rerun is not None, limit, trained, changing)
+            options = Options(jobs, tuple(only or ()), rerun is not None, limit, trained, changing, roster)
             text = (rubric or assignment.homework.rubric).read_bytes()
             with shown() as progress:
                 outcome = run_batch(submissions, out, assignment, text, options, progress, host=host)

@@ -306,7 +306,10 @@ def test_files_in_folders_of_other_machines(graded: Graded, place: str) -> None:
         my_tokenizer=with_("my-tokenizer", (start, write + start), read),
     )
     setup += f"\nimport json, os\nfrom pathlib import Path\nPLACE = {place!r}\nos.makedirs(PLACE, exist_ok=True)\n"
-    change = "os.chdir(PLACE)\nwith open('notes.txt', 'w') as file:\n    file.write('x')\nassert Path(PLACE, 'notes.txt').is_file()"
+    change = (
+        "os.chdir(PLACE)\nwith open('notes.txt', 'w') as file:\n    file.write('x')\n"
+        "assert Path(PLACE, 'notes.txt').is_file()"
+    )
     result = graded(notebook(setup, change, *classes))
     assert keeps_all(result)
     assert not [cell for cell in result.cells if cell.status != "ok"], result.cells

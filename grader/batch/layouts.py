@@ -47,6 +47,9 @@ class Person:
     name: str
     id: str
     email: str = ""
+    roster: str = ""
+    """The identity in the roster, under which the row stays if nothing was handed in before or later."""
+    note: str = ""
 
 
 @dataclass(frozen=True)

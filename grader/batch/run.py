@@ -19,6 +19,7 @@ from grader.batch.context import code_of_homework, code_of_judging, context_of, 
 from grader.batch.memory import Settings, differences, refuse_differences, refuse_lost_students, settings_of
 from grader.batch.overrides import load_overrides
 from grader.batch.pool import Lost, WarmParentLost, alarm, workers
+from grader.batch.roster import ROSTER, load_roster
 from grader.batch.store import (
     Manifest,
     Member,
@@ -55,6 +56,7 @@ class Options:
         limit: at most so many submissions are judged in this run.
         training: whether models are trained as well, after all properties were judged.
         change: which of `memory.CHANGES` may differ from what the class was graded with before.
+        roster: a CSV file with everyone who gets a row; by default the one that the class was graded with before.
     """
 
     jobs: int = 0
@@ -63,6 +65,7 @@ class Options:
     limit: int | None = None
     training: training_check.Options = NO_TRAINING
     change: tuple[str, ...] = ()
+    roster: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -150,8 +153,11 @@ def run_batch(
             gpt_seconds=options.training.gpt_seconds,
         )
         _refuse_changes(store, before, settings, options.change)
+        kept = folder / ROSTER
+        roster = options.roster or (kept if kept.is_file() else None)
+        students, roster_text = load_roster(roster) if roster else ((), "")
         found = find_submissions(
-            sources, folder / "extracted", assignment.template, before.keys if before else None
+            sources, folder / "extracted", assignment.template, before.keys if before else None, students
         )
         entries = found.entries
         context = context_of(assignment)
@@ -160,16 +166,18 @@ def run_batch(
             seed=assignment.seed_kind,
             members=tuple(Member.of(entry) for entry in entries),
             settings=settings,
-            keys={**(before.keys if before else {}), **{entry.identity: entry.key for entry in entries}},
+            keys=_keys(before, entries),
             sources=tuple(sorted(str(source.resolve()) for source in sources)),
             strange=found.strange,
         )
         gone = _gone(before, manifest)
-        if before is not None and before.sources != manifest.sources:
+        if before is not None and (before.sources != manifest.sources or options.roster):
             refuse_lost_students(folder, gone, options.change)
         load_overrides(folder, manifest.members, assignment.rubric, manifest.keys.values())
         store.write_manifest(manifest)
         store.put("rubric.yaml", rubric_text.decode("utf-8", "replace"))
+        if roster_text:
+            store.put(ROSTER, roster_text)
         records, queue = _known_and_queue(store, entries, context, wanted, options)
         left = queue[options.limit :] if options.limit is not None else []
         queue = queue[: options.limit] if options.limit is not None else queue
@@ -217,12 +225,19 @@ def _refuse_changes(
 
 def _gone(before: Manifest | None, now: Manifest) -> list[str]:
     """Keys of those who were in the class before."""
-    staying = {member.identity for member in now.members}
+    staying = {member.identity for member in now.members} | {member.key for member in now.members}
     return [
         member.key
         for member in (before.members if before else ())
-        if member.identity and member.identity not in staying
+        if member.identity and member.identity not in staying and member.key not in staying
     ]
+
+
+def _keys(before: Manifest | None, entries: Sequence[Entry]) -> dict[str, str]:
+    """Keys by identity, those of the roster as well."""
+    known = dict(before.keys) if before else {}
+    known |= {entry.roster: entry.key for entry in entries if entry.roster}
+    return known | {entry.identity: entry.key for entry in entries}
 
 
 def report(store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]) -> list[reports.Row]:

@@ -4,12 +4,13 @@
     DIR/trained/CONTENT-CONTEXT.json  what came of training it, or CONTENT-CONTEXT-WEIGHTS.json, of weights handed in with it
     DIR/batch.json                    the class: who handed in which content, and the context
     DIR/rubric.yaml                   the rubric by which it was scored last
+    DIR/roster.csv                    who is in the class, where --roster said so
     DIR/overrides.yaml                a person's decisions; never written by the grader
     DIR/results/KEY.json              \\
     DIR/feedback/KEY.md                } made of the above, each time anew
     DIR/grades.csv, DIR/summary.md    /
 
-The first five are what a batch goes on from. Every file is put in its place whole.
+The first six are what a batch goes on from. Every file is put in its place whole.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ class Member(_Stored):
     def of(cls, entry: Entry) -> Member:
         """What is kept of a submission that was found."""
         facts = {**vars(entry)}
-        path, _ = facts.pop("path"), facts.pop("checkpoint")
+        path, _, _ = facts.pop("path"), facts.pop("checkpoint"), facts.pop("roster")
         facts["file"] = one_line(entry.file or path.name)
         return cls(**facts)
 

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from grader.batch import layouts
 from grader.batch.gradescope_export import export_in, students_of_export
 from grader.batch.layouts import Found, Group, Person
+from grader.batch.roster import Student, with_roster
 from grader.batch.unpacking import ENDINGS, METADATA, problems_in, unpack
 from grader.errors import GraderError, NothingToGrade, UsageError
 from grader.homework3.training import checkpoint
@@ -55,6 +56,8 @@ class Entry:
     """Whose row it is, the same in each run."""
     group: str = ""
     """What those who handed in together have in common; empty where somebody handed in alone."""
+    roster: str = ""
+    """The identity in the roster, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,16 @@ def find_submissions(
     extracted: Path,
     template: Template | None = None,
     keys: Mapping[str, str] | None = None,
+    roster: Sequence[Student] = (),
 ) -> Class:
     """The rows of those whose work lies in folders, files and archives; archives are unpacked beneath ``extracted``.
 
-    ``keys`` are those that were given to identities before, and stay theirs. Raises `UsageError` for a source that does
-    not exist or holds no work.
+    ``keys`` are those that were given to identities before, and stay theirs. Everyone in the ``roster`` has a row.
+    Raises `UsageError` for a source that does not exist or holds no work.
     """
     groups, strange = _groups(sources, extracted)
+    if roster:
+        groups = _once_each(with_roster(groups, roster))
     entries = [entry for group in groups for entry in _entries(group, template, extracted)]
     named = _with_keys(entries, keys or {})
     return Class(tuple(sorted(named, key=lambda entry: entry.key)), strange)
@@ -259,7 +265,8 @@ def _entries(group: Group, template: Template | None, extracted: Path) -> list[E
 
 def _of_person(entry: Entry, person: Person, people: Sequence[Person], together: str) -> Entry:
     others = ", ".join(other.name for other in people if other is not person)
-    notes = (*entry.notes, f"handed in together with {others}") if others else entry.notes
+    together_with = f"handed in together with {others}" if others else ""
+    notes = (*entry.notes, *filter(None, (together_with, person.note)))
     return replace(
         entry,
         key=person.key,
@@ -268,6 +275,7 @@ def _of_person(entry: Entry, person: Person, people: Sequence[Person], together:
         email=one_line(person.email, 200),
         identity=person.identity.encode("utf-8", "backslashreplace").decode(),
         group=together,
+        roster=person.roster,
         notes=tuple(one_line(note, 400) for note in notes),
     )
 
@@ -358,6 +366,11 @@ def _with_keys(entries: Sequence[Entry], known: Mapping[str, str]) -> list[Entry
     Which key somebody gets does not depend on who else is there, unless two would be called alike: then what tells them
     apart is made of each identity.
     """
+    # Who stood in the roster alone before, or does now, keeps the row.
+    known = {
+        **{entry.identity: known[entry.roster] for entry in entries if entry.roster in known},
+        **known,
+    }
     wanted = {entry.identity: _slug(entry.key) for entry in entries if entry.identity not in known}
     often = Counter(key.casefold() for key in wanted.values())
     taken = {key.casefold() for key in known.values()}

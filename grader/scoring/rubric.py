@@ -1,7 +1,7 @@
 """The rubric: what each part of the homework is worth, and which properties decide it.
 
-Faults of the file are a RubricError, in which each is a line that reads ``rubric.yaml:LINE: reason``. The file is composed to YAML
-nodes, never constructed to objects: nodes know their lines, and no tag can name a Python class.
+Faults of the file are a RubricError, in which each is a line that reads ``rubric.yaml:LINE: reason``. The file is
+composed to YAML nodes, never constructed to objects: nodes know their lines, and no tag can name a Python class.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import contextlib
 import difflib
 import hashlib
 import math
-import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal

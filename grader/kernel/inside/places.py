@@ -153,4 +153,4 @@ def _exists(path: str) -> bool:
 
 
 def _make_above(place: str) -> None:
-    _makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120
+    _makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH120
