@@ -1,0 +1,16 @@
+"""No verdict hangs on how busy the machine is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from grader.grade import Assignment
+from tests.under_load import differences, notebooks
+
+
+@pytest.mark.slow
+def test_results_are_the_same_beside_spinning_processes(tmp_path: Path, assignment: Assignment) -> None:
+    found = differences(notebooks(tmp_path, variants=10), assignment, spin=8)
+    assert not found, "\n".join(found.values())
