@@ -35,12 +35,12 @@ def notebooks(folder: Path, variants: int, more: Sequence[Path] = ()) -> dict[st
         for path in sorted(place.glob("*.ipynb")) if place.is_dir() else [place]:
             found[f"{place.name}/{path.name}" if place.is_dir() else path.name] = path
     criteria = [criterion.id for item in load_assignment().rubric.automatic for criterion in item.criteria]
-    right = [case for case in load_all(criteria) if case.kind == "variant"]
+    right = [case for case in load_all(criteria) if case.entry.kind == "variant"]
     for case in random.Random(0).sample(right, min(variants, len(right))):
         path = folder / f"{case.name.replace('/', '-')}.ipynb"
         path.write_text(case.notebook(), encoding="utf-8")
         found[f"variant {case.name}"] = path
-    return found
+    return dict({path.read_bytes(): (name, path) for name, path in found.items()}.values())  # once each
 
 
 def results(chosen: Mapping[str, Path], assignment: Assignment) -> dict[str, str]:
