@@ -18,6 +18,12 @@ from typing import Any
 import torch
 
 
+# They only hold modules: one from an absent package, such as fairscale's ModuleList, holds the same.
+_CONTAINERS = (
+    torch.nn.ModuleList, torch.nn.ModuleDict, torch.nn.ParameterList, torch.nn.ParameterDict, torch.nn.Sequential,
+)  # fmt: skip
+
+
 class NotAvailable:
     """Stands for a value that is not there. ``reason`` is a sentence for the student; ``package`` is its absent package."""
 
@@ -32,6 +38,13 @@ class NotAvailable:
         if name.startswith("_"):
             raise AttributeError(name)
         return NotAvailable(f"{self._name}.{name}", self._reason, self._package)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """A container where this is the name of one; raises for all else."""
+        kind = next((kind for kind in _CONTAINERS if self._name.rpartition(".")[2].endswith(kind.__name__)), None)
+        if kind is None or not self._package:
+            raise error_of(self)
+        return kind(*args, **kwargs)
 
     def __getitem__(self, key: Any) -> Any:
         return self
@@ -94,19 +107,6 @@ def _refuse(self: NotAvailable, *args: Any, **kwargs: Any) -> Any:
     raise error_of(self)
 
 
-def _call(self: NotAvailable, *args: Any, **kwargs: Any) -> Any:
-    kind = next((kind for kind in _CONTAINERS if self._name.rpartition(".")[2].endswith(kind.__name__)), None)
-    if kind is None or not self._package:
-        raise error_of(self)
-    return kind(*args, **kwargs)
-
-
-# They only hold modules: one from an absent package, such as fairscale's ModuleList, holds the same.
-_CONTAINERS = (
-    torch.nn.ModuleList, torch.nn.ModuleDict, torch.nn.ParameterList, torch.nn.ParameterDict, torch.nn.Sequential,
-)  # fmt: skip
-
-
 # What needs a value, by the methods that Python looks up on the type.
 for _name in (
     "len", "iter", "next", "contains", "bool", "int", "float", "index", "enter", "exit", "setattr", "setitem",
@@ -115,7 +115,6 @@ for _name in (
     "rand", "xor", "rxor", "lshift", "rlshift", "rshift", "rrshift", "format", "str", "fspath", "await",
 ):  # fmt: skip
     setattr(NotAvailable, f"__{_name}__", _refuse)
-NotAvailable.__call__ = _call  # type: ignore[attr-defined]
 
 
 class AbsentModule(types.ModuleType):
