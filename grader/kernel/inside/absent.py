@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 
-
 # They only hold modules: one from an absent package, such as fairscale's ModuleList, holds the same.
 _CONTAINERS = (
     torch.nn.ModuleList, torch.nn.ModuleDict, torch.nn.ParameterList, torch.nn.ParameterDict, torch.nn.Sequential,
