@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
 import stat
+import tempfile
 from pathlib import Path
 
 
@@ -72,8 +74,35 @@ def _empty_one(top: int, name: str, moved: int) -> int:
 
 def remove_shared_memory(uid: int) -> None:
     """Delete what a user left in shared memory."""
-    with contextlib.suppress(OSError), os.scandir("/dev/shm") as entries:
+    _remove_from("/dev/shm", uid)
+
+
+def remove_traces(uid: int) -> None:
+    """Delete what a user left in folders where everyone may write, and its System V objects; needs root."""
+    for folder in {"/tmp", "/var/tmp", "/run/lock", "/dev/mqueue", tempfile.gettempdir()}:
+        _remove_from(folder, uid)
+    libc = ctypes.CDLL(None)
+    ways = {
+        ("shm", "shmid"): libc.shmctl,
+        ("msg", "msqid"): libc.msgctl,
+        ("sem", "semid"): lambda number, *_: libc.semctl(number, 0, 0),
+    }
+    for (name, column), remove in ways.items():
+        with contextlib.suppress(OSError, ValueError):
+            head, *rows = Path(f"/proc/sysvipc/{name}").read_text(encoding="ascii").splitlines()
+            place, owner = head.split().index(column), head.split().index("uid")
+            for row in (row.split() for row in rows):
+                if int(row[owner]) == uid:
+                    remove(int(row[place]), 0, None)
+
+
+def _remove_from(folder: str, uid: int) -> None:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):
-                if entry.stat(follow_symlinks=False).st_uid == uid:
+                if entry.stat(follow_symlinks=False).st_uid != uid:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    remove_tree(Path(entry.path))
+                else:
                     Path(entry.path).unlink()

@@ -55,7 +55,8 @@ from grader.kernel._processes import (
     status_of,
     sweep,
 )
-from grader.kernel._removal import remove_shared_memory, remove_tree
+from grader.kernel._removal import remove_shared_memory, remove_traces, remove_tree
+from grader.kernel.inside.confine import close_own_memory
 from grader.kernel.janitor import Janitor
 
 __all__ = [
@@ -441,6 +442,9 @@ class Workspace:
         _raise_own_limit()
         if self.host.identity != "shared":
             self.uid, self._lease = self._uids.take()
+        elif not self.host.landlock:
+            # Nothing else keeps a kernel of the same user from writing into the judge.
+            close_own_memory()
         try:
             self.mark = Mark(self.uid, random.SystemRandom().randrange(1 << 40, 1 << 60))
             self._outer = self._make_outer()
@@ -463,6 +467,8 @@ class Workspace:
             remove_tree(self._outer)
             if self.uid is not None:
                 remove_shared_memory(self.uid)
+                if not self.host.landlock or not self.host.seccomp:
+                    remove_traces(self.uid)
             _JANITOR.forget(self._outer)
             self._give_back()
 

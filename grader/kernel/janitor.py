@@ -71,7 +71,7 @@ def main(told: IO[bytes]) -> None:
     sys.path.insert(0, str(ROOT))
     from grader.errors import GraderError  # noqa: PLC0415
     from grader.kernel._processes import Mark, sweep  # noqa: PLC0415
-    from grader.kernel._removal import remove_shared_memory, remove_tree  # noqa: PLC0415
+    from grader.kernel._removal import remove_shared_memory, remove_traces, remove_tree  # noqa: PLC0415
 
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -91,6 +91,7 @@ def main(told: IO[bytes]) -> None:
             remove_tree(Path(folder))
         if message["uid"] is not None:
             remove_shared_memory(message["uid"])
+            remove_traces(message["uid"])
 
 
 if __name__ == "__main__":

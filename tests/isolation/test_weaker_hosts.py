@@ -20,28 +20,12 @@ from grader.kernel.inside import confine
 
 ROOT = Path(isolation.__file__).parents[2]
 
-# A grader without some system calls, and a cell that says as whom it runs and what it reads.
+# A grader without some layers, and a cell that says as whom it runs and what it reads.
 SCRIPT = """
-import ctypes, json, os, struct, sys
-lacking, level, secret, (unshare, prctl, capset) = json.loads(sys.argv[1])
-CALLS = {"landlock": [444, 445, 446], "namespaces": [unshare], "seccomp": [], "capabilities": []}
-code = [(0x20, 0, 0, 0)]
-for name in lacking:
-    for number in CALLS[name]:
-        code += [(0x15, 0, 1, number), (0x06, 0, 0, 0x00050000 | (38 if name == "landlock" else 1))]
-if "seccomp" in lacking:
-    # prctl(PR_SET_SECCOMP), as on a system that does not know it
-    code += [(0x15, 0, 3, prctl), (0x20, 0, 0, 16), (0x15, 0, 1, 22), (0x06, 0, 0, 0x00050000 | 22)]
-code.append((0x06, 0, 0, 0x7FFF0000))
-program = b"".join(struct.pack("<HBBI", *step) for step in code)
-class Program(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_char_p))
-libc = ctypes.CDLL(None, use_errno=True)
-assert libc.prctl(38, 1, 0, 0, 0) == 0
-assert libc.prctl(22, 2, ctypes.byref(Program(len(code), program)), 0, 0) == 0
-if "capabilities" in lacking:
-    libc.syscall(capset, struct.pack("Ii", 0x20080522, 0), struct.pack("6I", *[0] * 6))
-
+import json, sys
+from tests.isolation.lacking import become
+lacking, is_user, level, secret = json.loads(sys.argv[1])
+become(lacking, user=is_user)
 from grader.errors import GraderError
 from grader.kernel import isolation
 from grader.kernel.session import Session
@@ -66,10 +50,9 @@ print(json.dumps(said))
 """
 
 
-def _session(lacking: list[str], level: str | None, secret: Path) -> dict[str, Any]:
-    numbers = {"x86_64": (272, 157, 126), "aarch64": (97, 167, 91)}[os.uname().machine]
+def _session(lacking: list[str], level: str | None, secret: Path, *, user: bool = False) -> dict[str, Any]:
     ran = subprocess.run(
-        [sys.executable, "-c", SCRIPT, json.dumps([lacking, level, str(secret), numbers])],
+        [sys.executable, "-c", SCRIPT, json.dumps([lacking, user, level, str(secret)])],
         capture_output=True,
         text=True,
         check=False,
@@ -96,9 +79,10 @@ needs_all = pytest.mark.skipif(
 
 
 @needs_all
+@pytest.mark.parametrize("user", [False, True])
 @pytest.mark.parametrize("lacking", [["landlock"], ["landlock", "namespaces"], ["seccomp"]])
-def test_grading_is_refused_where_a_layer_is_missing(lacking: list[str], secret: Path) -> None:
-    said = _session(lacking, "strong", secret)
+def test_grading_is_refused_where_a_layer_is_missing(lacking: list[str], user: bool, secret: Path) -> None:
+    said = _session(lacking, "strong", secret, user=user)
     assert said["level"] == "basic"
     assert said["cell"] is None
     assert "--require-isolation basic" in said["error"]

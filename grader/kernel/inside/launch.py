@@ -94,6 +94,8 @@ def fork_on_demand(control: socket.socket, door: socket.socket | None) -> None:
     if start["view"] is not None:
         # Once for all kernels: what it takes to make a network costs each of them milliseconds.
         ours["confine"].enter_namespaces(start["view"])
+    # Where kernels are of the same user, and nothing else is between, they could write into this process: see prctl(2).
+    ours["confine"].close_own_memory()
     clients: dict[socket.socket, set[int]] = {control: set()}
     if door is not None:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
