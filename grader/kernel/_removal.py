@@ -82,18 +82,14 @@ def remove_traces(uid: int) -> None:
     for folder in {"/tmp", "/var/tmp", "/run/lock", "/dev/mqueue", tempfile.gettempdir()}:
         _remove_from(folder, uid)
     libc = ctypes.CDLL(None)
-    ways = {
-        ("shm", "shmid"): libc.shmctl,
-        ("msg", "msqid"): libc.msgctl,
-        ("sem", "semid"): lambda number, *_: libc.semctl(number, 0, 0),
-    }
-    for (name, column), remove in ways.items():
+    for name, column in (("shm", "shmid"), ("msg", "msqid"), ("sem", "semid")):
         with contextlib.suppress(OSError, ValueError):
             head, *rows = Path(f"/proc/sysvipc/{name}").read_text(encoding="ascii").splitlines()
             place, owner = head.split().index(column), head.split().index("uid")
             for row in (row.split() for row in rows):
                 if int(row[owner]) == uid:
-                    remove(int(row[place]), 0, None)
+                    # IPC_RMID is 0; semctl has the number of a semaphore before it.
+                    getattr(libc, f"{name}ctl")(int(row[place]), 0, *([0] if name == "sem" else [None]))
 
 
 def _remove_from(folder: str, uid: int) -> None:

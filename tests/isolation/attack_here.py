@@ -58,7 +58,9 @@ def network(): socket.create_connection(("127.0.0.1", G["port"]), 1)
 def network_datagram(): socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", G["port"]))
 def watch(): called(libc.inotify_add_watch(called(libc.inotify_init()), G["open"].encode(), 0xFFF))
 def shared_object(): called(libc.shmget(G["key"], 0, 0))
-def shared_object_of_its_own(): called(libc.shmget(G["key"] + 1, 4096, 0o1666))
+def shared_object_of_its_own():
+    called(libc.shmget(G["key"] + 1, 4096, 0o1666))
+    called(libc.semget(G["key"] + 1, 1, 0o1666)); called(libc.msgget(G["key"] + 1, 0o1666))
 def signal_judge(): os.kill(G["judge"], 0)
 def trace_judge(): called(libc.ptrace(0x4206, G["judge"], 0, 0))
 def limit_judge(): resource.prlimit(G["judge"], resource.RLIMIT_CORE, (0, resource.RLIM_INFINITY))
@@ -171,11 +173,12 @@ def _left(given: dict[str, Any], mark: isolation.Mark) -> Iterator[str]:
         if Path(place, given["trace"]).exists():
             Path(place, given["trace"]).unlink()
             yield place
-    libc = ctypes.CDLL(None)
-    made = libc.shmget(given["key"] + 1, 0, 0)
-    if made >= 0:
-        libc.shmctl(made, 0, None)
-        yield "shared object"
+    libc, key = ctypes.CDLL(None), given["key"] + 1
+    made = {"shm": libc.shmget(key, 0, 0), "sem": libc.semget(key, 0, 0), "msg": libc.msgget(key, 0)}
+    for name, number in made.items():
+        if number >= 0:
+            getattr(libc, f"{name}ctl")(number, 0, 0)
+            yield f"{name} object"
 
 
 BLIND = {"deep": DEEP, "mapped": MAPPED, "deleted": DELETED, "shared": SHARED, "processes": SPINNING}

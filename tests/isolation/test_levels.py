@@ -87,7 +87,7 @@ HOSTS = {
     "user, no seccomp": _host(
         "seccomp", "basic", "basic without seccomp",
         f"{ALWAYS}, {SHARED}, {SOCKETS}, network_datagram, shared_object, limit_judge",
-        left="shared object", unseen="mapped, deleted", user=True,
+        left="shm object, sem object, msg object", unseen="mapped, deleted", user=True,
     ),
     "root, neither Landlock nor seccomp": _host(
         "landlock, seccomp", "basic", "", f"{OWN_USER}, {SOCKETS}, leave_file"
@@ -180,7 +180,7 @@ def test_the_table_tells_what_stays_and_what_is_not_counted() -> None:
             assert "stays" in table["leave something in `/dev/shm`"][host.column]
         if "/tmp" in host.left:
             assert "stays" in table["write in folders where everyone may"][host.column]
-        if "shared object" in host.left:
+        if "shm object" in host.left:
             assert "stay" in table["System V and POSIX IPC with others"][host.column]
         if "deleted" in host.unseen:
             assert "root" in table["files that have no path, or are deleted"][host.column]
