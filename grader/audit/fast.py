@@ -41,8 +41,10 @@ def _agent() -> Any:
     try:
         import agent  # noqa: PLC0415
         import hardware  # noqa: F401, PLC0415  (found again below, where the folder is no longer in the path)
+        import shims  # noqa: PLC0415
     finally:
         sys.path.remove(folder)
+    shims.read_data_of_any_mode(nltk)
     return agent
 
 
