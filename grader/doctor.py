@@ -11,11 +11,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from grader.errors import GraderError
 from grader.homework import load_homework
 from grader.kernel import gpu, isolation
+from grader.memory import free_memory
 from grader.report.safe_text import one_line
 from grader.tokenizer_data import tokenizer_data_hash
 
@@ -270,31 +270,11 @@ def _cifar10() -> Finding:
 
 
 def _memory() -> Finding:
-    free = _free_memory()
+    free = free_memory()
     if free is None:
         return Finding("memory", None, "unknown")
     remedy = "" if free >= _ENOUGH_MEMORY else "close programs, or grade fewer submissions at a time"
     return Finding("memory", free >= _ENOUGH_MEMORY, f"{free / _GIB:.1f} GiB free", remedy)
-
-
-def _free_memory() -> int | None:
-    """Bytes that can still be used: what the machine has, or what the container's limit leaves."""
-    try:
-        text = Path("/proc/meminfo").read_text()
-        free = (
-            next(int(line.split()[1]) for line in text.splitlines() if line.startswith("MemAvailable")) * 1024
-        )
-    except (OSError, StopIteration, ValueError):
-        return None
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ):
-        try:
-            free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
-        except (OSError, ValueError):
-            continue
-    return free
 
 
 def _disk() -> Finding:

@@ -47,8 +47,8 @@ def audit(
     if context.invoked_subcommand is not None:
         return
     from grader.audit import corpus, matrix, run  # noqa: PLC0415
+    from grader.files.atomic import write_atomically  # noqa: PLC0415
     from grader.report.console import output  # noqa: PLC0415
-    from grader.scoring.result import write_atomically  # noqa: PLC0415
     from grader.scoring.rubric import load_rubric  # noqa: PLC0415
 
     criteria = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
@@ -100,8 +100,8 @@ def generate(
     survives shows that a property is missing. Exit status 1: at least one survivor is not reviewed.
     """
     from grader.audit import mechanical, run  # noqa: PLC0415
+    from grader.files.atomic import write_atomically  # noqa: PLC0415
     from grader.report.console import output  # noqa: PLC0415
-    from grader.scoring.result import write_atomically  # noqa: PLC0415
     from grader.scoring.rubric import load_rubric  # noqa: PLC0415
 
     console = output()

@@ -26,18 +26,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import nbformat
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from grader.authoring import notebooks as template
 from grader.errors import UsageError
+from grader.files.located_yaml import Fault, Lines, Where, read_yaml
 from grader.homework import Homework, load_homework
 from grader.scoring.rubric import ItemId
 
 MAX_BYTES = 1 << 20
-Where = tuple[str | int, ...]
-"""The keys and indices that lead to a value."""
-Lines = dict[Where, int]
 
 
 class Edit(BaseModel):
@@ -136,37 +133,37 @@ def _natural(part: str) -> tuple[int, str]:
     return int(number) if number.isdecimal() else 0, part
 
 
-class _Fault(Exception):
-    def __init__(self, line: int, reason: str) -> None:
-        super().__init__(reason)
-        self.line, self.reason = line, " ".join(reason.split())
-
-
 def _load(path: Path, criteria: Collection[str]) -> tuple[list[Case], list[str]]:
     """The cases of a file that are in order, and a line for each fault of the others."""
-    lines: Lines = {}
     cases: list[Case] = []
-    faults: list[_Fault] = []
+    faults: list[Fault] = []
     try:
-        plain = _plain(_composed(path), (), lines)
+        plain, lines = read_yaml(_bytes(path), most=MAX_BYTES, scalars="text")
         try:
             file = _File.model_validate(plain)
         except ValidationError as error:
             faults += _faults(error, (), lines)
         else:
             if path.stem != file.part:
-                faults.append(_Fault(lines["part",], f"part {file.part} belongs in {file.part}.yaml"))
+                faults.append(Fault(lines["part",], f"part {file.part} belongs in {file.part}.yaml"))
             cases, found = _cases(file, criteria, lines)
             faults += found
-    except _Fault as fault:
+    except Fault as fault:
         faults.append(fault)
     return cases, [f"{path.name}:{fault.line}: {fault.reason}" for fault in sorted(faults, key=lambda f: f.line)]
 
 
-def _cases(file: _File, criteria: Collection[str], lines: Lines) -> tuple[list[Case], list[_Fault]]:
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Fault(1, f"cannot be read: {error.strerror or error}") from None
+
+
+def _cases(file: _File, criteria: Collection[str], lines: Lines) -> tuple[list[Case], list[Fault]]:
     seen: dict[str, int] = {}
     cases: list[Case] = []
-    faults: list[_Fault] = []
+    faults: list[Fault] = []
     for place, plain in enumerate(file.entries):
         where: Where = ("entries", place)
         named: Where = (*where, "id")
@@ -177,20 +174,20 @@ def _cases(file: _File, criteria: Collection[str], lines: Lines) -> tuple[list[C
             continue
         line = lines[named]
         if entry.id in seen:
-            faults.append(_Fault(line, f"entry {entry.id} stands in line {seen[entry.id]} already"))
+            faults.append(Fault(line, f"entry {entry.id} stands in line {seen[entry.id]} already"))
         seen.setdefault(entry.id, line)
         for n, name in enumerate(entry.loses):
             if name not in criteria:
                 absent: Where = (*where, "loses", n)
-                faults.append(_Fault(lines[absent], f"the rubric has no criterion {name}"))
+                faults.append(Fault(lines[absent], f"the rubric has no criterion {name}"))
         try:
             cases.append(Case(file.part, entry, tuple(cells_of(file.class_name, entry))))
-        except _Fault as fault:
-            faults.append(_Fault(line, f"{entry.id}: {fault.reason}"))
+        except Fault as fault:
+            faults.append(Fault(line, f"{entry.id}: {fault.reason}"))
     return cases, faults
 
 
-def _faults(error: ValidationError, where: Where, lines: Lines) -> list[_Fault]:
+def _faults(error: ValidationError, where: Where, lines: Lines) -> list[Fault]:
     found = []
     for detail in error.errors(include_url=False, include_context=False):
         place: Where = (*where, *detail["loc"])
@@ -198,44 +195,8 @@ def _faults(error: ValidationError, where: Where, lines: Lines) -> list[_Fault]:
         while place and place not in lines:
             place = place[:-1]
         reason = detail["msg"].removeprefix("Value error, ")
-        found.append(_Fault(lines.get(place, 1), f"{label}: {reason}"))
+        found.append(Fault(lines.get(place, 1), f"{label}: {reason}"))
     return found
-
-
-def _composed(path: Path) -> yaml.Node:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise _Fault(1, f"cannot be read: {error.strerror or error}") from None
-    if len(data) > MAX_BYTES:
-        raise _Fault(1, f"larger than {MAX_BYTES >> 10} KiB")
-    try:
-        node = yaml.compose(data.decode("utf-8"), yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise _Fault(mark.line + 1 if mark else 1, f"not YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise _Fault(1, f"not YAML: {error}") from None
-    if node is None:
-        raise _Fault(1, "empty")
-    return node
-
-
-def _plain(node: yaml.Node, where: Where, lines: Lines) -> Any:
-    """Nodes as plain data, with the line of every value; all scalars are text, as nothing else is asked for."""
-    lines[where] = node.start_mark.line + 1
-    if isinstance(node, yaml.SequenceNode):
-        return tuple(_plain(child, (*where, n), lines) for n, child in enumerate(node.value))
-    if isinstance(node, yaml.MappingNode):
-        found: dict[str, Any] = {}
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise _Fault(key.start_mark.line + 1, "a key must be plain text")
-            if key.value in found:
-                raise _Fault(key.start_mark.line + 1, f"{key.value!r} stands twice here")
-            found[key.value] = _plain(value, (*where, key.value), lines)
-        return found
-    return node.value
 
 
 # Submissions.
@@ -274,7 +235,7 @@ def cells_of(class_name: str, entry: Entry) -> Iterable[str]:
         if entry.after is not None:
             yield entry.after
     if not found:
-        raise _Fault(1, f"the reference has no class {class_name}")
+        raise Fault(1, f"the reference has no class {class_name}")
 
 
 def _class_source(cell: str, name: str) -> str | None:
@@ -288,6 +249,6 @@ def _edited(source: str, edits: Iterable[Edit]) -> str:
     for edit in edits:
         count = source.count(edit.replace)
         if count != 1:
-            raise _Fault(1, f"{edit.replace!r} occurs {count} times in the class, but has to occur once")
+            raise Fault(1, f"{edit.replace!r} occurs {count} times in the class, but has to occur once")
         source = source.replace(edit.replace, edit.by)
     return source

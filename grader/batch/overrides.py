@@ -16,12 +16,10 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from grader.batch.store import Member
 from grader.errors import UsageError
+from grader.files.located_yaml import Fault, Plain, read_yaml
 from grader.report.safe_text import one_line
 from grader.scoring.rubric import Rubric
 
@@ -52,20 +50,21 @@ def load_overrides(
     if not path.exists():
         return []
     try:
-        with path.open("rb") as file:
-            node = yaml.compose(file.read(MAX_BYTES), yaml.SafeLoader)
-    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        reason = getattr(error, "problem", None) or getattr(error, "strerror", None) or error
-        raise UsageError(f"{NAME}:{line}: {one_line(str(reason))}") from None
-    if node is None:
-        return []
-    if not isinstance(node, yaml.SequenceNode):
+        data = path.read_bytes()
+        if not data.strip():
+            return []
+        entries, lines = read_yaml(data, most=MAX_BYTES, scalars="text")
+    except OSError as error:
+        raise UsageError(f"{NAME}: cannot be read: {error.strerror or error}") from None
+    except Fault as fault:
+        if fault.reason == "empty":  # comments alone
+            return []
+        raise UsageError(f"{NAME}:{fault.line}: {fault.reason}") from None
+    if not isinstance(entries, tuple):
         raise UsageError(f"{NAME}:1: must be a list of overrides")
     found: dict[tuple[str, str], Override] = {}
-    for entry in node.value:
-        line = entry.start_mark.line + 1
+    for number, entry in enumerate(entries):
+        line = lines[number,]
         try:
             override = _override(_fields(entry), members, rubric, keys)
         except ValueError as error:
@@ -76,15 +75,15 @@ def load_overrides(
     return list(found.values())
 
 
-def _fields(node: yaml.Node) -> dict[str, Any]:
-    if not isinstance(node, yaml.MappingNode):
+def _fields(entry: Plain) -> dict[str, str]:
+    if not isinstance(entry, dict):
         raise ValueError(f"an override has the fields {', '.join(_FIELDS)}")
-    fields: dict[str, Any] = {}
-    for key, value in node.value:
-        if not isinstance(value, yaml.ScalarNode) or key.value not in _FIELDS:
-            raise ValueError(f"{key.value}: an override has the fields {', '.join(_FIELDS)}")
+    fields: dict[str, str] = {}
+    for key, value in entry.items():
+        if not isinstance(value, str) or key not in _FIELDS:
+            raise ValueError(f"{key}: an override has the fields {', '.join(_FIELDS)}")
         # As it is written: an id such as 007 is no number.
-        fields[key.value] = value.value.strip()
+        fields[key] = value.strip()
     missing = [name for name in _FIELDS if not fields.get(name)]
     if missing:
         raise ValueError(f"{missing[0]} is missing")
@@ -92,7 +91,7 @@ def _fields(node: yaml.Node) -> dict[str, Any]:
 
 
 def _override(
-    fields: dict[str, Any], members: Sequence[Member], rubric: Rubric, keys: Collection[str]
+    fields: dict[str, str], members: Sequence[Member], rubric: Rubric, keys: Collection[str]
 ) -> Override:
     wanted = fields["submission"]
     if wanted in keys and not any(member.key == wanted for member in members):

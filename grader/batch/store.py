@@ -28,10 +28,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from grader.batch.memory import Settings
 from grader.batch.submissions import Entry
 from grader.errors import GraderError, UsageError
+from grader.files.atomic import write_atomically
 from grader.grade import Judged
 from grader.homework3.training.check import Outcome
 from grader.report.safe_text import one_line
-from grader.scoring.result import Evidence, ItemResult, Result, totals, write_atomically
+from grader.scoring.result import Evidence, ItemResult, Result, totals
 from grader.scoring.rubric import AutomaticItem, Rubric
 from grader.scoring.score import Verdict, VerdictStatus, nothing_judged, score
 

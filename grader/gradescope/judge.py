@@ -19,13 +19,12 @@ from grader.gradescope.place import (
     COMFORTABLE_MEMORY,
     MIB,
     Place,
-    free_memory,
-    times_out_of_memory,
 )
 from grader.gradescope.results import message_only, to_gradescope, write_results
 from grader.homework3.training import check as training_check
 from grader.kernel import isolation
 from grader.kernel.session import Limits
+from grader.memory import free_memory, times_out_of_memory
 from grader.scoring.result import Result
 from grader.scoring.rubric import Rubric
 from grader.submission.handin import files_in, find_among

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,73 +99,3 @@ def read_mapping(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Put text in place of a file, wholly or not at all."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".results.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # noqa: PTH101
-        os.replace(name, path)  # noqa: PTH105
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)  # noqa: PTH108
-        raise
-
-
-# -- memory ----------------------------------------------------------------------------------------------------
-
-_GROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory"))
-
-
-def free_memory() -> int | None:
-    """Bytes that can still be used, by the machine and by the container's limit; None where that is unknown."""
-    free: list[int] = []
-    with contextlib.suppress(OSError, StopIteration, ValueError, IndexError):
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        free.append(next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) * 1024)
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory.limit_in_bytes", "memory.usage_in_bytes"),
-    ):
-        for group in _memory_groups():
-            with contextlib.suppress(OSError, ValueError):
-                room = int((group / limit).read_text()) - int((group / used).read_text())
-                free.append(room + _reclaimable(group))
-    return max(min(free), 0) if free else None
-
-
-def times_out_of_memory() -> int:
-    """How often the system ended a process of this container for want of memory."""
-    for group in _memory_groups():
-        for name in ("memory.events", "memory.oom_control"):
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                for line in (group / name).read_text().splitlines():
-                    if line.startswith("oom_kill "):
-                        return int(line.split()[1])
-    return 0
-
-
-def _memory_groups() -> list[Path]:
-    """The control group's folders: the container's own, which is the root of what it sees, or this process's."""
-    groups = list(_GROUPS)
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
-            number, controllers, path = line.split(":", 2)
-            if number == "0" or "memory" in controllers.split(","):
-                root = _GROUPS[0] if number == "0" else _GROUPS[1]
-                groups.insert(0, root / path.lstrip("/"))
-    return groups
-
-
-def _reclaimable(group: Path) -> int:
-    """File contents that the system keeps and would give up."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in (group / "memory.stat").read_text().splitlines():
-            if line.startswith(("inactive_file ", "total_inactive_file ")):
-                return int(line.split()[1])
-    return 0

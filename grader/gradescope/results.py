@@ -15,9 +15,10 @@ from typing import Any
 
 import jsonschema
 
+from grader.files.atomic import write_atomically
 from grader.gradescope.metadata import Late, Metadata
 from grader.report.safe_text import LONG, clean, one_line
-from grader.scoring.result import CriterionResult, ItemResult, Result, write_atomically
+from grader.scoring.result import CriterionResult, ItemResult, Result
 from grader.scoring.rubric import AutomaticItem, GradescopeSettings, Rubric, Visibility
 
 MAX_CHARACTERS = 100_000

@@ -17,15 +17,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from grader.files.atomic import write_atomically
 from grader.gradescope.place import (
     ENOUGH_MEMORY,
     MIB,
     Place,
-    free_memory,
     read_mapping,
-    replace_file,
-    times_out_of_memory,
 )
+from grader.memory import free_memory, times_out_of_memory
 
 STARTED = (
     "The autograder has started. If this text stays, it was stopped before it could judge anything; "
@@ -117,7 +116,7 @@ def _say(place: Place, text: str, *, fresh: bool = False) -> None:
     results["output"] = f"{text}\n{kept}".strip() if kept != text else text
     results.setdefault("score", 0.0)
     results["output_format"] = "text"
-    replace_file(place.results, json.dumps(results, ensure_ascii=False, indent=1) + "\n")
+    write_atomically(place.results, json.dumps(results, ensure_ascii=False, indent=1) + "\n")
 
 
 def _age() -> float:

@@ -9,17 +9,14 @@ Text from a submission is made harmless on its way in, so no report has to trust
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from grader.errors import GraderError
+from grader.files.atomic import write_atomically
 from grader.report.safe_text import LONG, clean, one_line
 
 Kind = Literal["automatic", "training", "manual"]
@@ -226,28 +223,6 @@ class Result(_Record):
     def write(self, path: Path) -> None:
         """Writes the result to `path`, wholly or not at all; raises GraderError if it cannot."""
         write_atomically(path, self.to_json())
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Puts UTF-8 text in place of `path`, which never holds half of it; raises GraderError."""
-    temporary: Path | None = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:40]}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(text.encode("utf-8", "backslashreplace"))
-            file.flush()
-            os.fsync(file.fileno())
-        # A temporary file is its owner's alone; a result is read by others.
-        temporary.chmod(path.stat().st_mode & 0o777 if path.is_file() else 0o644)
-        os.replace(temporary, path)  # noqa: PTH105 - the tests make exactly this call fail
-        temporary = None
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise GraderError(f"cannot write {one_line(str(path))}: {reason}") from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
 
 
 def result_schema() -> dict[str, Any]:

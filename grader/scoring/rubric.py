@@ -1,7 +1,6 @@
 """The rubric: what each part of the homework is worth, and which properties decide it.
 
-Faults of the file are a RubricError, in which each is a line that reads ``rubric.yaml:LINE: reason``. The file is
-composed to YAML nodes, never constructed to objects: nodes know their lines, and no tag can name a Python class.
+Faults of the file are a RubricError, in which each is a line that reads ``rubric.yaml:LINE: reason``.
 """
 
 from __future__ import annotations
@@ -14,21 +13,14 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError
 
 from grader.errors import RubricError
-from grader.report.safe_text import one_line
+from grader.files.located_yaml import Fault, Lines, Plain, Where, read_yaml
 from grader.scoring.result import EvidenceKind
 
 MAX_BYTES = 256 * 1024
-_MAX_DEPTH = 20
 _MAX_POINTS = 1000
-_TAG = "tag:yaml.org,2002:"
-
-Plain = str | int | float | bool | None | tuple["Plain", ...] | dict[str, "Plain"]
-Where = tuple[str | int, ...]
-"""The keys and indices that lead to a value."""
 
 
 def _quarters(points: float) -> float:
@@ -205,12 +197,11 @@ def parse_rubric(
 
     Raises RubricError, with a line for each fault, and nothing else.
     """
-    lines: dict[Where, int] = {}
     try:
-        plain = _Reader(lines).read(data)
-    except _Fault as fault:
+        plain, lines = read_yaml(data, most=MAX_BYTES)
+    except Fault as fault:
         raise RubricError(f"{name}:{fault.line}: {fault.reason}") from None
-    faults: list[_Fault] = []
+    faults: list[Fault] = []
     rubric = None
     try:
         rubric = Rubric.model_validate(plain)
@@ -227,107 +218,7 @@ def parse_rubric(
     return rubric
 
 
-class _Fault(Exception):
-    def __init__(self, line: int, reason: str) -> None:
-        super().__init__(reason)
-        self.line = line
-        self.reason = one_line(reason)
-
-
-class _Composer(yaml.SafeLoader):
-    """Composes nodes as SafeLoader does, without the ways to make a small file large."""
-
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        line = event.start_mark.line + 1
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise _Fault(line, "anchors and aliases are not allowed")
-        if self.depth >= _MAX_DEPTH:
-            raise _Fault(line, f"nested deeper than {_MAX_DEPTH} levels")
-        self.depth += 1
-        node: yaml.Node | None = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-
-class _Reader:
-    """Turns bytes into plain data and notes the line of every value."""
-
-    def __init__(self, lines: dict[Where, int]) -> None:
-        self.lines = lines
-
-    def read(self, data: bytes) -> Plain:
-        if len(data) > MAX_BYTES:
-            raise _Fault(1, f"larger than {MAX_BYTES // 1024} KiB")
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise _Fault(data.count(b"\n", 0, error.start) + 1, "not UTF-8") from None
-        try:
-            loader = _Composer(text)
-            try:
-                node = loader.get_single_node()
-            finally:
-                loader.dispose()
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            raise _Fault(
-                mark.line + 1 if mark else 1, f"not YAML: {error.problem or error.context}"
-            ) from None
-        except yaml.reader.ReaderError as error:
-            line = text.count("\n", 0, max(error.position, 0)) + 1
-            raise _Fault(line, f"not YAML: character {error.character!r} is not allowed") from None
-        except (yaml.YAMLError, ValueError, OverflowError) as error:
-            raise _Fault(1, f"not YAML: {error}") from None
-        if node is None:
-            raise _Fault(1, "empty")
-        return self.plain(node, ())
-
-    def plain(self, node: yaml.Node, where: Where) -> Plain:
-        line = node.start_mark.line + 1
-        self.lines.setdefault(where, line)
-        if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
-            return self.mapping(node, where)
-        if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
-            return tuple(self.plain(child, (*where, i)) for i, child in enumerate(node.value))
-        if isinstance(node, yaml.ScalarNode):
-            return self.scalar(node)
-        raise _Fault(line, f"tag {node.tag} is not allowed")
-
-    def mapping(self, node: yaml.MappingNode, where: Where) -> dict[str, Plain]:
-        plain: dict[str, Plain] = {}
-        for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != _TAG + "str":
-                raise _Fault(line, "a key must be plain text")
-            key = key_node.value
-            if key in plain:
-                raise _Fault(line, f"{key!r} stands twice here")
-            place = (*where, key)
-            self.lines[place] = line
-            plain[key] = self.plain(value_node, place)
-        return plain
-
-    def scalar(self, node: yaml.ScalarNode) -> Plain:
-        line = node.start_mark.line + 1
-        kind = node.tag.removeprefix(_TAG)
-        if kind == "str":
-            return str(node.value)
-        if kind in {"timestamp", "value", "merge"}:
-            raise _Fault(line, f"{node.value[:40]!r} reads as a {kind}; put it in quotes")
-        if kind not in {"int", "float", "bool", "null"}:
-            raise _Fault(line, f"tag {node.tag} is not allowed")
-        try:
-            # A constructor of its own: it keeps no state, and these four tags make no objects.
-            value: Plain = yaml.constructor.SafeConstructor().construct_object(node)
-        except (yaml.YAMLError, ValueError, KeyError, OverflowError, IndexError):
-            raise _Fault(line, f"{node.value[:40]!r} is no {kind}") from None
-        return value
-
-
-def _locate(where: tuple[str | int, ...], lines: dict[Where, int]) -> tuple[Where, int]:
+def _locate(where: tuple[str | int, ...], lines: Lines) -> tuple[Where, int]:
     """The deepest place that the file has on the way; pydantic's own steps (union tags) are passed over."""
     found: Where = ()
     for step in where:
@@ -361,12 +252,12 @@ def _label(where: Where, plain: Plain) -> str:
     return " ".join(words) or "the rubric"
 
 
-def _faults(error: ValidationError, lines: dict[Where, int], plain: Plain) -> list[_Fault]:
+def _faults(error: ValidationError, lines: Lines, plain: Plain) -> list[Fault]:
     """What is wrong with the form of the file, each fault once."""
     details = error.errors(include_url=False, include_context=False)
     places = [_locate(detail["loc"], lines)[0] for detail in details]
     strange = {place[:-1] for detail, place in zip(details, places, strict=True) if detail["type"] == "extra_forbidden"}
-    faults: dict[tuple[int, str], _Fault] = {}
+    faults: dict[tuple[int, str], Fault] = {}
     for detail, place in zip(details, places, strict=True):
         absent = detail["type"] == "missing"
         # A misspelt key is also a missing one, and a list of faulty entries alone passes for an empty one.
@@ -376,7 +267,7 @@ def _faults(error: ValidationError, lines: dict[Where, int], plain: Plain) -> li
             continue
         label = _label((*place, detail["loc"][-1]) if absent else place, plain)
         reason = _PLAIN_WORDS.get(detail["type"], detail["msg"].removeprefix("Value error, "))
-        fault = _Fault(lines.get(place, 1), f"{label}: {reason}")
+        fault = Fault(lines.get(place, 1), f"{label}: {reason}")
         faults.setdefault((fault.line, fault.reason), fault)
     return list(faults.values())
 
@@ -395,30 +286,30 @@ def _sound_items(plain: Plain) -> list[tuple[int, Item]]:
 
 
 def _wrong_sums(
-    items: Sequence[tuple[int, Item]], rubric: Rubric | None, lines: dict[Where, int]
-) -> Iterator[_Fault]:
+    items: Sequence[tuple[int, Item]], rubric: Rubric | None, lines: Lines
+) -> Iterator[Fault]:
     for i, item in items:
         if isinstance(item, AutomaticItem):
             given = sum(criterion.points for criterion in item.criteria)
             if given != item.points:
-                yield _Fault(
+                yield Fault(
                     lines["items", i, "points"],
                     f"{item.id} does not add up: worth {item.points:g}, its criteria give {given:g}",
                 )
     given = sum(item.points for _, item in items)
     if rubric is not None and given != rubric.total:
-        yield _Fault(lines["total",], f"does not add up: total is {rubric.total:g}, the items give {given:g}")
+        yield Fault(lines["total",], f"does not add up: total is {rubric.total:g}, the items give {given:g}")
 
 
 def _wrong_names(
-    items: Sequence[tuple[int, Item]], plain: Plain, lines: dict[Where, int], known: Collection[str] | None
-) -> Iterator[_Fault]:
+    items: Sequence[tuple[int, Item]], plain: Plain, lines: Lines, known: Collection[str] | None
+) -> Iterator[Fault]:
     seen: dict[str, int] = {}
 
-    def twice(what: str, name: str, where: Where) -> Iterator[_Fault]:
+    def twice(what: str, name: str, where: Where) -> Iterator[Fault]:
         label = f"{what} {name}"
         if label in seen:
-            yield _Fault(lines[where], f"{label} stands in line {seen[label]} already")
+            yield Fault(lines[where], f"{label} stands in line {seen[label]} already")
         seen.setdefault(label, lines[where])
 
     penalties = plain.get("penalties") if isinstance(plain, dict) else None
@@ -432,13 +323,13 @@ def _wrong_names(
             id_place = (*criterion_place, "id")
             yield from twice("criterion", criterion.id, id_place)
             if not criterion.id.startswith(f"{item.id}."):
-                yield _Fault(lines[id_place], f"criterion {criterion.id} stands under item {item.id}")
+                yield Fault(lines[id_place], f"criterion {criterion.id} stands under item {item.id}")
             for n, name in enumerate(criterion.properties):
                 # A property in two criteria would make one failure cost twice.
                 place = (*criterion_place, "properties", n)
                 yield from twice("property", name, place)
                 if known is not None and name not in known:
-                    yield _Fault(lines[place], _unknown(name, known))
+                    yield Fault(lines[place], _unknown(name, known))
 
 
 def _unknown(name: str, known: Collection[str]) -> str:
@@ -454,17 +345,17 @@ def _unknown(name: str, known: Collection[str]) -> str:
     return f"unknown property {name}: {hint}"
 
 
-def _wrong_settings(rubric: Rubric, lines: dict[Where, int]) -> Iterator[_Fault]:
+def _wrong_settings(rubric: Rubric, lines: Lines) -> Iterator[Fault]:
     settings = rubric.gradescope
     if settings.training_minutes > settings.minutes - 2:
         line = lines["gradescope", "training_minutes"]
-        yield _Fault(line, f"training_minutes: {settings.minutes:g} minutes in all leave less than 2 for the rest")
+        yield Fault(line, f"training_minutes: {settings.minutes:g} minutes in all leave less than 2 for the rest")
     judged = {item.id for item in rubric.items if not isinstance(item, ManualItem)}
     criteria = {criterion.id for item in rubric.automatic for criterion in item.criteria}
     by_item = rubric.gradescope.granularity == "item"
     for name in rubric.gradescope.visibility_of:
         line = lines["gradescope", "visibility_of", name]
         if name not in judged | criteria:
-            yield _Fault(line, f"visibility_of: {name} is no automatic item or criterion")
+            yield Fault(line, f"visibility_of: {name} is no automatic item or criterion")
         elif by_item and name in criteria:
-            yield _Fault(line, f"visibility_of: {name} is a criterion, but granularity is item")
+            yield Fault(line, f"visibility_of: {name} is a criterion, but granularity is item")

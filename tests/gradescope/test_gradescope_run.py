@@ -15,11 +15,12 @@ import yaml
 
 from grader import assets
 from grader.authoring import notebooks as template
-from grader.gradescope import judge, place
+from grader.gradescope import judge
 from grader.gradescope.place import MIB, Place
 from grader.gradescope.results import message_only, valid, write_results
 from grader.homework3 import HOMEWORK
 from grader.kernel import isolation
+from grader.memory import free_memory, times_out_of_memory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the container is Linux")
 
@@ -192,14 +193,14 @@ def test_a_secret_seed_that_is_missing_is_no_public_one(container: Place) -> Non
     ],
 )
 def test_memory_is_what_the_containers_limit_leaves(
-    version: int, files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    version: int, files: dict[str, str], tmp_path: Path
 ) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     (tmp_path / ("memory.oom_control" if version == 1 else "memory.events")).write_text("x 1\noom_kill 3\n")
-    monkeypatch.setattr(place, "_memory_groups", lambda: [tmp_path / "none", tmp_path])
-    assert place.free_memory() == 400
-    assert place.times_out_of_memory() == 3
+    groups = [tmp_path / "none", tmp_path]
+    assert free_memory(groups) == 400
+    assert times_out_of_memory(groups) == 3
 
 
 def test_the_master_from_start_to_end(container: Place) -> None:
