@@ -361,7 +361,12 @@ def _attention(rows: Sequence[Row]) -> Iterator[str]:
             yield ""
             yield f"## {title}"
             yield ""
-            yield from (f"- {for_markdown(row.member.key)}: {for_markdown(str(text))}" for row, text in lines)
+            keys: dict[str, list[str]] = {}
+            for row, text in lines:
+                keys.setdefault(str(text), []).append(for_markdown(row.member.key))
+            for text, those in keys.items():
+                of = f"{len(those)} students ({', '.join(those)})" if len(those) > 1 else those[0]
+                yield f"- {of}: {for_markdown(text)}"
 
 
 __all__ = ["Row", "feedback", "grades_csv", "rows_of", "scores", "summary"]

@@ -148,7 +148,11 @@ def with_roster(groups: Iterable[Group], roster: Sequence[Student]) -> list[Grou
         people: list[Person] = []
         for person in group.people:
             student = index.student(person)
-            if student is not None and student.identity not in there:
+            members = index.members(person)
+            if members and (student is None or student in members):
+                # Canvas gives a group's work the group's name, and the id of one of its members.
+                people += [member.person for member in members]
+            elif student is not None and student.identity not in there:
                 there.add(student.identity)
                 people.append(
                     replace(
@@ -158,8 +162,6 @@ def with_roster(groups: Iterable[Group], roster: Sequence[Student]) -> list[Grou
                         roster=student.identity,
                     )
                 )
-            elif student is None and (members := index.members(person)):
-                people += [member.person for member in members]
             else:
                 people.append(person if student is not None else replace(person, note="not in the roster"))
         found.append(replace(group, people=tuple(people)))

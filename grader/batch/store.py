@@ -153,7 +153,7 @@ class Member(_Stored):
         """What is kept of a submission that was found."""
         facts = {**vars(entry)}
         path, _, _ = facts.pop("path"), facts.pop("checkpoint"), facts.pop("roster")
-        facts["file"] = one_line(entry.file or path.name)
+        facts["file"] = one_line(entry.file or (path.name if entry.digest else ""))
         return cls(**facts)
 
 

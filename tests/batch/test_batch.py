@@ -325,3 +325,19 @@ def test_a_secret_seed_stays_secret(
     for data in everything(tmp_path / "out").values():
         assert b"horse" not in data and b"636f7272656374" not in data
     assert json.loads((tmp_path / "out" / "batch.json").read_text(encoding="utf-8"))["seed"] == "secret"
+
+
+def test_what_holds_for_several_students_is_said_once(batch: Batch, classroom: Path, tmp_path: Path) -> None:
+    for name in ("eve", "finn", "gil"):
+        (classroom / name).mkdir()
+        (classroom / name / "homework.pdf").write_bytes(b"%PDF")
+    batch(classroom)
+    summary = (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
+    assert summary.count("is a PDF") == 1
+    assert "- 3 students (eve, finn, gil): homework\\.pdf is a PDF" in summary
+
+
+def test_who_handed_in_nothing_has_no_file(batch: Batch, classroom: Path, tmp_path: Path) -> None:
+    (classroom / "eve").mkdir()
+    batch(classroom)
+    assert grades(tmp_path / "out")["eve"]["file"] == ""

@@ -81,6 +81,12 @@ def test_each_member_of_a_group_has_a_row(tmp_path: Path) -> None:
     assert len(class_) == 7
 
 
+def test_canvas_names_a_group_and_the_id_of_a_member(tmp_path: Path) -> None:
+    class_ = found(tmp_path, {"projectgroups1_12_90_hw3.ipynb": HW, "ddora_14_91_hw3.ipynb": HW}, CANVAS_GROUPS)
+    assert sorted(entry.name for entry in class_.values() if entry.digest) == ["Ada Lovelace", "Bob Básquez", "Dora Dd"]
+    assert len(class_) == 4
+
+
 def test_a_group_gives_nothing_to_members_where_one_handed_in_alone(tmp_path: Path) -> None:
     """A column of sections or of former groups must not hand one student's work to others."""
     class_ = found(tmp_path, {"lovelaceada_11_90_hw3.ipynb": HW, "ccarl_13_91_hw3.ipynb": HW}, CANVAS_GROUPS)
