@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from grader.grade import Assignment, Progress, judge
+from grader.grade import PUBLIC_SEED_WARNING, Assignment, Progress, judge
 from grader.scoring.result import ItemResult, Result, totals
 from grader.scoring.rubric import Criterion, Rubric
 
@@ -38,7 +38,9 @@ def check(
     public = public_criteria(assignment.rubric)
     result = judge(path, assignment, progress).result
     items = tuple(kept for item in result.items if (kept := _public_part(item, public)) is not None)
-    return result.model_copy(update={"items": items, **totals(items)._asdict()})
+    # Students have no other seed.
+    warnings = tuple(warning for warning in result.warnings if warning != PUBLIC_SEED_WARNING)
+    return result.model_copy(update={"items": items, "warnings": warnings, **totals(items)._asdict()})
 
 
 def _public_part(item: ItemResult, public: dict[str, tuple[str, ...]]) -> ItemResult | None:

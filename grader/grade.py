@@ -48,6 +48,7 @@ from grader.submission.template import Template, altered_provided, load_template
 from grader.tokenizer_data import tokenizer_data_hash
 
 PUBLIC_SEED = b"hw3 public seed"
+PUBLIC_SEED_WARNING = "graded with the public seed: the trials can be foreseen; use --seed-file for a class"
 NO_TRAINING = training_check.Options()
 RETRY_SECONDS = 1.0
 """How long to wait for the machine to recover."""
@@ -376,9 +377,7 @@ def _result(
     rubric = assignment.rubric
     warnings = list(submission.warnings) if submission else []
     if assignment.seed_kind == "public":
-        warnings.append(
-            "graded with the public seed: the trials can be foreseen; use --seed-file for a class"
-        )
+        warnings.append(PUBLIC_SEED_WARNING)
     if session is not None and assignment.least_isolation is not None and (weak := isolation.weaknesses()):
         warnings.append(f"graded at isolation level {isolation.probe().level}, below strong: {weak}")
     if verdicts is None or submission is None:

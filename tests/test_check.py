@@ -15,6 +15,7 @@ def test_only_public_criteria_are_shown(assignment: Assignment) -> None:
     assert result.max_score == sum(criterion.max_points for criterion in shown.values())
     assert result.score == sum(criterion.points for criterion in shown.values())
     assert result.pending == 0
+    assert not [warning for warning in result.warnings if "seed" in warning], "a student has no other"
 
 
 def test_a_public_criterion_fares_as_in_grading(assignment: Assignment) -> None:

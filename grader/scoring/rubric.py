@@ -231,6 +231,7 @@ _PLAIN_WORDS = {
     "missing": "is missing",
     "extra_forbidden": "is not a key that belongs here",
     "union_tag_not_found": "needs a kind: automatic, training or manual",
+    "union_tag_invalid": "kind must be automatic, training or manual",
     "tuple_type": "must be a list",
     "model_type": "must be a mapping of keys to values",
     "model_attributes_type": "must be a mapping of keys to values",

@@ -155,7 +155,7 @@ def line_of(text: str, start: str) -> int:
         ("- id: 2a.two", "- id: 2b.two", "criterion 2b.two stands under item 2a"),
         ("- id: 2a.two", "- id: 2a two", "should match pattern"),
         ("- id: 2d", "- id: 2a", "item 2a stands in line 5 already"),
-        ("kind: manual", "kind: written", "does not match any of the expected tags"),
+        ("kind: manual", "kind: written", "2d: kind must be automatic, training or manual"),
         ("kind: manual", "kind: automatic", "2d model_answer: is not a key that belongs here"),
         ("items:", "items: 3 #", ""),
         ('version: "1"', "version: 1", "valid string"),
@@ -241,8 +241,7 @@ def test_an_item_without_kind():
         (
             b"items:\n- {kind: nothing}\n",
             "rubric.yaml:1: version: is missing\nrubric.yaml:1: title: is missing\nrubric.yaml:1: total: is missing\n"
-            "rubric.yaml:2: items [0]: Input tag 'nothing' found using 'kind' does not match any of the expected tags: "
-            "'automatic', 'training', 'manual'",
+            "rubric.yaml:2: items [0]: kind must be automatic, training or manual",
         ),
         (b"# a\n# \xff\n", "rubric.yaml:2: not UTF-8"),
         (b"#" * (MAX_BYTES + 1), "rubric.yaml:1: larger than 256 KiB"),
