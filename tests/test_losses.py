@@ -63,6 +63,25 @@ def test_a_failed_import_costs_nothing_but_itself(graded: Graded, text: str) -> 
     assert keeps_all(result)
 
 
+OPTIONAL = {
+    "try": "try:\n    import flash_attn\n    FAST = True\nexcept ImportError:\n    FAST = False",
+    "try, from": "try:\n    from flash_attn import func\nexcept ImportError:\n    func = None\nFAST = func is not None",
+    "suppress": "from contextlib import suppress\nFAST = False\nwith suppress(ImportError):\n    import flash_attn\n"
+    "    FAST = True",
+    "find_spec": "from importlib.util import find_spec\nFAST = find_spec('flash_attn') is not None\n"
+    "if FAST:\n    import flash_attn",
+    "a function": "def has(name):\n    try:\n        __import__(name)\n    except ImportError:\n        return False\n"
+    "    return True\nFAST = has('flash_attn')",
+}
+
+
+@pytest.mark.parametrize("text", OPTIONAL.values(), ids=OPTIONAL)
+def test_a_package_that_the_code_can_do_without(graded: Graded, text: str) -> None:
+    use = f"        if FAST:\n            x = flash_attn.prepared(x)\n{HEAD}"
+    setup, *classes = handwritten(attention_head=with_("attention-head", (HEAD, use)))
+    assert keeps_all(graded(notebook(f"{setup}\n{text}", *classes)))
+
+
 def test_imports_and_their_uses_between_classes_in_one_cell(graded: Graded) -> None:
     setup, *classes = handwritten()
     cell = "\n\n".join(
@@ -542,6 +561,52 @@ def test_one_tensor_for_two_is_called_a_tensor(graded: Graded) -> None:
     result = graded(notebook(*handwritten(attention_head=alone)))
     texts = " ".join(criteria(result, "2a"))
     assert "one tensor of shape" in texts and "ndarray" not in texts
+
+
+FORMATS = {
+    "a head's output alone": ("2a", "attention-head", "return attn_output, alpha", "return attn_output"),
+    "a head's scores as well": ("2a", "attention-head", "return attn_output, alpha", "return attn_output, alpha, alpha"),
+    "several heads' output alone": (
+        "2b",
+        "multi-headed-attention",
+        "return attn_output, torch.stack(alphas, dim=1)",
+        "return attn_output",
+    ),
+    "a list of alphas": (
+        "2b",
+        "multi-headed-attention",
+        "return attn_output, torch.stack(alphas, dim=1)",
+        "return attn_output, list(alphas)",
+    ),
+    "a Transformer's output alone": (
+        "2c",
+        "transformer",
+        "return x, torch.stack(collected, dim=1) if return_attn else None",
+        "return x",
+    ),
+    "a Transformer's output and two values": (
+        "2c",
+        "transformer",
+        "return x, torch.stack(collected, dim=1) if return_attn else None",
+        "return x, torch.stack(collected, dim=1) if return_attn else None, len(collected)",
+    ),
+    "a Transformer's values in another order": (
+        "2c",
+        "transformer",
+        "return x, torch.stack(collected, dim=1) if return_attn else None",
+        "return torch.stack(collected, dim=1) if return_attn else None, x",
+    ),
+    "logits alone": ("4c", "dialogue-gpt", "return self.head(x), alphas", "return self.head(x)"),
+}
+
+
+@pytest.mark.parametrize("case", FORMATS)
+def test_a_wrong_format_costs_its_own_item_alone(graded: Graded, case: str) -> None:
+    item, cell, old, new = FORMATS[case]
+    result = graded(notebook(*handwritten(**{cell.replace("-", "_"): with_(cell, (old, new))})))
+    found = points(result)
+    assert found[item] < FULL[item]
+    assert {**found, item: 0} == {**FULL, item: 0}
 
 
 def test_a_model_in_half_precision_is_called_so(graded: Graded) -> None:

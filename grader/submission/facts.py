@@ -43,12 +43,18 @@ def add_imports(tree: ast.Module, number: int, found: dict[str, tuple[int, int]]
         elif isinstance(node, ast.Try) and node.handlers:
             waiting.extend([*node.orelse, *node.finalbody])
             continue
+        elif isinstance(node, ast.With) and any(_suppresses(item.context_expr) for item in node.items):
+            continue
         else:
             waiting.extend(list(ast.iter_child_nodes(node))[::-1])
             continue
         for module in modules:
             if not module.startswith("google.colab"):
                 found.setdefault(module.partition(".")[0], (number, node.lineno))
+
+
+def _suppresses(context: ast.expr) -> bool:
+    return isinstance(context, ast.Call) and dotted(context.func).rpartition(".")[2] == "suppress"
 
 
 def names_accelerator(text: str) -> bool:

@@ -155,6 +155,8 @@ def _asked_by_a_library() -> bool:
     frame: types.FrameType | None = sys._getframe(1)
     while frame is not None:
         filename = frame.f_code.co_filename
+        if filename == "<frozen importlib.util>":
+            return True  # its find_spec asks whether a package is there
         if filename != __file__ and not filename.startswith("<frozen importlib"):
             return not filename.startswith(("cell-", "<", str(pathlib.Path.cwd())))
         frame = frame.f_back
