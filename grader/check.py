@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from grader.grade import PUBLIC_SEED_WARNING, Assignment, Progress, judge
-from grader.scoring.result import ItemResult, Result, totals
+from grader.scoring.compose import restricted_to
+from grader.scoring.result import Result
 from grader.scoring.rubric import Criterion, Rubric
 
 
@@ -36,19 +37,7 @@ def check(
     """
     assignment = replace(assignment, least_isolation=None)
     public = public_criteria(assignment.rubric)
-    result = judge(path, assignment, progress).result
-    items = tuple(kept for item in result.items if (kept := _public_part(item, public)) is not None)
+    result = restricted_to(judge(path, assignment, progress).result, public)
     # Students have no other seed.
     warnings = tuple(warning for warning in result.warnings if warning != PUBLIC_SEED_WARNING)
-    return result.model_copy(update={"items": items, "warnings": warnings, **totals(items)._asdict()})
-
-
-def _public_part(item: ItemResult, public: dict[str, tuple[str, ...]]) -> ItemResult | None:
-    criteria = tuple(criterion for criterion in item.criteria if criterion.id in public)
-    if not criteria:
-        return None
-    most, earned = sum(c.max_points for c in criteria), sum(c.points for c in criteria)
-    statuses = {criterion.status for criterion in criteria}
-    status = "error" if "error" in statuses else statuses.pop() if len(statuses) == 1 else "partial"
-    update = {"criteria": criteria, "points": earned, "max_points": most, "status": status, "evidence": ()}
-    return item.model_copy(update=update)
+    return result.model_copy(update={"warnings": warnings})

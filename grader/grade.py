@@ -29,6 +29,7 @@ from grader.judging.property import Property
 from grader.kernel import isolation
 from grader.kernel.process import WarmLink
 from grader.kernel.session import Limits, Session
+from grader.scoring.compose import Facts, Findings, compose_result, rubric_version
 from grader.scoring.evidence import collect
 from grader.scoring.remarks import (
     cell_of,
@@ -37,9 +38,9 @@ from grader.scoring.remarks import (
     loss_flags,
     reasons_not_defined,
 )
-from grader.scoring.result import Flag, Isolation, Result, Versions, totals
-from grader.scoring.rubric import AutomaticItem, Rubric, load_rubric
-from grader.scoring.score import Verdict, nothing_judged, score
+from grader.scoring.result import Flag, Isolation, Result, Versions
+from grader.scoring.rubric import Rubric, load_rubric
+from grader.scoring.score import Verdict
 from grader.submission.definitions import Definition, definitions_of
 from grader.submission.handin import HandIn, find_named
 from grader.submission.planning import Plan, make_plan
@@ -186,7 +187,7 @@ def judge(
     try:
         return again()
     except HostError as error:
-        return Judged(_result(path.name, assignment, _Clock(), error=str(error)), grader_failed=True)
+        return _failed(path.name, assignment, _Clock(), str(error))
 
 
 def _judge(
@@ -206,11 +207,11 @@ def _judge(
             submission = found.submission(path.name)
             plan = make_plan(submission, assignment.template)
     except NothingToGrade as error:
-        return Judged(_result(path.name, assignment, clock, error=str(error)))
+        return _unjudged(path.name, assignment, clock, str(error))
     except Exception as error:
         if (scarce := host_error(error)) is not None:
             raise scarce from None
-        return Judged(_result(path.name, assignment, clock, error=_defect(error)), grader_failed=True)
+        return _failed(path.name, assignment, clock, _defect(error))
     try:
         place = path if isinstance(path, Path) else path.place or path.path or Path(path.name)
         # Properties work on small arrays: further threads of BLAS would only wait, and burn the kernels' time with it.
@@ -221,13 +222,13 @@ def _judge(
             return _run_and_judge(submission, plan, assignment, clock, progress, warm, only, partial, job)
     except KernelError as error:
         message = f"the grader could not run a kernel: {error}"
-        return Judged(_result(path.name, assignment, clock, error=message), grader_failed=True)
+        return _failed(path.name, assignment, clock, message)
     except isolation.IsolationError as error:
-        return Judged(_result(path.name, assignment, clock, error=str(error)), grader_failed=True)
+        return _failed(path.name, assignment, clock, str(error))
     except Exception as error:
         if (scarce := host_error(error)) is not None:
             raise scarce from None
-        return Judged(_result(path.name, assignment, clock, error=_defect(error)), grader_failed=True)
+        return _failed(path.name, assignment, clock, _defect(error))
 
 
 @contextmanager
@@ -262,7 +263,17 @@ def _defect(error: Exception) -> str:
 
 def failure(name: str, assignment: Assignment, reason: str) -> Result:
     """The result of a submission that could not be judged at all; everything in it waits."""
-    return _result(name, assignment, _Clock(), error=reason)
+    return _failed(name, assignment, _Clock(), reason).result
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A submission whose cells have run."""
+
+    submission: Submission
+    plan: Plan
+    session: Session
+    definitions: Mapping[str, Sequence[Definition]]
 
 
 def _run_and_judge(
@@ -297,6 +308,7 @@ def _run_and_judge(
             session.run_cells(lambda done, total: progress("running cells", done, total))
             definitions = definitions_of(submission, plan)
             session.explain(reasons_not_defined(definitions))
+        run = _Run(submission, plan, session, definitions)
         with clock.stage("properties"):
             wait([drawing])
         engine = Engine(
@@ -311,38 +323,25 @@ def _run_and_judge(
             done += 1
             progress("judging properties", done, len(wanted))
 
-        def so_far(*, finished: bool) -> Judged:
+        def so_far() -> Judged:
             notes = {item: [note] for item, note in engine.notes.items()} | dict(trained.notes)
             for item, note in definition_notes(definitions, assignment.properties).items():
                 notes[item] = [*notes.get(item, ()), note]
-            result = _result(
-                submission.name,
-                assignment,
-                clock,
-                submission=submission,
-                plan=plan,
-                session=session,
-                definitions=definitions,
-                verdicts=verdicts,
-                notes=notes,
-                layers=session.layers,
-                finished=finished,
-                trained=trained,
-            )
+            result = _composed(assignment, clock, run, verdicts, notes, trained)
             return Judged(result, verdicts, notes, trained=trained)
 
         with engine:
             for item in items:
                 if partial is not None:
-                    partial(so_far(finished=False).result)
+                    partial(so_far().result)
                 with clock.stage("properties"):
                     verdicts |= engine.judge((prop for prop in wanted if prop.part.item == item), count)
         if job is not None:
             if partial is not None:
-                partial(so_far(finished=False).result)
+                partial(so_far().result)
             with clock.stage("training"):
                 trained = training_check.run(job, session, assignment.template, assignment.seed, progress)
-    return so_far(finished=only is None or bool(only))
+    return so_far()
 
 
 @contextmanager
@@ -358,103 +357,77 @@ def _ended_in_any_case(session: Session) -> Iterator[None]:
             session.warnings.append(f"something of this submission may be left on this machine: {error}")
 
 
-def _result(
-    name: str,
-    assignment: Assignment,
-    clock: _Clock,
-    *,
-    error: str | None = None,
-    submission: Submission | None = None,
-    plan: Plan | None = None,
-    session: Session | None = None,
-    definitions: Mapping[str, Sequence[Definition]] | None = None,
-    verdicts: dict[str, Verdict] | None = None,
-    notes: dict[str, list[str]] | None = None,
-    layers: list[str] | None = None,
-    finished: bool = True,
-    trained: training_check.Outcome | None = None,
-) -> Result:
-    rubric = assignment.rubric
-    warnings = list(submission.warnings) if submission else []
-    if assignment.seed_kind == "public":
-        warnings.append(PUBLIC_SEED_WARNING)
-    if session is not None and assignment.least_isolation is not None and (weak := isolation.weaknesses()):
-        warnings.append(f"graded at isolation level {isolation.probe().level}, below strong: {weak}")
-    if verdicts is None or submission is None:
-        items = nothing_judged(rubric)
-    else:
-        trained = trained or training_check.Outcome()
-        evidence = collect(submission, rubric)
-        for item_id, shown in trained.evidence.items():
-            evidence[item_id] = [*evidence.get(item_id, []), *shown]
-        items = score(rubric, verdicts, training=trained.verdicts, evidence=evidence, notes=notes)
-        if not finished:
-            items = tuple(
-                item if complete else waiting
-                for item, waiting, complete in zip(
-                    items, nothing_judged(rubric), _judged_wholly(rubric, verdicts), strict=True
-                )
-            )
-    return Result(
-        title=rubric.title,
-        submission=name,
-        error=error,
-        warnings=tuple(warnings + (session.warnings if session else [])),
-        items=items,
-        flags=tuple(_flags(submission, plan, assignment, session, definitions or {}, verdicts or {}))
-        if submission and plan
-        else (),
-        cells=tuple(cell_of(outcome) for outcome in session.outcomes) if session else (),
-        isolation=tuple(Isolation(**row) for row in isolation.describe(layers or [])) if session else (),
+def _unjudged(name: str, assignment: Assignment, clock: _Clock, error: str) -> Judged:
+    """What comes of a submission that holds nothing to judge."""
+    facts = Facts(
+        name,
+        versions(assignment.rubric),
+        error,
+        warnings=tuple(_warnings(assignment)),
         seed=assignment.seed_kind,
-        versions=versions(rubric),
         tokenizer_data=tokenizer_data_hash(),
         seconds=clock.seconds,
-        **totals(items)._asdict(),
     )
+    return Judged(compose_result(assignment.rubric, facts))
 
 
-def _judged_wholly(rubric: Rubric, verdicts: Mapping[str, Verdict]) -> list[bool]:
-    """For each item, whether nothing of it is still to be judged."""
-    return [
-        not isinstance(item, AutomaticItem)
-        or all(name in verdicts for criterion in item.criteria for name in criterion.properties)
-        for item in rubric.items
-    ]
+def _failed(name: str, assignment: Assignment, clock: _Clock, error: str) -> Judged:
+    """What comes of a submission that could not be judged by no fault of its own."""
+    return replace(_unjudged(name, assignment, clock, error), grader_failed=True)
 
 
-def _flags(
-    submission: Submission,
-    plan: Plan,
+def _warnings(assignment: Assignment) -> Iterator[str]:
+    if assignment.seed_kind == "public":
+        yield PUBLIC_SEED_WARNING
+
+
+def _composed(
     assignment: Assignment,
-    session: Session | None,
-    definitions: Mapping[str, Sequence[Definition]],
+    clock: _Clock,
+    run: _Run,
     verdicts: Mapping[str, Verdict],
-) -> list[Flag]:
-    """What a person should look at: it costs no points by itself."""
-    flags = [
-        Flag(
-            kind="provided code altered",
-            message=f"{found.name} differs from the template's, which is used",
-            cell=found.number,
-        )
-        for found in altered_provided(submission, assignment.template)
-    ]
-    flags.extend(
-        Flag(kind="not from scratch?", message=f"uses {found.name}", cell=found.number, line=found.line)
-        for found in plan.from_scratch_flags
+    notes: Mapping[str, Sequence[str]],
+    trained: training_check.Outcome,
+) -> Result:
+    """The result of a submission whose cells have run."""
+    session, submission = run.session, run.submission
+    warnings = [*submission.warnings, *_warnings(assignment)]
+    if assignment.least_isolation is not None and (weak := isolation.weaknesses()):
+        warnings.append(f"graded at isolation level {isolation.probe().level}, below strong: {weak}")
+    evidence = collect(submission, assignment.rubric)
+    for item_id, shown in trained.evidence.items():
+        evidence[item_id] = [*evidence.get(item_id, []), *shown]
+    facts = Facts(
+        submission.name,
+        versions(assignment.rubric),
+        warnings=(*warnings, *session.warnings),
+        flags=tuple(_flags(assignment, run, verdicts)),
+        cells=tuple(cell_of(outcome) for outcome in session.outcomes),
+        isolation=tuple(Isolation(**row) for row in isolation.describe(session.layers)),
+        seed=assignment.seed_kind,
+        tokenizer_data=tokenizer_data_hash(),
+        seconds=clock.seconds,
     )
-    flags.extend(definition_flags(definitions, assignment.properties))
-    if session is not None:
-        flags.extend(loss_flags(plan, session.outcomes, session.missing, verdicts, assignment.rubric))
-    return flags
+    return compose_result(assignment.rubric, facts, Findings(verdicts, trained.verdicts, evidence, notes))
+
+
+def _flags(assignment: Assignment, run: _Run, verdicts: Mapping[str, Verdict]) -> Iterator[Flag]:
+    """What a person should look at: it costs no points by itself."""
+    for found in altered_provided(run.submission, assignment.template):
+        message = f"{found.name} differs from the template's, which is used"
+        yield Flag(kind="provided code altered", message=message, cell=found.number)
+    for used in run.plan.from_scratch_flags:
+        yield Flag(kind="not from scratch?", message=f"uses {used.name}", cell=used.number, line=used.line)
+    yield from definition_flags(run.definitions, assignment.properties)
+    session = run.session
+    yield from loss_flags(run.plan, session.outcomes, session.missing, verdicts, assignment.rubric)
 
 
 def versions(rubric: Rubric) -> Versions:
     """What judges here, and by which rubric."""
     return Versions(
         grader=__version__,
-        rubric=f"{rubric.version} {rubric.digest[:12]}",
+        rubric=rubric_version(rubric),
         python=platform.python_version(),
         torch=_version_of("torch"),
         hypothesis=_version_of("hypothesis"),

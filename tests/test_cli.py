@@ -41,7 +41,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
         (["check", "absent.ipynb"], 3, "absent.ipynb: there is no such file"),
         (["grade"], 2, "name one notebook, or give --example"),
         (["grade", "--example", "--rubric", "absent.yaml"], 2, "absent.yaml:1: cannot be read"),
-        (["grade", "--example", "--training", "sometimes"], 2, "--training takes one of"),
+        (["grade", "--example", "--training", "sometimes"], 2, "--training: 'sometimes' is not one of 'auto'"),
         (["grade", "--example", "--data", "absent"], 2, "--data absent: there is no such folder"),
         (["batch", "a", "--out", "b", "--data", "absent"], 2, "--data absent: there is no such folder"),
         (["train", EXAMPLE, "--data", "absent"], 2, "--data absent: there is no such folder"),
@@ -131,3 +131,13 @@ def test_a_mark_does_not_make_a_short_seed_long_enough(tmp_path: Path) -> None:
     path.write_bytes("0123456789".encode("utf-16"))
     with pytest.raises(UsageError, match="at least 16 bytes"):
         read_seed(path)
+
+
+def test_choices_are_those_of_the_code_behind_them() -> None:
+    from grader.cli.options import Device, IsolationLevel, TrainingMode
+    from grader.homework3.training.check import DEVICES, MODES
+    from grader.kernel.isolation import LEVELS
+
+    assert {mode.value for mode in TrainingMode} == set(MODES)
+    assert {device.value for device in Device} == set(DEVICES)
+    assert {level.value for level in IsolationLevel} == set(LEVELS)

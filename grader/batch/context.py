@@ -20,11 +20,10 @@ NO_VERDICT_DEPENDS_ON = (
     "authoring",
     "batch",
     "check.py",
-    "cli.py",
+    "cli",
     "doctor.py",
     "gradescope",
     "homework3",
-    "options.py",
     "report",
     "__main__.py",
 )

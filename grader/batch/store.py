@@ -20,6 +20,7 @@ import json
 import os
 import time
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -32,9 +33,10 @@ from grader.files.atomic import write_atomically
 from grader.grade import Judged
 from grader.homework3.training.check import Outcome
 from grader.report.safe_text import one_line
-from grader.scoring.result import Evidence, ItemResult, Result, totals
-from grader.scoring.rubric import AutomaticItem, Rubric
-from grader.scoring.score import Verdict, VerdictStatus, nothing_judged, score
+from grader.scoring.compose import Facts, Findings, compose_result
+from grader.scoring.result import Evidence, Result, Versions
+from grader.scoring.rubric import Rubric
+from grader.scoring.score import Verdict, VerdictStatus
 
 LOCK_SECONDS = 3.0
 _FOLDERS = ("judged", "trained", "results", "feedback")
@@ -345,7 +347,6 @@ def _recorded(content: str, context: str, judged: Judged, before: Record | None,
 
 def scored(record: Record, rubric: Rubric, member: Member, training: Training | None = None) -> Result:
     """The result of a record by a rubric, under a member's name. Items with properties not judged yet wait."""
-    items: list[ItemResult] = []
     evidence = {item.id: item.evidence for item in record.result.items}
     notes = dict(record.notes)
     trained: dict[str, Verdict] = {}
@@ -355,47 +356,18 @@ def scored(record: Record, rubric: Rubric, member: Member, training: Training | 
             notes[item_id] = (*notes.get(item_id, ()), *lines)
         for item_id, shown in training.evidence.items():
             evidence[item_id] = (*evidence.get(item_id, ()), *shown)
-    verdicts = {name: stored.verdict() for name, stored in (record.verdicts or {}).items()}
-    for item in rubric.items:
-        only = rubric.model_copy(update={"items": (item,)})
-        names = only.properties if isinstance(item, AutomaticItem) else ()
-        if record.verdicts is None or any(name not in verdicts for name in names):
-            items += nothing_judged(only)
-        else:
-            items += score(only, verdicts, training=trained, evidence=evidence, notes=notes)
+    verdicts = record.verdicts
+    judged = None if verdicts is None else {name: stored.verdict() for name, stored in verdicts.items()}
     # What two handed in alike is judged once, and each is told of the own file.
     error, file = record.result.error, record.result.submission
     if error is not None and error.startswith(f"{file}: "):
         error = f"{member.file}: {error.removeprefix(f'{file}: ')}"
-    versions = record.result.versions.model_copy(update={"rubric": f"{rubric.version} {rubric.digest[:12]}"})
-    known = record.result
-    return Result(
-        title=rubric.title,
-        submission=member.file,
-        error=error,
-        warnings=tuple(dict.fromkeys((*known.warnings, *member.notes))),
-        items=tuple(items),
-        penalties=known.penalties,
-        flags=known.flags,
-        cells=known.cells,
-        isolation=known.isolation,
-        seed=known.seed,
-        versions=versions,
-        tokenizer_data=known.tokenizer_data,
-        seconds=known.seconds,
-        **totals(items)._asdict(),
-    )
+    known = Facts.of(record.result)
+    warnings = tuple(dict.fromkeys((*known.warnings, *member.notes)))
+    facts = replace(known, submission=member.file, error=error, warnings=warnings)
+    return compose_result(rubric, facts, Findings(judged, trained, evidence, notes))
 
 
-def unreadable(member: Member, rubric: Rubric, seed: Literal["public", "secret"], versions: Any) -> Result:
+def unreadable(member: Member, rubric: Rubric, seed: Literal["public", "secret"], versions: Versions) -> Result:
     """The result of a submission that could not even be opened."""
-    items = nothing_judged(rubric)
-    return Result(
-        title=rubric.title,
-        submission=member.file,
-        error=member.problem,
-        items=items,
-        seed=seed,
-        versions=versions,
-        **totals(items)._asdict(),
-    )
+    return compose_result(rubric, Facts(member.file, versions, member.problem, seed=seed))

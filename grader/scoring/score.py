@@ -153,29 +153,30 @@ def _judged(
     evidence: tuple[Evidence, ...],
     notes: tuple[str, ...],
 ) -> ItemResult:
-    statuses = {criterion.status for criterion in criteria}
-    status: ItemStatus
-    if "error" in statuses:
-        status = "error"
-    elif statuses == {"passed"}:
-        status = "passed"
-    elif statuses == {"failed"}:
-        status = "failed"
-    else:
-        status = "partial"
+    status = status_of(criteria)
     # Exact: the rubric admits quarters of points only.
     earned = sum(criterion.points for criterion in criteria)
     return ItemResult(
         id=item.id,
         title=item.title,
         kind=item.kind,
-        points=None if statuses == {"error"} else earned,
+        points=None if all(criterion.status == "error" for criterion in criteria) else earned,
         max_points=item.points,
         status=status,
         criteria=tuple(criteria),
         evidence=evidence,
         notes=notes,
     )
+
+
+def status_of(criteria: Sequence[CriterionResult]) -> ItemStatus:
+    """The status of an item whose criteria have these results."""
+    statuses = {criterion.status for criterion in criteria}
+    if "error" in statuses:
+        return "error"
+    if statuses == {"passed"}:
+        return "passed"
+    return "failed" if statuses == {"failed"} else "partial"
 
 
 def nothing_judged(rubric: Rubric) -> tuple[ItemResult, ...]:

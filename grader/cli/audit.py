@@ -46,10 +46,10 @@ def audit(
     """
     if context.invoked_subcommand is not None:
         return
-    from grader.audit import corpus, matrix, run  # noqa: PLC0415
-    from grader.files.atomic import write_atomically  # noqa: PLC0415
-    from grader.report.console import output  # noqa: PLC0415
-    from grader.scoring.rubric import load_rubric  # noqa: PLC0415
+    from grader.audit import corpus, matrix, run
+    from grader.files.atomic import write_atomically
+    from grader.report.console import output
+    from grader.scoring.rubric import load_rubric
 
     criteria = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
     cases = [
@@ -99,10 +99,10 @@ def generate(
     A mutant that is as right as the reference belongs in grader/homework3/equivalent.yaml, with the reason. Any other that
     survives shows that a property is missing. Exit status 1: at least one survivor is not reviewed.
     """
-    from grader.audit import mechanical, run  # noqa: PLC0415
-    from grader.files.atomic import write_atomically  # noqa: PLC0415
-    from grader.report.console import output  # noqa: PLC0415
-    from grader.scoring.rubric import load_rubric  # noqa: PLC0415
+    from grader.audit import mechanical, run
+    from grader.files.atomic import write_atomically
+    from grader.report.console import output
+    from grader.scoring.rubric import load_rubric
 
     console = output()
     chosen = [mutant for mutant in mechanical.mutants(part) if not only or mutant.mutation.id in only]
@@ -138,7 +138,7 @@ def generate(
 @contextmanager
 def _counted(total: int) -> Iterator[Callable[[Verdict], None]]:
     """A progress bar that one verdict after the other fills."""
-    from grader.report.progress import shown  # noqa: PLC0415
+    from grader.report.progress import shown
 
     with shown("audit") as progress:
         finished = 0

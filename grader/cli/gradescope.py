@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from grader.options import RubricFile
+from grader.cli.options import RubricFile
 
 app = typer.Typer(
     help="Build the zip that Gradescope runs, and try it on this machine.", no_args_is_help=True
@@ -59,8 +59,8 @@ def build(
     Build it with Python 3.12 or later, as students write its syntax: setup.sh installs the Python and the package
     versions that built the zip.
     """
-    from grader.gradescope.build import Options, digest  # noqa: PLC0415
-    from grader.gradescope.build import build as build_zip  # noqa: PLC0415
+    from grader.gradescope.build import Options, digest
+    from grader.gradescope.build import build as build_zip
 
     options = Options(seed_file, public_seed, rubric, minutes, wheel, pip_args, torch_args, skip_check)
     built = build_zip(out, options, lambda line: typer.echo(line, err=True))
@@ -111,9 +111,9 @@ def try_zip(
     Everything that the run installs is deleted when it ends, unless --keep says where it stays. An installation takes
     about 2 GB.
     """
-    from grader.errors import UsageError  # noqa: PLC0415
-    from grader.gradescope.trial import fresh  # noqa: PLC0415
-    from grader.gradescope.view import print_view  # noqa: PLC0415
+    from grader.errors import UsageError
+    from grader.gradescope.trial import fresh
+    from grader.gradescope.view import print_view
 
     for path in (submission, archive, *([metadata] if metadata else [])):
         if not path.exists():

@@ -1,0 +1,147 @@
+"""Commands on a class: batch, rescore."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grader.cli.options import DataFolder, RequireIsolation, Rerun, RubricFile, SeedFile, TrainingMode
+from grader.cli.output import complain, report_weaker_isolation, required_isolation
+
+
+def batch(
+    submissions: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders, notebooks or archives, also as Canvas, Gradescope, Moodle, Blackboard and Brightspace "
+            "export them."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Output folder. An existing one is resumed.")],
+    jobs: Annotated[int, typer.Option(help="Number of workers; 0 means one per core.", min=0)] = 0,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ITEM", help="Judge this item only (may be given several times)."),
+    ] = None,
+    rerun: Annotated[
+        Rerun | None,
+        typer.Option(help="Judge again what the grader could not judge."),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="Judge at most this many submissions now.", min=1),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Time limit for each submission, in seconds; 900 for a new class.", min=10),
+    ] = None,
+    roster: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A CSV file with all students, such as the learning platform exports: whoever handed in nothing has a row "
+            "too, and so has each member of a group (column group) whose work bears the group's name.",
+        ),
+    ] = None,
+    seed_file: SeedFile = None,
+    rubric: RubricFile = None,
+    training: Annotated[
+        TrainingMode | None,
+        typer.Option(
+            help="Training check, after everything else. auto (for a new class): verify the checkpoints that were handed "
+            "in, train the others on a GPU. always: train. verify: use checkpoints only.",
+        ),
+    ] = None,
+    data: DataFolder = None,
+    gpt_seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--gpt-seconds",
+            help="Time for the GPT's evidence (4f, 4g); 0, as for a new class, leaves it out.",
+            min=0,
+        ),
+    ] = None,
+    require_isolation: RequireIsolation = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="Regrade a graded class on purpose with another rubric, seed, homework, grader, timeout or data, or "
+            "drop students (may be given several times).",
+        ),
+    ] = None,
+) -> None:
+    """Grade a class into a folder: results, feedback, grades.csv and summary.md.
+
+    Run it again to resume; nothing is graded twice. The folder remembers its rubric, seed, homework and options: leave
+    them out to keep them. A command that would change grades is refused, and shows what differs. Exit status 0: done. 1:
+    the grader could not judge some. 2: wrong usage, or a folder that cannot be written. 4: done, with less isolation than
+    strong.
+    """
+    from grader.kernel.warm import WarmHost
+
+    try:
+        with (
+            WarmHost() as host
+        ):  # it takes seconds to get warm, in which we import what we need, and look around
+            from grader.batch.memory import CHANGES, TIMEOUT, TRAINING
+            from grader.batch.progress import shown
+            from grader.batch.run import Options, run_batch
+            from grader.batch.store import remembered
+            from grader.batch.terminal import print_batch
+            from grader.grade import load_assignment
+            from grader.homework import VARIABLE, load_homework
+            from grader.homework3.training.check import Options as Training
+            from grader.kernel.session import Limits
+
+            level = required_isolation(require_isolation)
+            changing = tuple(change or ())
+            if unknown := set(changing) - set(CHANGES):
+                raise typer.BadParameter(f"--change {min(unknown)}: takes one of {', '.join(CHANGES)}")
+            kept = remembered(out, changing)
+            if rubric is None and "rubric" in kept and (out / "rubric.yaml").is_file():
+                rubric = out / "rubric.yaml"
+            limits = Limits(total=timeout or kept.get("timeout", TIMEOUT))
+            homework = load_homework(os.environ.get(VARIABLE) or kept.get("homework_source"))
+            assignment = replace(load_assignment(rubric, seed_file, limits, homework), least_isolation=level)
+            trained = Training(
+                TrainingMode(training or kept.get("training", TRAINING)).value,
+                data or (Path(kept["data"]) if kept.get("data") else None),
+                gpt_seconds=kept.get("gpt_seconds", 0.0) if gpt_seconds is None else gpt_seconds,
+            )
+            options = Options(jobs, tuple(only or ()), rerun is not None, limit, trained, changing, roster)
+            text = (rubric or assignment.homework.rubric).read_bytes()
+            with shown() as progress:
+                outcome = run_batch(submissions, out, assignment, text, options, progress, host=host)
+    except KeyboardInterrupt:
+        complain(f"stopped; run the same command again to resume from {out}")
+        raise typer.Exit(130) from None
+    print_batch(outcome, out)
+    if outcome.lost:
+        raise typer.Exit(1)
+    report_weaker_isolation(level)
+
+
+def rescore(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a batch.")],
+    rubric: Annotated[Path, typer.Option("--rubric", metavar="FILE", help="The rubric to score by.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Apply without asking.")] = False,
+) -> None:
+    """Rescore a class with a changed rubric, without running any code. Shows whose score changes before it applies them."""
+    from grader.batch.rescore import prepare
+    from grader.batch.store import Store
+    from grader.batch.terminal import print_changes
+
+    with Store(folder, create=False) as store:
+        rescoring = prepare(store, rubric)
+        print_changes(rescoring.changes, rescoring.total_before, rescoring.total_after)
+        if yes or (sys.stdin.isatty() and typer.confirm("Apply this?")):
+            rescoring.write()
+            print(f"Rescored: {folder}")
+        else:
+            print("Nothing written. Pass --yes to apply.")

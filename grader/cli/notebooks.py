@@ -1,0 +1,159 @@
+"""Commands on one notebook: grade, train, check."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from grader.cli.options import (
+    DataFolder,
+    Device,
+    GptSeconds,
+    JsonFile,
+    RequireIsolation,
+    RubricFile,
+    SeedFile,
+    TrainingMode,
+)
+from grader.cli.output import print_or_complain, report_weaker_isolation, required_isolation
+
+if TYPE_CHECKING:
+    from grader.grade import Assignment
+    from grader.homework3.training.check import Options
+    from grader.kernel.process import WarmLink
+
+UNFINISHED = "grading has not finished: it still runs, or the grader was killed"
+
+
+def grade(
+    submission: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The notebook (.ipynb) to grade, or a folder or archive with it. Of several notebooks, the one of the "
+            "homework is graded, and the result says which."
+        ),
+    ] = None,
+    example: Annotated[
+        bool, typer.Option("--example", help="Grade the example that ships with the grader.")
+    ] = False,
+    json_file: JsonFile = None,
+    seed_file: SeedFile = None,
+    rubric: RubricFile = None,
+    cell_seconds: Annotated[float, typer.Option(help="Time limit for each cell, in seconds.", min=1)] = 60.0,
+    timeout: Annotated[
+        float, typer.Option(help="Time limit for the whole submission, in seconds.", min=10)
+    ] = 900.0,
+    training: Annotated[
+        TrainingMode,
+        typer.Option(
+            help="Training check. auto: verify a checkpoint beside the notebook, or train on a GPU. always: train. "
+            "verify: use a checkpoint or nothing.",
+        ),
+    ] = TrainingMode.auto,
+    data: DataFolder = None,
+    require_isolation: RequireIsolation = None,
+) -> None:
+    """Grade one notebook.
+
+    Exit status 0: graded, whatever the score. 2: wrong usage or a bad rubric. 3: nothing to grade. 4: graded, with less
+    isolation than strong.
+    """
+    from grader.grade import load_assignment
+    from grader.homework import load_homework
+    from grader.homework3.training.check import Options
+    from grader.kernel.session import Limits
+
+    if example == (submission is not None):
+        raise typer.BadParameter("name one notebook, or give --example")
+    level = required_isolation(require_isolation, own=example)
+    assignment = load_assignment(rubric, seed_file, Limits(cell=cell_seconds, total=timeout))
+    path = submission or load_homework().examples / "honest_mistakes.ipynb"
+    _judge_and_show(path, replace(assignment, least_isolation=level), json_file, Options(training.value, data))
+    report_weaker_isolation(level)
+
+
+def train(
+    submission: Annotated[
+        Path, typer.Argument(help="The notebook (.ipynb) to train, or a folder or archive that holds it.")
+    ],
+    json_file: JsonFile = None,
+    data: DataFolder = None,
+    device: Annotated[Device, typer.Option(help="Where to train. auto: on a GPU if there is one.")] = Device.auto,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Time for one attempt at 3c; by default the rubric's.", min=0.01),
+    ] = None,
+    gpt_seconds: GptSeconds = 120.0,
+    seed_file: SeedFile = None,
+    rubric: RubricFile = None,
+    require_isolation: RequireIsolation = None,
+) -> None:
+    """Train the models of one notebook: judges 3c, and gathers evidence for 3d, 4f and 4g.
+
+    The student's own Vision Transformer is trained on CIFAR-10 until it is certain whether more than half of the validation
+    images are right. Exit status 0: judged. 2: wrong usage or a bad rubric. 3: nothing to grade.
+    """
+    from grader.homework3.training.data import require
+    from grader.kernel.warm import WarmHost, client_of
+
+    require(data)
+    with WarmHost() as host:  # it takes seconds to get warm, in which we import what we need
+        from grader.grade import load_assignment
+        from grader.homework3.training.check import Options
+
+        options = Options("always", data, device.value, minutes, gpt_seconds)
+        level = required_isolation(require_isolation)
+        assignment = replace(load_assignment(rubric, seed_file), least_isolation=level)
+        host.ensure()
+        warm = client_of(host.address)
+        _judge_and_show(submission, assignment, json_file, options, only=(), warm=warm)
+    report_weaker_isolation(level)
+
+
+def _judge_and_show(
+    path: Path,
+    assignment: Assignment,
+    json_file: Path | None,
+    training: Options,
+    only: Collection[str] | None = None,
+    warm: WarmLink | None = None,
+) -> None:
+    """Judge one submission with progress, write the result, print it, and exit with 3 where there was nothing to judge."""
+    from grader.grade import failure, judge
+    from grader.report.progress import shown
+
+    if json_file is not None:
+        if not json_file.parent.is_dir():
+            raise typer.BadParameter(f"--json {json_file}: the folder does not exist")
+        if json_file.is_file() and not json_file.is_symlink():
+            # Whoever finds a result knows that it is of this run.
+            json_file.unlink(missing_ok=True)
+        failure(path.name, assignment, UNFINISHED).write(json_file)
+    with shown(path.name) as progress:
+        result = judge(path, assignment, progress, warm, only=only, training=training).result
+    if json_file is not None:
+        result.write(json_file)
+    print_or_complain(result)
+
+
+def check(
+    submission: Annotated[Path, typer.Argument(help="Your notebook (.ipynb).")],
+) -> None:
+    """Check your own notebook before you hand it in.
+
+    Judges the public criteria, and shows the smallest counterexample for each that fails. The grade depends on more
+    criteria than these; the output names the ones that are not checked.
+    """
+    from grader.check import check as check_one
+    from grader.check import unchecked_criteria
+    from grader.grade import load_assignment
+    from grader.report.progress import shown
+
+    assignment = load_assignment()
+    with shown(submission.name) as progress:
+        result = check_one(submission, assignment, progress)
+    print_or_complain(result, unchecked_criteria(assignment.rubric))

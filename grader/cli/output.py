@@ -1,0 +1,55 @@
+"""What commands print: results, errors, and how isolation was weaker than it should be."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from grader.cli.options import IsolationLevel
+from grader.report.safe_text import one_line
+
+if TYPE_CHECKING:
+    from grader.kernel.isolation import Level
+    from grader.report.terminal import Unchecked
+    from grader.scoring.result import Result
+
+
+def complain(message: str) -> None:
+    """Print an error, one line for each fault that it lists."""
+    for line in message.splitlines() or [""]:
+        print(f"grader: {one_line(line)}", file=sys.stderr)
+
+
+def print_or_complain(result: Result, unchecked: Unchecked | None = None) -> None:
+    """Print a result. Where nothing could be judged, print one line and exit with status 3."""
+    from grader.report.terminal import print_result
+
+    if result.error is not None:
+        complain(result.error)
+        raise typer.Exit(3)
+    print_result(result, unchecked=unchecked)
+
+
+def required_isolation(level: IsolationLevel | None, *, own: bool = False) -> Level | None:
+    """The lowest isolation level to grade with: the one asked for, or strong; None for a notebook of one's own.
+
+    Raises `GraderError` where this machine gives less.
+    """
+    from grader.kernel import isolation
+
+    if own and level is None:
+        return None
+    least: Level = level.value if level is not None else "strong"
+    isolation.require(least)
+    return least
+
+
+def report_weaker_isolation(level: Level | None) -> None:
+    """Exit with status 4 where isolation was weaker than strong, which only --require-isolation allows."""
+    from grader.kernel import isolation
+
+    if level is not None and (weak := isolation.weaknesses()):
+        complain(f"graded at isolation level {isolation.probe().level}, below strong: {weak}")
+        raise typer.Exit(4)
