@@ -1,4 +1,4 @@
-"""Commands on a homework: template."""
+"""Commands on a homework: homework new, template."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+homework_app = typer.Typer(help="Create a homework of your own.", no_args_is_help=True)
 template_app = typer.Typer(
     help="Build the students' notebook from the reference, or check it.", no_args_is_help=True
 )
@@ -47,3 +48,16 @@ def template_check() -> None:
     if differences:
         raise typer.Exit(1)
     print("The template is up to date.")
+
+
+@homework_app.command("new")
+def homework_new(
+    folder: Annotated[Path, typer.Argument(help="The folder to create; the homework is called after it.")],
+) -> None:
+    """Create a small working homework to start from: one part, one property, rubric, notebook, corpus."""
+    from grader.authoring.skeleton import write_skeleton
+
+    homework = write_skeleton(folder)
+    print(f"Created {homework.name} in {folder}. Next:")
+    print(f"  read {folder / 'README.md'}")
+    print(f"  grader --homework {folder} audit")

@@ -1,0 +1,10 @@
+"""Runs properties with pytest: ``pytest my_homework/softmax.py --submission homework.ipynb``."""
+
+from grader.judging.pytest_plugin import (
+    pytest_addoption,
+    pytest_collect_file,
+    pytest_pycollect_makemodule,
+    student,
+)
+
+__all__ = ["pytest_addoption", "pytest_collect_file", "pytest_pycollect_makemodule", "student"]
