@@ -22,6 +22,7 @@ NEEDED = (
     "grader/_shipped/reference/homework3.py",
     "grader/_shipped/examples/honest_mistakes.ipynb",
     "grader/data/shakespeare.txt",
+    "grader/authoring/skeleton_files/homework.py",
     "grader/kernel/inside/agent.py",
 )
 
