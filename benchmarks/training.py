@@ -64,7 +64,7 @@ def single(path: Path, work: Path, options: Sequence[object]) -> dict[str, Any]:
     """One notebook from the command to the verdict."""
     file = work / "result.json"
     seen = Seen()
-    seconds = watched(grader("train", path, "--json", file, "--gpt-seconds", 0, *options), seen.look)
+    seconds = watched(grader("train", path, "--json", file, "--evidence-seconds", 0, *options), seen.look)
     result = json.loads(file.read_text(encoding="utf-8"))
     item = next(item for item in result["items"] if item["id"] == "3c")
     figures = {

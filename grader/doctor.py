@@ -204,7 +204,7 @@ def _data() -> list[Finding]:
         punkt = Finding("nltk data", True, f"Punkt, SHA-256 {tokenizer_data_hash()[:12]}")
     except GraderError as error:
         punkt = Finding("nltk data", False, str(error), "reinstall the grader")
-    return [punkt, _reference(), _template(), *_rubric(), _cifar10()]
+    return [punkt, _reference(), _template(), *_rubric(), *_training_data()]
 
 
 def _reference() -> Finding:
@@ -255,15 +255,15 @@ def _counted(lines: Sequence[str]) -> str:
     return lines[0] + more
 
 
-def _cifar10() -> Finding:
-    """Only training checks need it, so that it is missing is no fault."""
-    from grader.homework3.training.data import FETCH, load  # noqa: PLC0415
-
+def _training_data() -> list[Finding]:
+    """Only training needs these data, so that they are missing is no fault."""
+    check = load_homework().training
+    if check is None:
+        return [Finding("training", None, "this homework trains no models")]
     try:
-        data = load()
+        return [Finding(check.data_name, True, check.prepare(None, lambda stage, done, total: None))]
     except GraderError as error:
-        return Finding("CIFAR-10", None, f"{error}; item 3c waits without it", FETCH)
-    return Finding("CIFAR-10", True, f"{len(data.validation_images)} validation images, {data.train_file.parent}")
+        return [Finding(check.data_name, None, f"{error}; training items wait without it", "grader data fetch")]
 
 
 # -- room --------------------------------------------------------------------------------------------------

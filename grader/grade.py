@@ -22,8 +22,6 @@ from threadpoolctl import threadpool_limits
 from grader import __version__
 from grader.errors import GraderError, HostError, KernelError, NothingToGrade, UsageError, host_error
 from grader.homework import Homework, load_homework
-from grader.homework3.training import check as training_check
-from grader.homework3.training import checkpoint
 from grader.judging.engine import SHRINK_CALLS, Engine, cases_for, provided_methods
 from grader.judging.property import Property
 from grader.kernel import isolation
@@ -47,10 +45,13 @@ from grader.submission.planning import Plan, make_plan
 from grader.submission.reading import Submission
 from grader.submission.template import Template, altered_provided, load_template
 from grader.tokenizer_data import tokenizer_data_hash
+from grader.training import checkpoint
+from grader.training.plan import Job, Options, Outcome
+from grader.training.plan import plan as plan_training
 
 PUBLIC_SEED = b"hw3 public seed"
 PUBLIC_SEED_WARNING = "graded with the public seed: the trials can be foreseen; use --seed-file for a class"
-NO_TRAINING = training_check.Options()
+NO_TRAINING = Options()
 RETRY_SECONDS = 1.0
 """How long to wait for the machine to recover."""
 Progress = Callable[[str, int, int], None]
@@ -142,7 +143,7 @@ class Judged:
     """By item."""
     grader_failed: bool = False
     """Nothing could be judged by no fault of the submission's."""
-    trained: training_check.Outcome = field(default_factory=training_check.Outcome)
+    trained: Outcome = field(default_factory=Outcome)
     """What training found, which is in the result as well."""
 
 
@@ -151,7 +152,7 @@ def grade(
     assignment: Assignment,
     progress: Progress = lambda stage, done, total: None,
     warm: WarmLink | None = None,
-    training: training_check.Options = NO_TRAINING,
+    training: Options = NO_TRAINING,
 ) -> Result:
     """Grade one submission. Whatever is wrong with it ends in a result, not in an exception.
 
@@ -167,7 +168,7 @@ def judge(
     warm: WarmLink | None = None,
     only: Collection[str] | None = None,
     partial: Partial | None = None,
-    training: training_check.Options = NO_TRAINING,
+    training: Options = NO_TRAINING,
     retry: bool = True,
 ) -> Judged:
     """`grade`, with the verdicts; ``only`` these properties are judged, and the others count as not judged.
@@ -197,7 +198,7 @@ def _judge(
     warm: WarmLink | None,
     only: Collection[str] | None,
     partial: Partial | None,
-    training: training_check.Options,
+    training: Options,
 ) -> Judged:
     """`judge`, once; raises `HostError`."""
     clock = _Clock()
@@ -215,10 +216,11 @@ def _judge(
     try:
         place = path if isinstance(path, Path) else path.place or path.path or Path(path.name)
         # Properties work on small arrays: further threads of BLAS would only wait, and burn the kernels' time with it.
-        with _weights_of(found) as weights, threadpool_limits(1, user_api="blas"):
-            if weights is not None and training.weights is None and checkpoint.find(place) is None:
+        with _weights_of(found, assignment.homework) as weights, threadpool_limits(1, user_api="blas"):
+            check = assignment.homework.training
+            if check and weights and training.weights is None and checkpoint.find(place, check.checkpoint) is None:
                 training = replace(training, weights=weights)
-            job = training_check.plan(place, assignment.rubric, training)
+            job = plan_training(check, place, assignment.rubric, training)
             return _run_and_judge(submission, plan, assignment, clock, progress, warm, only, partial, job)
     except KernelError as error:
         message = f"the grader could not run a kernel: {error}"
@@ -232,14 +234,15 @@ def _judge(
 
 
 @contextmanager
-def _weights_of(found: HandIn) -> Iterator[Path | None]:
+def _weights_of(found: HandIn, homework: Homework) -> Iterator[Path | None]:
     """The checkpoint that lies in an archive with the notebook, as a file for a while; None where there is none."""
-    named = [data for name, data in found.weights if PurePosixPath(name).name == checkpoint.NAME]
-    if len(named) != 1:
+    wanted = homework.training.checkpoint if homework.training else None
+    named = [data for name, data in found.weights if PurePosixPath(name).name == wanted]
+    if wanted is None or len(named) != 1:
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="hw3w-") as folder:
-        path = Path(folder) / checkpoint.NAME
+        path = Path(folder) / wanted
         path.write_bytes(named[0])
         yield path
 
@@ -285,10 +288,10 @@ def _run_and_judge(
     warm: WarmLink | None,
     only: Collection[str] | None,
     partial: Partial | None,
-    job: training_check.Job | None,
+    job: Job | None,
 ) -> Judged:
     verdicts: dict[str, Verdict] = {}
-    trained = training_check.Outcome()
+    trained = Outcome()
     limits = replace(assignment.limits, training=job.seconds if job else 0.0)
     with ExitStack() as stack:
         # A kernel takes seconds to start cold, in which the judge has nothing else to do.
@@ -336,11 +339,12 @@ def _run_and_judge(
                     partial(so_far().result)
                 with clock.stage("properties"):
                     verdicts |= engine.judge((prop for prop in wanted if prop.part.item == item), count)
-        if job is not None:
+        check = assignment.homework.training
+        if job is not None and check is not None:
             if partial is not None:
                 partial(so_far().result)
             with clock.stage("training"):
-                trained = training_check.run(job, session, assignment.template, assignment.seed, progress)
+                trained = check.run(job, session, assignment.template, assignment.seed, progress)
     return so_far()
 
 
@@ -387,7 +391,7 @@ def _composed(
     run: _Run,
     verdicts: Mapping[str, Verdict],
     notes: Mapping[str, Sequence[str]],
-    trained: training_check.Outcome,
+    trained: Outcome,
 ) -> Result:
     """The result of a submission whose cells have run."""
     session, submission = run.session, run.submission

@@ -18,9 +18,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from grader.errors import UsageError
 from grader.judging.property import Property, properties_of
+
+if TYPE_CHECKING:
+    from grader.training.plan import TrainingCheck
 
 VARIABLE = "GRADER_HOMEWORK"
 DEFAULT = "grader.homework3"
@@ -39,6 +43,7 @@ class Homework:
         provided_classes: classes of the template that students do not write, for templates without marked cells.
         provided_methods: (class, method) pairs that the template provides within classes that students write.
         files: files that a notebook finds in its working directory, by name.
+        training: how items of the kind `training` are judged; None where nothing is trained.
         source: what `load_homework` finds it by; it sets this itself.
     """
 
@@ -50,6 +55,7 @@ class Homework:
     provided_classes: frozenset[str] = frozenset()
     provided_methods: tuple[tuple[str, str], ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
+    training: TrainingCheck | None = None
     source: str = DEFAULT
 
     def __reduce__(self) -> tuple[Callable[[str], Homework], tuple[str]]:

@@ -9,12 +9,7 @@ from collections.abc import Iterator, Sequence
 from grader.authoring import notebooks as template
 from grader.errors import GraderError
 from grader.homework import load_homework
-from grader.homework3.training.data import CLASSES
-from grader.homework3.training.stated import stated
 from grader.scoring.rubric import AutomaticItem, ManualItem, Rubric, TrainingItem, load_rubric
-
-CIFAR10 = {"n_channels": 3, "nout": len(CLASSES), "img_size": 32}
-"""What a Vision Transformer for CIFAR-10 has to be built with, by the data."""
 
 
 def disagreements() -> list[str]:
@@ -43,18 +38,14 @@ def training_faults(rubric: Rubric) -> list[str]:
     items = [item for item in rubric.items if isinstance(item, TrainingItem)]
     if not items:
         return []
+    check = load_homework().training
+    if check is None:
+        return [f"training: the homework declares no training check for {', '.join(item.id for item in items)}"]
     try:
-        sizes = stated().vit
         texts = "\n".join(_sources())
     except GraderError as error:
         return [f"training: {error}"]
-    found = [
-        f"training: the notebook builds the Vision Transformer with {name}={sizes.get(name)}, CIFAR-10 needs {needed}"
-        for name, needed in CIFAR10.items()
-        if sizes.get(name) != needed
-    ]
-    if sizes["img_size"] % sizes["patch_size"]:
-        found.append("training: the notebook's img_size is not divisible by its patch_size")
+    found = [f"training: {line}" for line in check.faults()]
     for item in items:
         percent = f"{item.budget.threshold * 100:g}"
         if not re.search(rf"(?<![\d.]){re.escape(percent)}\s?%", texts):

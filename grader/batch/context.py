@@ -25,12 +25,13 @@ NO_VERDICT_DEPENDS_ON = (
     "gradescope",
     "homework3",
     "report",
+    "training",
     "__main__.py",
 )
 """Rooms of the package that judge nothing; whatever else lies in it counts. A homework counts by itself."""
 LIBRARIES = ("torch", "torchvision", "numpy", "hypothesis", "nltk", "nbclient", "ipykernel")
 TRAINING = "training"
-"""The folder of a homework that only training depends on."""
+"""The room, and the folder of a homework, that only training depends on."""
 
 
 def context_of(assignment: Assignment) -> str:
@@ -49,6 +50,7 @@ def training_context_of(context: str, rubric: Rubric, homework: Homework | None 
     package = _package(homework or load_homework())
     budgets = [item.budget.model_dump_json() for item in rubric.items if isinstance(item, TrainingItem)]
     digest = hashlib.sha256(json.dumps([context, *budgets]).encode())
+    digest.update(_digest(assets.PACKAGE, _files(assets.PACKAGE / TRAINING)))
     digest.update(_digest(package, _files(package / TRAINING)))
     return digest.hexdigest()[:16]
 

@@ -36,7 +36,7 @@ class Settings(BaseModel):
     timeout: float
     data: str = ""
     training: str = TRAINING
-    gpt_seconds: float = 0.0
+    evidence_seconds: float = 0.0
 
 
 class Difference(NamedTuple):
@@ -59,7 +59,7 @@ def settings_of(
     *,
     data: Path | None = None,
     training: str = TRAINING,
-    gpt_seconds: float = 0.0,
+    evidence_seconds: float = 0.0,
 ) -> Settings:
     """What a batch is about to grade with; ``code`` and ``homework`` stand for what the grader and the homework are."""
     limits = (assignment.limits, assignment.most_cases, assignment.shrink_calls)
@@ -74,7 +74,7 @@ def settings_of(
         timeout=assignment.limits.total,
         data=str(data.resolve()) if data else "",
         training=training,
-        gpt_seconds=gpt_seconds,
+        evidence_seconds=evidence_seconds,
     )
 
 

@@ -33,13 +33,13 @@ from grader.batch.submissions import Entry, digest_of, find_submissions
 from grader.batch.training import Trainee, Trainees, known_training, trainees_of
 from grader.errors import GraderError, HostError, UsageError
 from grader.grade import NO_TRAINING, Assignment, Judged, failure, judge, prepare, versions
-from grader.homework3.training import check as training_check
 from grader.kernel import isolation
 from grader.kernel.isolation import Mark, Uids
 from grader.kernel.warm import WarmHost, client_of
 from grader.report.safe_text import one_line
 from grader.scoring.result import Result
 from grader.scoring.rubric import ManualItem, Rubric, TrainingItem
+from grader.training import plan as training_plan
 
 GRACE_SECONDS = 60.0
 """What a submission may take beyond its limits, until the grader takes itself for the one that hangs."""
@@ -63,7 +63,7 @@ class Options:
     only: tuple[str, ...] = ()
     rerun_failed: bool = False
     limit: int | None = None
-    training: training_check.Options = NO_TRAINING
+    training: training_plan.Options = NO_TRAINING
     change: tuple[str, ...] = ()
     roster: Path | None = None
 
@@ -78,7 +78,7 @@ class Job:
     only: tuple[str, ...] | None
     seconds: float
     label: str
-    training: training_check.Job | None = None
+    training: training_plan.Job | None = None
     weights: str = ""
     """What tells the checkpoint that is verified from others."""
 
@@ -150,14 +150,19 @@ def run_batch(
             code_of_homework(assignment),
             data=options.training.data,
             training=options.training.mode,
-            gpt_seconds=options.training.gpt_seconds,
+            evidence_seconds=options.training.evidence_seconds,
         )
         _refuse_changes(store, before, settings, options.change)
         kept = folder / ROSTER
         roster = options.roster or (kept if kept.is_file() else None)
         students, roster_text = load_roster(roster) if roster else ((), "")
         found = find_submissions(
-            sources, folder / "extracted", assignment.template, before.keys if before else None, students
+            sources,
+            folder / "extracted",
+            assignment.template,
+            before.keys if before else None,
+            students,
+            assignment.homework,
         )
         entries = found.entries
         context = context_of(assignment)
@@ -350,7 +355,7 @@ class _Run:
         def say(stage: str, done: int, total: int) -> None:
             self.show(Progress(running=[f"{stage}: {done} of {total}"]))
 
-        return trainees_of(self.store, entries, rubric, self.training_context, options.training, say)
+        return trainees_of(self.store, entries, self.assignment, self.training_context, options.training, say)
 
     def can_train(self, trainee: Trainee) -> bool:
         """Whether the notebook of a model could be judged."""
@@ -393,9 +398,9 @@ class _Run:
         assert job.training is not None
         item = job.training.item.id
         reason = found.reason if isinstance(found, Lost) else found.result.error
-        outcome = found.trained if isinstance(found, Judged) else training_check.Outcome()
+        outcome = found.trained if isinstance(found, Judged) else training_plan.Outcome()
         if reason is not None:
-            outcome = training_check.Outcome(notes={item: [f"not judged: {reason}"]})
+            outcome = training_plan.Outcome(notes={item: [f"not judged: {reason}"]})
             self.progress.failed += 1
             self.lost.append(one_line(f"{job.label}: {item}: {reason}"))
         self.store.keep_training(
@@ -404,7 +409,7 @@ class _Run:
                 content=job.digest,
                 context=self.training_context,
                 weights=job.weights,
-                gpt_seconds=job.training.options.gpt_seconds,
+                evidence_seconds=job.training.options.evidence_seconds,
             )
         )
         verdict = outcome.verdicts.get(item)

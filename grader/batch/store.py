@@ -31,12 +31,12 @@ from grader.batch.submissions import Entry
 from grader.errors import GraderError, UsageError
 from grader.files.atomic import write_atomically
 from grader.grade import Judged
-from grader.homework3.training.check import Outcome
 from grader.report.safe_text import one_line
 from grader.scoring.compose import Facts, Findings, compose_result
 from grader.scoring.result import Evidence, Result, Versions
 from grader.scoring.rubric import Rubric
 from grader.scoring.score import Verdict, VerdictStatus
+from grader.training.plan import Outcome
 
 LOCK_SECONDS = 3.0
 _FOLDERS = ("judged", "trained", "results", "feedback")
@@ -112,7 +112,7 @@ class Training(_Stored):
     context: str
     weights: str = ""
     """Of the checkpoint that was verified; empty where the model was trained here."""
-    gpt_seconds: float = 0.0
+    evidence_seconds: float = 0.0
     settled: bool
     """Whether trying again would find nothing else."""
     verdicts: dict[str, StoredVerdict] = {}

@@ -20,11 +20,12 @@ from grader.batch.layouts import Found, Group, Person
 from grader.batch.roster import Student, with_roster
 from grader.batch.unpacking import ENDINGS, METADATA, problems_in, unpack
 from grader.errors import GraderError, NothingToGrade, UsageError
-from grader.homework3.training import checkpoint
+from grader.homework import Homework, load_homework
 from grader.report.safe_text import one_line
 from grader.submission.handin import HandIn, find_among
 from grader.submission.reading import MAX_FILE_BYTES
 from grader.submission.template import Template
+from grader.training import checkpoint
 
 NOTEBOOKS = "notebooks"
 """Folder, beneath that of the unpacked archives, of notebooks that lay within a student's own archive."""
@@ -48,7 +49,7 @@ class Entry:
     problem: str | None = None
     notes: tuple[str, ...] = ()
     checkpoint: Path | None = None
-    """The weights of the Vision Transformer, where some were handed in with it."""
+    """The weights of the trained model, where some were handed in with it."""
     weights: str = ""
     """What tells these weights from others; empty where there are none."""
     file: str = ""
@@ -74,6 +75,7 @@ def find_submissions(
     template: Template | None = None,
     keys: Mapping[str, str] | None = None,
     roster: Sequence[Student] = (),
+    homework: Homework | None = None,
 ) -> Class:
     """The rows of those whose work lies in folders, files and archives; archives are unpacked beneath ``extracted``.
 
@@ -83,7 +85,9 @@ def find_submissions(
     groups, strange = _groups(sources, extracted)
     if roster:
         groups = _once_each(with_roster(groups, roster))
-    entries = [entry for group in groups for entry in _entries(group, template, extracted)]
+    check = (homework or load_homework()).training
+    weights = check.checkpoint if check else None
+    entries = [entry for group in groups for entry in _entries(group, template, extracted, weights)]
     named = _with_keys(entries, keys or {})
     return Class(tuple(sorted(named, key=lambda entry: entry.key)), strange)
 
@@ -240,8 +244,8 @@ def _together(groups: Sequence[Group]) -> Group:
 # -- from students to rows -----------------------------------------------------------------------------------------
 
 
-def _entries(group: Group, template: Template | None, extracted: Path) -> list[Entry]:
-    """A row for each of a group, all with the same notebook."""
+def _entries(group: Group, template: Template | None, extracted: Path, weights: str | None) -> list[Entry]:
+    """A row for each of a group, all with the same notebook; ``weights`` is what a checkpoint is called, if any counts."""
     first = group.people[0]
     path = group.files[0].path if group.files else group.folder or Path(first.key)
     entry = Entry(first.key, first.name, first.id, path, late=group.late, notes=group.notes)
@@ -254,7 +258,8 @@ def _entries(group: Group, template: Template | None, extracted: Path) -> list[E
         path = found.path or _kept(found, extracted / NOTEBOOKS)
         notes = (*found.notes, *group.notes, *_of_metadata(group, found))
         entry = replace(entry, path=path, digest=found.digest, notes=notes, file=_shown(group, found.name))
-        entry = _with_weights(entry, group, found, extracted / NOTEBOOKS)
+        if weights is not None:
+            entry = _with_weights(entry, group, found, extracted / NOTEBOOKS, weights)
     except NothingToGrade as error:
         names = ", ".join(_shown(group, file.name) for file in group.files[:3])
         names += ", ..." if len(group.files) > 3 else ""
@@ -326,18 +331,18 @@ def _of_metadata(group: Group, found: HandIn) -> list[str]:
     ]
 
 
-def _with_weights(entry: Entry, group: Group, found: HandIn, folder: Path) -> Entry:
+def _with_weights(entry: Entry, group: Group, found: HandIn, folder: Path, name: str) -> Entry:
     """The entry with the checkpoint that the student handed in with the notebook, also in an archive."""
-    own = [file.path for file in group.files if file.path.suffix.lower() == ".safetensors"]
+    own = [file.path for file in group.files if file.path.suffix.lower() == checkpoint.SUFFIX]
     own = [path for path in own if checkpoint.is_file(path)]
     best = sorted(
-        own, key=lambda path: (not path.name.endswith(checkpoint.NAME), path.stem != entry.path.stem)
+        own, key=lambda path: (not path.name.endswith(name), path.stem != entry.path.stem)
     )
     path = best[0] if best else None
     if path is None and group.folder is None and len(group.files) == 1 and found.path is not None:
-        path = checkpoint.find(entry.path)
+        path = checkpoint.find(entry.path, name)
     if path is None and found.weights:
-        within = sorted(found.weights, key=lambda named: not named[0].endswith(checkpoint.NAME))
+        within = sorted(found.weights, key=lambda named: not named[0].endswith(name))
         _, data = within[0]
         path = _written(folder / f"{hashlib.sha256(data).hexdigest()}.safetensors", data)
     return entry if path is None else replace(entry, checkpoint=path, weights=checkpoint.digest_of(path))

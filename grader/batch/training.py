@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from grader.batch.store import Member, Store, Training
 from grader.batch.submissions import Entry
 from grader.errors import GraderError
-from grader.homework3.training import check, data
-from grader.scoring.rubric import Rubric
+from grader.grade import Assignment
+from grader.training.plan import Job, Options, plan
 
 GPU_TRAINEES = 3
 """At a time on one GPU: while one kernel sets itself up, another keeps the GPU busy."""
@@ -24,7 +24,7 @@ class Trainee:
     """One content whose model is to be trained, or whose checkpoint is to be counted with."""
 
     entry: Entry
-    job: check.Job
+    job: Job
     weights: str
     """What tells the checkpoint from others; empty where the model is trained."""
 
@@ -41,23 +41,26 @@ class Trainees:
 def trainees_of(
     store: Store,
     entries: Sequence[Entry],
-    rubric: Rubric,
+    assignment: Assignment,
     context: str,
-    options: check.Options,
+    options: Options,
     say: Callable[[str, int, int], None],
 ) -> Trainees:
     """What is asked for and not known yet. The data are prepared once for all; where they are missing, nobody is trained."""
+    check = assignment.homework.training
+    if check is None:
+        return Trainees()
     found: dict[tuple[str, str], Trainee] = {}
     others: Counter[str] = Counter()
     wanted = 0
     for entry in entries:
         if not entry.digest:
             continue
-        job = check.plan(entry.path, rubric, replace(options, weights=entry.checkpoint))
+        job = plan(check, entry.path, assignment.rubric, replace(options, weights=entry.checkpoint))
         if job is None:
             break
         weights = entry.weights if job.action == "verify" else ""
-        if _is_known(store, entry.digest, context, weights, options.gpt_seconds):
+        if _is_known(store, entry.digest, context, weights, options.evidence_seconds):
             continue
         if job.action == "nothing":
             others[job.why_not] += 1
@@ -67,7 +70,7 @@ def trainees_of(
     if not found:
         return Trainees(others=others)
     try:
-        data.load(options.data, say=say)
+        check.prepare(options.data, say)
     except GraderError as error:
         return Trainees(others=others + Counter({str(error): wanted}))
     if any(trainee.job.device == "cuda" for trainee in found.values()):
@@ -92,10 +95,10 @@ def known_training(store: Store, member: Member, context: str) -> Training | Non
     return counted or trained
 
 
-def _is_known(store: Store, content: str, context: str, weights: str, gpt_seconds: float) -> bool:
+def _is_known(store: Store, content: str, context: str, weights: str, evidence_seconds: float) -> bool:
     for kind in dict.fromkeys(["", weights]):
         known = store.load_training(content, context, kind)
-        if known is not None and known.settled and known.gpt_seconds >= gpt_seconds:
+        if known is not None and known.settled and known.evidence_seconds >= evidence_seconds:
             return True
     return False
 

@@ -23,7 +23,7 @@ _WrongUsage: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__na
 _INVALID = re.compile(r"^Invalid value(?: for '(?P<option>[^']+)')?: (?:Value error, )?")
 
 app = typer.Typer(
-    help="Grades homework notebooks on attention, Transformers, a Vision Transformer and a GPT.\n\n"
+    help="Grades notebooks of a deep-learning homework.\n\n"
     "Start with:  grader grade --example",
     no_args_is_help=True,
     add_completion=False,
@@ -90,7 +90,7 @@ def _options(
         ),
     ] = None,
 ) -> None:
-    """Grades homework notebooks on attention, Transformers, a Vision Transformer and a GPT."""
+    """Grades notebooks of a deep-learning homework."""
     if homework is not None:
         from grader.homework import VARIABLE, load_homework
 

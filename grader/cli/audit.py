@@ -42,7 +42,7 @@ def audit(
 ) -> None:
     """Check the rubric against a corpus of wrong and right answers.
 
-    The corpus is a file for each part in grader/homework3/corpus. Exit status 1: at least one verdict is wrong.
+    The corpus is a file for each part in the homework's `corpus` folder. Exit status 1: at least one verdict is wrong.
     """
     if context.invoked_subcommand is not None:
         return
@@ -96,11 +96,12 @@ def generate(
 ) -> None:
     """Make mutants from the reference's answers mechanically, judge them, and show which lose no points.
 
-    A mutant that is as right as the reference belongs in grader/homework3/equivalent.yaml, with the reason. Any other that
+    A mutant that is as right as the reference belongs in the homework's `equivalent.yaml`, with the reason. Any other that
     survives shows that a property is missing. Exit status 1: at least one survivor is not reviewed.
     """
     from grader.audit import mechanical, run
     from grader.files.atomic import write_atomically
+    from grader.homework import load_homework
     from grader.report.console import output
     from grader.scoring.rubric import load_rubric
 
@@ -130,7 +131,7 @@ def generate(
     if json_file is not None:
         write_atomically(json_file, mechanical.to_json(swept))
     if form := mechanical.review_form(swept):
-        print("For those that are as right as the reference, add these to grader/homework3/equivalent.yaml with the reason:")
+        print(f"For those that are as right as the reference, add these to {load_homework().equivalent} with the reason:")
         print(form, end="")
         raise typer.Exit(1)
 

@@ -58,11 +58,11 @@ def batch(
         ),
     ] = None,
     data: DataFolder = None,
-    gpt_seconds: Annotated[
+    evidence_seconds: Annotated[
         float | None,
         typer.Option(
-            "--gpt-seconds",
-            help="Time for the GPT's evidence (4f, 4g); 0, as for a new class, leaves it out.",
+            "--evidence-seconds",
+            help="Seconds for evidence on manual items from trained models; 0 (for a new class) skips it.",
             min=0,
         ),
     ] = None,
@@ -96,8 +96,8 @@ def batch(
             from grader.batch.terminal import print_batch
             from grader.grade import load_assignment
             from grader.homework import VARIABLE, load_homework
-            from grader.homework3.training.check import Options as Training
             from grader.kernel.session import Limits
+            from grader.training.plan import Options as Training
 
             level = required_isolation(require_isolation)
             changing = tuple(change or ())
@@ -112,7 +112,7 @@ def batch(
             trained = Training(
                 TrainingMode(training or kept.get("training", TRAINING)).value,
                 data or (Path(kept["data"]) if kept.get("data") else None),
-                gpt_seconds=kept.get("gpt_seconds", 0.0) if gpt_seconds is None else gpt_seconds,
+                evidence_seconds=kept.get("evidence_seconds", 0.0) if evidence_seconds is None else evidence_seconds,
             )
             options = Options(jobs, tuple(only or ()), rerun is not None, limit, trained, changing, roster)
             text = (rubric or assignment.homework.rubric).read_bytes()

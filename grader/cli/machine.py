@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-data_app = typer.Typer(help="Get CIFAR-10 for training checks.", no_args_is_help=True)
+data_app = typer.Typer(help="Get the data that training checks need.", no_args_is_help=True)
 
 
 def doctor() -> None:
@@ -32,19 +32,20 @@ def data_fetch(
         typer.Option("--data", metavar="DIR", help="Use the files in this folder instead of downloading them."),
     ] = None,
 ) -> None:
-    """Download CIFAR-10, verify it, and cache it for the training checks.
+    """Download the data that the homework trains on, verify it, and cache it.
 
-    Also verifies the Shakespeare text and the data of word_tokenize, which ship with the grader. Set HW3_CACHE to use
-    another cache folder.
+    Also verifies the data of word_tokenize, which ship with the grader. Set HW3_CACHE to use another cache folder.
     """
-    from grader.homework3.training.data import fetch, load
+    from grader.homework import load_homework
     from grader.report.progress import shown
     from grader.tokenizer_data import tokenizer_data_hash
 
-    with shown("CIFAR-10") as progress:
-        place = fetch(data, say=progress)
-        found = load()
-    print(
-        f"CIFAR-10: {len(found.train_images)} and {len(found.validation_images)} images in {place}\n"
-        f"word_tokenize's data: SHA-256 {tokenizer_data_hash()[:12]}, with the grader"
-    )
+    homework = load_homework()
+    check = homework.training
+    if check is None:
+        print(f"{homework.name} trains no models, so it needs no data.")
+    else:
+        with shown(check.data_name) as progress:
+            found = check.fetch(data, progress)
+        print(f"{check.data_name}: {found}")
+    print(f"word_tokenize's data: SHA-256 {tokenizer_data_hash()[:12]}, with the grader")

@@ -12,7 +12,7 @@ import typer
 from grader.cli.options import (
     DataFolder,
     Device,
-    GptSeconds,
+    EvidenceSeconds,
     JsonFile,
     RequireIsolation,
     RubricFile,
@@ -23,8 +23,8 @@ from grader.cli.output import print_or_complain, report_weaker_isolation, requir
 
 if TYPE_CHECKING:
     from grader.grade import Assignment
-    from grader.homework3.training.check import Options
     from grader.kernel.process import WarmLink
+    from grader.training.plan import Options
 
 UNFINISHED = "grading has not finished: it still runs, or the grader was killed"
 
@@ -64,8 +64,8 @@ def grade(
     """
     from grader.grade import load_assignment
     from grader.homework import load_homework
-    from grader.homework3.training.check import Options
     from grader.kernel.session import Limits
+    from grader.training.plan import Options
 
     if example == (submission is not None):
         raise typer.BadParameter("name one notebook, or give --example")
@@ -85,27 +85,31 @@ def train(
     device: Annotated[Device, typer.Option(help="Where to train. auto: on a GPU if there is one.")] = Device.auto,
     minutes: Annotated[
         float | None,
-        typer.Option(help="Time for one attempt at 3c; by default the rubric's.", min=0.01),
+        typer.Option(help="Time for one attempt; by default the rubric's.", min=0.01),
     ] = None,
-    gpt_seconds: GptSeconds = 120.0,
+    evidence_seconds: EvidenceSeconds = 120.0,
     seed_file: SeedFile = None,
     rubric: RubricFile = None,
     require_isolation: RequireIsolation = None,
 ) -> None:
-    """Train the models of one notebook: judges 3c, and gathers evidence for 3d, 4f and 4g.
+    """Train the models of one notebook: judges the training items, and gathers evidence for manual ones.
 
-    The student's own Vision Transformer is trained on CIFAR-10 until it is certain whether more than half of the validation
-    images are right. Exit status 0: judged. 2: wrong usage or a bad rubric. 3: nothing to grade.
+    The student's own model is trained until it is certain whether it reaches the accuracy that the rubric asks for, or
+    until the rubric's time is spent. Exit status 0: judged. 2: wrong usage or a bad rubric. 3: nothing to grade.
     """
-    from grader.homework3.training.data import require
+    from grader.errors import UsageError
+    from grader.homework import load_homework
     from grader.kernel.warm import WarmHost, client_of
 
-    require(data)
+    homework = load_homework()
+    if homework.training is None:
+        raise UsageError(f"{homework.name} trains no models, so there is nothing to train")
+    homework.training.require(data)
     with WarmHost() as host:  # it takes seconds to get warm, in which we import what we need
         from grader.grade import load_assignment
-        from grader.homework3.training.check import Options
+        from grader.training.plan import Options
 
-        options = Options("always", data, device.value, minutes, gpt_seconds)
+        options = Options("always", data, device.value, minutes, evidence_seconds)
         level = required_isolation(require_isolation)
         assignment = replace(load_assignment(rubric, seed_file), least_isolation=level)
         host.ensure()

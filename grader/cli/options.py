@@ -66,12 +66,12 @@ DataFolder = Annotated[
         "--data",
         metavar="DIR",
         callback=_existing_folder,
-        help="CIFAR-10, in torchvision's layout or as train/CLASS/* and test/CLASS/*.",
+        help="Training data: Homework 3 takes CIFAR-10, in torchvision's layout or as train/CLASS/* and test/CLASS/*.",
     ),
 ]
-GptSeconds = Annotated[
+EvidenceSeconds = Annotated[
     float,
-    typer.Option("--gpt-seconds", help="Seconds for the GPT's evidence (4f, 4g). 0 skips it.", min=0),
+    typer.Option("--evidence-seconds", help="Seconds for evidence on manual items from trained models. 0 skips it.", min=0),
 ]
 RequireIsolation = Annotated[
     IsolationLevel | None,

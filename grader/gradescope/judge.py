@@ -21,13 +21,13 @@ from grader.gradescope.place import (
     Place,
 )
 from grader.gradescope.results import message_only, to_gradescope, write_results
-from grader.homework3.training import check as training_check
 from grader.kernel import isolation
 from grader.kernel.session import Limits
 from grader.memory import free_memory, times_out_of_memory
 from grader.scoring.result import Result
 from grader.scoring.rubric import Rubric
 from grader.submission.handin import files_in, find_among
+from grader.training.plan import Options
 
 OUR_OWN_MEMORY = 250 * MIB
 """What this process and the one above it need, with room to spare."""
@@ -123,11 +123,11 @@ def limits_for(seconds: float, free: int | None) -> Limits:
     return replace(limits, memory=min(memory, isolation.Budget().memory))
 
 
-def training_options(seconds: float) -> training_check.Options:
+def training_options(seconds: float) -> Options:
     """A checkpoint is verified; without one the model is trained if time is set aside, half of it for a second attempt."""
     if seconds <= 0:
-        return training_check.Options("verify")
-    return training_check.Options("allotted", minutes=seconds / 120)
+        return Options("verify")
+    return Options("allotted", minutes=seconds / 120)
 
 
 def _unsafe(place: Place) -> str | None:

@@ -22,6 +22,7 @@ from typing import Any
 
 from grader.errors import GraderError, UsageError
 from grader.gradescope.guard import Guard
+from grader.homework import load_homework
 
 Say = Callable[[str], None]
 
@@ -95,7 +96,7 @@ class Trial:
 
     def template(self) -> Path:
         """The untouched template, as it travels in the zip."""
-        return self.home / "lib" / "grader" / "_shipped" / "student_template" / "homework3.ipynb"
+        return self.home / "lib" / "grader" / "_shipped" / "student_template" / f"{load_homework().name}.ipynb"
 
     def master(self) -> Path:
         """The master notebook, made by the grader that setup.sh installed."""

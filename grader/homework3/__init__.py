@@ -16,6 +16,7 @@ from grader.homework3 import (
     transformer,
     transformer_whole,
 )
+from grader.homework3.training.check import ImageTraining
 
 HOMEWORK = Homework(
     name="homework3",
@@ -34,5 +35,6 @@ HOMEWORK = Homework(
     ),
     provided_classes=frozenset({"FFN", "AttentionResidual", "VisionTransformer", "DialogueDataset"}),
     provided_methods=(("DialogueGPT", "generate"),),
+    training=ImageTraining(),
     files={"input.txt": assets.DATA / "shakespeare.txt"},
 )

@@ -339,7 +339,7 @@ def _unknown(name: str, known: Collection[str]) -> str:
     if not any(other.startswith(f"{module}.") for other in known):
         return (
             f"unknown property {name}: no module {module or name} is registered; add it to `modules` of the homework's "
-            "`HOMEWORK` (Homework 3: grader/homework3/__init__.py)"
+            "`HOMEWORK`"
         )
     likely = difflib.get_close_matches(name, known, 1, cutoff=0.8)
     hint = f"did you mean {likely[0]}?" if likely else f"define it in {module}.py, as a function that begins with test_"

@@ -21,6 +21,7 @@ from grader.homework3.training import check
 from grader.kernel import warm
 from grader.scoring.result import Evidence, totals
 from grader.scoring.score import Verdict, score
+from grader.training import plan as planning
 from tests.conftest import notebook, solutions
 
 ROOT = Path(assets.__file__).resolve().parent.parent
@@ -70,11 +71,11 @@ class MadeUp:
         assignment: Assignment,
         warm: object = None,
         only: Any = None,
-        training: check.Options = NO_TRAINING,
+        training: planning.Options = NO_TRAINING,
         retry: bool = True,
     ) -> Judged:
         text = path.read_text(encoding="utf-8")
-        job = check.plan(path, assignment.rubric, training)
+        job = planning.plan(assignment.homework.training, path, assignment.rubric, training)
         (self.judged if job is None else self.trained).append(path.name)
         if "no kernel" in text:
             return Judged(
@@ -101,18 +102,18 @@ class MadeUp:
         result = failure(path.name, assignment, "x").model_copy(
             update={"items": items, "error": None, **totals(items)._asdict()}
         )
-        return Judged(result, verdicts, trained=check.Outcome() if job is None else self.outcome(job, text))
+        return Judged(result, verdicts, trained=planning.Outcome() if job is None else self.outcome(job, text))
 
     @staticmethod
-    def outcome(job: check.Job, text: str) -> check.Outcome:
+    def outcome(job: planning.Job, text: str) -> planning.Outcome:
         """What comes of training: ``learns`` passes, ``slow`` is not settled."""
         item = job.item.id
         if "slow" in text:
-            return check.Outcome(notes={item: ["this machine is too slow"]})
+            return planning.Outcome(notes={item: ["this machine is too slow"]})
         name = check.VERIFIED if job.action == "verify" else check.TRAINED
         verdict = Verdict(name, "passed" if "learns" in text else "failed", "5,100 of 10,000")
         shown = Evidence(kind="image", title="heatmaps", mime="image/png", data="AAAA")
-        return check.Outcome({item: verdict}, {item: [f"by {job.device}"]}, {"3d": [shown]}, settled=True)
+        return planning.Outcome({item: verdict}, {item: [f"by {job.device}"]}, {"3d": [shown]}, settled=True)
 
 
 @pytest.fixture

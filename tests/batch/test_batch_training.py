@@ -6,6 +6,7 @@ import csv
 import json
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,9 +17,10 @@ from grader.batch.submissions import find_submissions
 from grader.errors import UsageError
 from grader.grade import Assignment
 from grader.homework3 import HOMEWORK
-from grader.homework3.training.check import Device, Options
+from grader.homework3.training import check
 from grader.homework3.training.data import DataMissing
 from grader.scoring.result import ItemResult, Result
+from grader.training.plan import Device, Options
 from tests.batch.conftest import Batch, MadeUp
 
 ALWAYS = Options("always", device="cpu")
@@ -42,7 +44,7 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.data, "load", lambda folder, say: say("decoding", 1, 2))
+    monkeypatch.setattr(check, "load", lambda folder, say: SimpleNamespace(validation_images=(), train_file=Path()))
 
 
 @pytest.fixture
@@ -77,10 +79,10 @@ def test_models_are_trained_once_after_everything_else(
 
 def test_more_time_for_the_gpt_trains_again(batch: Batch, learners: Path, made_up: MadeUp) -> None:
     (learners / "dan.ipynb").unlink()
-    batch(learners, training=Options("always", device="cpu", gpt_seconds=10))
+    batch(learners, training=Options("always", device="cpu", evidence_seconds=10))
     batch(learners, training=ALWAYS)
     assert len(made_up.trained) == 3
-    batch(learners, training=Options("always", device="cpu", gpt_seconds=20))
+    batch(learners, training=Options("always", device="cpu", evidence_seconds=20))
     assert len(made_up.trained) == 6
 
 
@@ -130,7 +132,7 @@ def test_missing_data_are_said_and_cost_nothing(
     def missing(folder: Any, say: Any) -> None:
         raise DataMissing("CIFAR-10 is not on this machine; get it with: grader data fetch")
 
-    monkeypatch.setattr(training.data, "load", missing)
+    monkeypatch.setattr(check, "load", missing)
     outcome = batch(learners, training=ALWAYS)
     assert outcome.untrained == {"CIFAR-10 is not on this machine; get it with: grader data fetch": 5}
     assert not outcome.lost and made_up.trained == [] and set(points_of(out).values()) == {""}
@@ -208,7 +210,7 @@ def test_how_many_at_a_time(
     entries = find_submissions([learners], out).entries
     with Store(out) as store:
         found = training.trainees_of(
-            store, entries, assignment.rubric, "context", Options("always", device=device), lambda *said: None
+            store, entries, assignment, "context", Options("always", device=device), lambda *said: None
         )
     assert found.at_a_time == at_a_time
     assert {trainee.job.options.threads for trainee in found.chosen} == {threads}

@@ -5,30 +5,24 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from grader.errors import GraderError, KernelError
-from grader.homework3.training import checkpoint, gpt, vit
-from grader.homework3.training.data import CLASSES, Cifar10, load
-from grader.homework3.training.link import NoReply, StudentError, TrainerLink
+from grader.homework3.training import gpt, vit
+from grader.homework3.training.data import CLASSES, Cifar10, fetch, load, require
 from grader.homework3.training.stated import stated
-from grader.kernel import gpu
 from grader.kernel.session import Session
 from grader.scoring.result import Evidence
-from grader.scoring.rubric import Budget, Rubric, TrainingItem
 from grader.scoring.score import Verdict
 from grader.submission.template import Template
+from grader.training import checkpoint
+from grader.training.link import NoReply, StudentError, TrainerLink
+from grader.training.plan import Job, Outcome, Progress
 
-Mode = Literal["auto", "never", "always", "verify", "allotted"]
-"""`allotted`: a checkpoint is verified, and without one the model is trained on whatever there is."""
-Device = Literal["auto", "cuda", "cpu"]
-DEVICES: tuple[Device, ...] = ("auto", "cuda", "cpu")
-MODES: tuple[Mode, ...] = ("auto", "never", "always", "verify")
 TRAINED = "vit.training"
 VERIFIED = "vit.checkpoint"
 LIMITS = (
@@ -40,85 +34,49 @@ WEAKER = (
 )
 OPENED = "to train on the GPU, the submission could talk to its driver, which no layer of isolation guards"
 _HEATMAPS, _CURVE, _SAMPLES = "3d", "4f", "4g"
-Progress = Callable[[str, int, int], None]
+NEEDED = {"n_channels": 3, "nout": len(CLASSES), "img_size": 32}
+"""What a Vision Transformer for CIFAR-10 has to be built with, by the data."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """How a submission's training is to be checked."""
+class ImageTraining:
+    """The `TrainingCheck` of Homework 3: the accuracy of a Vision Transformer on CIFAR-10, and evidence on the GPT."""
 
-    mode: Mode = "never"
-    data: Path | None = None
-    device: Device = "auto"
-    minutes: float | None = None
-    """Of one attempt; by default the rubric's."""
-    gpt_seconds: float = 0.0
-    """For the GPT's evidence; none is gathered in no time."""
-    weights: Path | None = None
-    """The checkpoint that was handed in; by default what lies beside the notebook."""
-    threads: int = 0
-    """On the CPU; by default one a core."""
+    checkpoint = "vit.safetensors"
+    data_name = "CIFAR-10"
 
+    def require(self, data: Path | None) -> None:
+        """Raise `DataMissing` where there can be no CIFAR-10."""
+        require(data)
 
-@dataclass(frozen=True)
-class Outcome:
-    """What is known afterwards, by item."""
+    def prepare(self, data: Path | None, say: Progress) -> str:
+        """Decode CIFAR-10 unless it is in the cache already."""
+        found = load(data, say=say)
+        return f"{len(found.validation_images)} validation images, {found.train_file.parent}"
 
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
-    notes: Mapping[str, list[str]] = field(default_factory=dict)
-    evidence: Mapping[str, list[Evidence]] = field(default_factory=dict)
-    settled: bool = False
-    """Whether trying again would find nothing else."""
+    def fetch(self, data: Path | None, say: Progress) -> str:
+        """Download CIFAR-10, or take it from a folder."""
+        place = fetch(data, say=say)
+        found = load()
+        return f"{len(found.train_images)} and {len(found.validation_images)} images in {place}"
 
+    def faults(self) -> list[str]:
+        """Where the notebook's Vision Transformer does not fit CIFAR-10."""
+        try:
+            sizes = stated().vit
+        except GraderError as error:
+            return [str(error)]
+        found = [
+            f"the notebook builds the Vision Transformer with {name}={sizes.get(name)}, CIFAR-10 needs {needed}"
+            for name, needed in NEEDED.items()
+            if sizes.get(name) != needed
+        ]
+        if sizes["img_size"] % sizes["patch_size"]:
+            found.append("the notebook's img_size is not divisible by its patch_size")
+        return found
 
-@dataclass(frozen=True)
-class Job:
-    """What will be done for one submission; ``why_not`` where it is nothing."""
-
-    item: TrainingItem
-    options: Options
-    action: Literal["train", "verify", "nothing"]
-    device: Literal["cuda", "cpu"] = "cpu"
-    weights: Path | None = None
-    why_not: str = ""
-
-    @property
-    def budget(self) -> Budget:
-        """The rubric's, with the minutes that were asked for."""
-        minutes = self.options.minutes
-        return self.item.budget if minutes is None else self.item.budget.model_copy(update={"minutes": minutes})
-
-    @property
-    def seconds(self) -> float:
-        """At most so long it takes, GPT and both attempts included."""
-        if self.action == "nothing":
-            return 0.0
-        vit_seconds = 2 * self.budget.minutes * 60 + 120 if self.action == "train" else 180.0
-        return vit_seconds + 2 * self.options.gpt_seconds
-
-
-def plan(submission: Path, rubric: Rubric, options: Options) -> Job | None:
-    """What the options ask for; None where the rubric has nothing that is trained."""
-    item = next((item for item in rubric.items if isinstance(item, TrainingItem)), None)
-    if item is None or options.mode == "never":
-        return None
-    weights = None if options.mode == "always" else options.weights or checkpoint.find(submission)
-    if options.mode == "verify" and weights is None:
-        return Job(item, options, "nothing", why_not=f"nothing to verify: {checkpoint.why_none(submission)}")
-    if weights is not None:
-        return Job(item, options, "verify", _device(options), weights)
-    device = _device(options)
-    if options.mode == "auto" and device == "cpu":
-        reason = checkpoint.why_none(submission)
-        why = f"no GPU, and {reason}; --training always trains on the CPU, in about three minutes"
-        return Job(item, options, "nothing", why_not=why)
-    return Job(item, options, "train", device)
-
-
-def _device(options: Options) -> Literal["cuda", "cpu"]:
-    if options.device != "auto":
-        return options.device
-    return "cuda" if gpu.is_present() else "cpu"
+    def run(self, job: Job, session: Session, template: Template, seed: bytes, progress: Progress) -> Outcome:
+        """Train or verify the Vision Transformer, then train the GPT where time is given for it."""
+        return run(job, session, template, seed, progress)
 
 
 def run(
@@ -145,8 +103,8 @@ def run(
                 _train(link, data, job, seed, progress, found, template)
             else:
                 _verify(link, data, job, seed, found)
-            if job.options.gpt_seconds:
-                _grow(link, job.options.gpt_seconds, seed, progress, found)
+            if job.options.evidence_seconds:
+                _grow(link, job.options.evidence_seconds, seed, progress, found)
     except (NoReply, KernelError, StudentError) as error:
         if item not in found.verdicts:
             reason = session.why_ended("during training") if str(error) != "timeout" else "no answer in time"

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from grader import assets
-from grader.homework3.training.link import NoReply, TrainerLink
 from grader.homework3.training.stated import stated
 from grader.kernel.wire import Array
+from grader.training.link import NoReply, TrainerLink
 
 BY_HEART = {"batch": 10, "rate": 1e-3, "warm_up": 10}
 RECIPE = {"batch": 16, "rate": 1e-3, "warm_up": 20}

@@ -17,10 +17,10 @@ import numpy as np
 
 from grader.homework3.training import views
 from grader.homework3.training.data import CLASSES, Cifar10
-from grader.homework3.training.link import NoReply, StudentError, TrainerLink
 from grader.homework3.training.stated import stated
 from grader.kernel.wire import Array
 from grader.scoring.rubric import Budget
+from grader.training.link import NoReply, StudentError, TrainerLink
 
 RECIPES = {
     # Many small steps: an image costs the same in any batch, and more of them teach more.

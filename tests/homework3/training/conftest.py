@@ -18,6 +18,7 @@ from grader.homework3.training.stated import stated
 from grader.kernel.process import WarmParent
 from grader.scoring.result import ItemResult, Result
 from grader.scoring.rubric import TrainingItem
+from grader.training.plan import Options
 
 TRAIN, VALIDATION = 64, 40
 
@@ -80,7 +81,7 @@ def trained(
         if data is colours:
             monkeypatch.setattr(vit, "LOOK_EVERY", 4 * TRAIN * 10)
             monkeypatch.setitem(vit.RECIPES, "cpu", {"batch": 64, "rate": 2e-3, "warm_up": 10})
-        chosen = check.Options(**{"mode": "always", "device": "cpu", **options})
+        chosen = Options(**{"mode": "always", "device": "cpu", **options})
         return judge(path, with_epochs(assignment, epochs), warm=warm, only=(), training=chosen).result
 
     return run

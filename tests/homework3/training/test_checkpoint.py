@@ -8,30 +8,30 @@ import numpy as np
 import pytest
 from safetensors.numpy import save, save_file
 
-from grader.homework3.training import checkpoint
-from grader.homework3.training.checkpoint import BadCheckpoint
+from grader.training import checkpoint
+from grader.training.checkpoint import BadCheckpoint
 
 
 def test_it_lies_beside_the_only_notebook(tmp_path: Path) -> None:
     (tmp_path / "ada.ipynb").touch()
-    assert checkpoint.find(tmp_path / "ada.ipynb") is None
+    assert checkpoint.find(tmp_path / "ada.ipynb", "vit.safetensors") is None
     (tmp_path / "vit.safetensors").touch()
-    assert checkpoint.find(tmp_path / "ada.ipynb") == tmp_path / "vit.safetensors"
-    assert checkpoint.find(tmp_path) == tmp_path / "vit.safetensors"
+    assert checkpoint.find(tmp_path / "ada.ipynb", "vit.safetensors") == tmp_path / "vit.safetensors"
+    assert checkpoint.find(tmp_path, "vit.safetensors") == tmp_path / "vit.safetensors"
     (tmp_path / "bob.ipynb").touch()
-    assert checkpoint.find(tmp_path / "ada.ipynb") is None, "it may be Bob's"
-    assert checkpoint.why_none(tmp_path / "ada.ipynb") == (
+    assert checkpoint.find(tmp_path / "ada.ipynb", "vit.safetensors") is None, "it may be Bob's"
+    assert checkpoint.why_none(tmp_path / "ada.ipynb", "vit.safetensors") == (
         "vit.safetensors lies beside more than one notebook; if it belongs to this one, call it ada.safetensors"
     )
     (tmp_path / "ada.safetensors").touch()
-    assert checkpoint.find(tmp_path / "ada.ipynb") == tmp_path / "ada.safetensors"
+    assert checkpoint.find(tmp_path / "ada.ipynb", "vit.safetensors") == tmp_path / "ada.safetensors"
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "secret").touch()
     (tmp_path / "ada.ipynb").touch()
     (tmp_path / "vit.safetensors").symlink_to(tmp_path / "secret")
-    assert checkpoint.find(tmp_path / "ada.ipynb") is None
+    assert checkpoint.find(tmp_path / "ada.ipynb", "vit.safetensors") is None
 
 
 def test_half_precision_is_read(tmp_path: Path) -> None:

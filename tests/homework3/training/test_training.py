@@ -14,11 +14,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from grader import assets
 from grader.batch.run import Options, run_batch
 from grader.grade import Assignment
 from grader.homework3 import HOMEWORK
 from grader.homework3.training import check, data, vit
 from grader.homework3.training.data import Cifar10, Size, load
+from grader.training import plan as planning
 from reference.vit import VisionTransformer
 from tests.conftest import handwritten, notebook, solutions
 from tests.homework3.training.conftest import Trained, item_of, with_epochs
@@ -135,7 +137,7 @@ def test_devices_that_are_named_mean_the_gpu_where_there_is_one() -> None:
         "made._move_devices('cuda'); assert [str(v) for v in names.values()] == ['cuda', 'cuda', 'cpus', '1'], names\n"
         "made._move_devices('cpu'); assert [str(v) for v in names.values()] == ['cpu', 'cpu', 'cpus', '1'], names\n"
     )
-    inside = Path(check.__file__).parent.parent / "kernel" / "inside"
+    inside = assets.PACKAGE / "kernel" / "inside"
     subprocess.run([sys.executable, "-c", script, str(inside)], check=True)
 
 
@@ -195,7 +197,7 @@ def test_a_class_is_trained_by_a_batch(
         tmp_path / "out",
         with_epochs(assignment, 16),
         HOMEWORK.rubric.read_bytes(),
-        Options(only=("3c",), training=check.Options("always", device="cpu")),
+        Options(only=("3c",), training=planning.Options("always", device="cpu")),
     )
     assert (outcome.trained, outcome.lost) == (2, ())
     items = {key: item_of(result, "3c") for key, result in outcome.results.items()}
@@ -213,7 +215,7 @@ def test_missing_data_make_the_item_wait(trained: Trained, tmp_path: Path, monke
 
 def test_the_gpts_evidence(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HW3_CACHE", str(tmp_path / "cache"))
-    result = trained(master(), gpt_seconds=20.0)
+    result = trained(master(), evidence_seconds=20.0)
     curve = item_of(result, "4f")
     assert any("learns ten dialogues" in note or "does not learn ten" in note for note in curve.notes)
     assert any("held-out dialogues went from" in note for note in curve.notes)
@@ -312,12 +314,12 @@ def test_real_images_whole(
 
 
 def test_what_is_asked_for_is_planned(assignment: Assignment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check.gpu, "is_present", lambda: False)
+    monkeypatch.setattr(planning.gpu, "is_present", lambda: False)
     path = tmp_path / "ada.ipynb"
     path.touch()
 
-    def action(mode: check.Mode, device: check.Device = "auto") -> str | None:
-        job = check.plan(path, assignment.rubric, check.Options(mode, device=device))
+    def action(mode: planning.Mode, device: planning.Device = "auto") -> str | None:
+        job = planning.plan(HOMEWORK.training, path, assignment.rubric, planning.Options(mode, device=device))
         return job.action if job else None
 
     assert action("never") is None

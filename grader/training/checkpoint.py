@@ -15,7 +15,7 @@ from safetensors.numpy import load as load_tensors
 from grader.errors import GraderError
 from grader.kernel.wire import Array
 
-NAME = "vit.safetensors"
+SUFFIX = ".safetensors"
 MAX_BYTES = 64 << 20
 MAX_TENSORS = 5000
 _DTYPES = (np.float16, np.float32, np.float64)
@@ -25,33 +25,33 @@ class BadCheckpoint(GraderError):
     """A file that is there cannot be used; names it and says why."""
 
 
-def find(submission: Path) -> Path | None:
-    """The checkpoint that belongs to a notebook or lies with it in a folder; None where there is none.
+def find(submission: Path, name: str) -> Path | None:
+    """The checkpoint of that name that belongs to a notebook or lies with it in a folder; None where there is none.
 
     Beside a notebook of several it must bear the notebook's own name (``ada.safetensors``), as else it could be anybody's.
     """
     if submission.is_dir():
-        found = sorted(path for path in submission.rglob(NAME) if is_file(path))
+        found = sorted(path for path in submission.rglob(name) if is_file(path))
         return found[0] if len(found) == 1 else None
-    named = submission.with_suffix(".safetensors")
+    named = submission.with_suffix(SUFFIX)
     if is_file(named):
         return named
-    beside = submission.with_name(NAME)
+    beside = submission.with_name(name)
     if not is_file(beside):
         return None
     alone = sum(path.suffix == submission.suffix for path in submission.parent.iterdir()) == 1
     return beside if alone else None
 
 
-def why_none(submission: Path) -> str:
+def why_none(submission: Path, name: str) -> str:
     """Why `find` finds nothing, in words."""
     if submission.is_dir():
-        count = sum(is_file(path) for path in submission.rglob(NAME))
-        return f"{count} files are called {NAME}, and only one may be" if count > 1 else f"there is no {NAME} in the folder"
-    if is_file(submission.with_name(NAME)):
-        name = submission.with_suffix(".safetensors").name
-        return f"{NAME} lies beside more than one notebook; if it belongs to this one, call it {name}"
-    return f"there is no {NAME} beside the notebook"
+        count = sum(is_file(path) for path in submission.rglob(name))
+        return f"{count} files are called {name}, and only one may be" if count > 1 else f"there is no {name} in the folder"
+    if is_file(submission.with_name(name)):
+        own = submission.with_suffix(SUFFIX).name
+        return f"{name} lies beside more than one notebook; if it belongs to this one, call it {own}"
+    return f"there is no {name} beside the notebook"
 
 
 def digest_of(path: Path) -> str:
