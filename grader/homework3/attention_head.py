@@ -1009,7 +1009,11 @@ def test_all_that_is_learned_is_registered(student: Student, case: SequenceCase)
     replies = [way.call(student, head, case.x), way.call(student, head, other)]
     head.load({name: np.zeros_like(value) for name, value in weights.items()})
     replies += [way.call(student, head, case.x), way.call(student, head, other)]
-    (usual, alpha), (moved, _), (empty, _), (after, _) = (way.read(reply, case) for reply in (yield replies))
+    # By what torch makes of freezing the module, too, so that a list of parameters is not all there is to say so.
+    head.method("requires_grad_", False)
+    frozen = way.call(student, head, case.x).tensor_of((case.batch, case.tokens, case.n_hidden))
+    replies, is_free = yield replies, frozen.attribute("requires_grad")
+    (usual, alpha), (moved, _), (empty, _), (after, _) = (way.read(reply, case) for reply in replies)
     if is_even(alpha):
         expect.stand_back((DEPENDS, SOFTMAX), "every token gets the same attention weight")
     if any(value is None or not np.all(np.isfinite(value)) for value in (usual, moved, empty, after)):
@@ -1018,6 +1022,7 @@ def test_all_that_is_learned_is_registered(student: Student, case: SequenceCase)
         expect.stand_back(OUTPUT, "the output is the same whatever the tokens are")
     why = "attn_output depends on weights that are not among the module's parameters"
     expect.close(np.asarray(after), np.asarray(empty), "attn_output", why)
+    expect.holds(is_free is not True, why)
 
 
 # -- weights that are known by name ------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 from grader.homework3 import oracles
 from grader.homework3.strategies import SequenceCase
 from grader.judging import expect
-from grader.kernel.remote import Remote
+from grader.kernel.remote import Remote, Student
 from grader.kernel.wire import Array, Other
 
 LARGEST_SCORE = 8e3
@@ -142,6 +142,17 @@ def by_chance(
         return False
     found = np.concatenate([out for out in outs if out is not None])
     return not matches(found, np.repeat(found[:1], len(found), axis=0))
+
+
+def out_of_reach(student: Student, module: Remote, indices: Sequence[int]) -> Generator[Any, Any, list[int]]:
+    """Stand-ins that do not belong to the module, by its own list of parameters or by what freezing it leaves free to learn.
+
+    So what is said of the list alone earns nothing. The module stays frozen.
+    """
+    module.method("requires_grad_", False)
+    free = [student.standin(index).attribute("weight").attribute("requires_grad") for index in indices]
+    registered, learning = yield module.registered(), free
+    return [index for index, is_free in zip(indices, learning, strict=True) if index not in registered or is_free]
 
 
 LARGE_SCORES_MISS = 2e-3

@@ -343,9 +343,8 @@ def test_heads_are_registered(student: Student, case: SequenceCase) -> Program:
     """Each head is registered, so that its weights are among the module's parameters and are trained."""
     module = build(student, case)
     made = yield from heads_called(student, module, case)
-    registered = yield module.registered()
     called = common.called(made)
-    lost = [index for index in called if index not in registered]
+    lost = yield from common.out_of_reach(student, module, called)
     expect.holds(
         not lost, f"{len(lost)} of {len(called)} heads are not among the module's parameters (nn.ModuleList?)"
     )

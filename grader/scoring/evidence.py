@@ -15,7 +15,8 @@ MOST_IMAGES = 12
 MOST_TEXTS = 4
 LARGEST_IMAGE = 2 << 20
 
-_ACCURACY = re.compile(r"[^\n]*\bacc(?:uracy)?\b[^\n]*\d[^\n]*", re.IGNORECASE)
+_ACCURACY = re.compile(r"\bacc(?:uracy)?\b", re.IGNORECASE)
+_DIGIT = re.compile(r"\d")
 _MIMES: dict[str, Literal["image/png", "image/jpeg"]] = {"image/png": "image/png", "image/jpeg": "image/jpeg"}
 _GENERATES = re.compile(r"\bgenerate\s*\(|\bdecode\s*\(")
 
@@ -75,13 +76,19 @@ def _generated(submission: Submission, part: str) -> list[Evidence]:
 def _accuracies(submission: Submission, part: str) -> list[Evidence]:
     found = []
     for cell in _cells(submission, part):
-        lines = _ACCURACY.findall(_texts(cell))
-        if lines:
+        line = next(filter(_states_accuracy, reversed(_texts(cell).split("\n"))), None)
+        if line is not None:
             title = f"reported by code cell {cell.number}; a number in an output proves nothing"
             found.append(
-                Evidence(kind="reported_accuracy", title=title, cell=cell.number, text=lines[-1][:300])
+                Evidence(kind="reported_accuracy", title=title, cell=cell.number, text=line[:300])
             )
     return found[-MOST_TEXTS:]
+
+
+def _states_accuracy(line: str) -> bool:
+    """Whether a line names an accuracy and has a number after it, found in one pass: a line may be megabytes long."""
+    named = _ACCURACY.search(line)
+    return named is not None and _DIGIT.search(line, named.end()) is not None
 
 
 def _written(submission: Submission, part: str) -> list[Evidence]:
