@@ -197,7 +197,8 @@ DATA = [struct.pack("<4sIIQ", b"hw3\\x01", len(text), 0, 0) + text,
     agent_answers_passed=_before(
         """
         import gc, sys
-        for thing in gc.get_objects():
+        # What was frozen before a warm kernel was forked is no longer among the collector's objects.
+        for thing in [*gc.get_objects(), *object.__subclasses__()]:
             try:
                 name = getattr(type(thing), "__name__", "")
                 if isinstance(thing, type) and thing.__name__ in ("Agent", "Interpreter", "Encoder", "Trial"):
@@ -249,7 +250,7 @@ DATA = [struct.pack("<4sIIQ", b"hw3\\x01", len(text), 0, 0) + text,
     standin_records_forged=_after(
         """
         import gc
-        for thing in gc.get_objects():
+        for thing in [*gc.get_objects(), *object.__subclasses__()]:
             try:
                 if isinstance(thing, type) and thing.__name__ == "Recorder":
                     class Right(list):
@@ -1000,6 +1001,47 @@ _add(
         through(lambda: 1 / (libc.mq_open(b"/TRACE", 66, 0o666, None) + 1))
         """.replace("TRACE", TRACE)
     ),
+    is_root_or_may_what_root_may=_wall(
+        """
+        status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+        rights = int(status["CapEff"], 16) | int(status["CapPrm"], 16)
+        # To enter folders is what remains where Python lies in a private home and nothing can be mounted.
+        if 0 in os.getresuid() or 0 in os.getresgid() or rights & ~(1 << 2): FOUND.append("planted hw3-" + "breached")
+        for step in (lambda: os.setresuid(0, 0, 0), lambda: os.setegid(0), lambda: os.setgroups([0]), lambda: os.chroot(".")):
+            through(step)
+        """
+    ),
+    reads_secrets_by_other_paths=_wall(
+        """
+        import glob
+        folders = [os.getcwd()]
+        while folders[-1] != "/": folders.append(os.path.dirname(folders[-1]))
+        roots = ["", "/proc/self/root", "/proc/self/cwd/../../..", f"/proc/{os.getppid()}/root", "/proc/1/root", "/dev/fd/../root"]
+        for root in roots:
+            for folder in [*folders, *glob.glob(f"{root}/tmp/hh-*")]:
+                for name in ("class.seed", "secret.txt", "earlier.json", "class/class.seed", "class/secret.txt"):
+                    look(f"{root}{folder}/{name}")
+                    try:
+                        handle = os.open(f"{root}{folder}/{name}", 0o10000000)
+                        FOUND.append(open(f"/proc/self/fd/{handle}").read())
+                    except OSError: pass
+        """
+    ),
+    takes_its_layers_off=_wall(
+        """
+        import resource, struct
+        class Program(ctypes.Structure):
+            _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_char_p))
+        allow = struct.pack("<HBBI", 0x06, 0, 0, 0x7FFF0000)
+        through(lambda: 1 / (libc.prctl(22, 2, ctypes.byref(Program(1, allow)), 0, 0) + 1))
+        through(lambda: 1 / (libc.prctl(22, 0, 0, 0, 0) + 1))
+        through(lambda: 1 / (libc.prctl(24, 0, 0, 0, 0) + 1))
+        through(lambda: 1 / (libc.prctl(47, 2, 1, 0, 0) + 1))
+        through(lambda: 1 / (libc.unshare(0x10000000) + 1))
+        through(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 20, 1 << 20)))
+        through(lambda: resource.setrlimit(resource.RLIMIT_RTTIME, (1, 1)))
+        """
+    ),
     system_calls_without_a_name=_wall(
         """
         for number in [*range(424, 434), 435, 437, 440, *range(442, 470), 1000, 0x40000000 | 39]:
@@ -1378,6 +1420,42 @@ _add(
 )
 _add(
     "fool",
+    raises_what_the_grader_may_raise=_calls(
+        """
+        KINDS = [MemoryError, OSError(24, "x"), OSError(28, "x"), ImportError("x"), ConnectionResetError(), TimeoutError(), RecursionError()]
+        COUNT = [0]
+        def answer(original, self, args, kwargs):
+            COUNT[0] += 1
+            raise KINDS[COUNT[0] % len(KINDS)]
+        """
+    ),
+    huge_axes_of_no_stride=_changed("change = lambda tensor: torch.zeros(1).expand(*[2] * 20, 3)"),
+    parameters_reported_that_are_none=_after(
+        """
+        import torch
+        for kind in object.__subclasses__():
+            if hasattr(kind, "op_load") and hasattr(kind, "op_parameters"):
+                kind.op_parameters = lambda self, target: {f"p{n}": torch.randn(4, 4) for n in range(6)}
+                kind.op_load = lambda self, target, weights: None
+                kind.op_registered = lambda self, target: list(range(8))
+        """
+    ),
+    stand_ins_reported_that_are_none=_after(
+        """
+        for kind in object.__subclasses__():
+            if hasattr(kind, "op_standins"):
+                sizes = dict(dim=6, n_hidden=4, num_heads=2, attn_dim=3, mlp_dim=5, num_layers=2)
+                kind.op_standins = lambda self: [{"class": "AttentionHead", **sizes}] * 2
+                kind.op_calls = lambda self: []
+        """
+    ),
+    stand_ins_denied=_after(
+        """
+        for kind in object.__subclasses__():
+            if hasattr(kind, "op_standins"):
+                kind.op_standins = kind.op_calls = kind.op_registered = lambda self, *args: []
+        """
+    ),
     six_axes=_calls(
         "def answer(original, self, args, kwargs):\n    odd = torch.full((2,) * 6, float('nan'))\n    return odd, odd\n"
     ),
@@ -1500,6 +1578,11 @@ _add(
     sources_are_odd_lists=_each(lambda cell: cell.update(source=[None, {"a": 1}, "".join(cell["source"])])),
     cells_are_odd=_file(lambda made: made["cells"].extend([None, 3, "x", [], {}, {"cell_type": None}])),
     many_cells=_file(lambda made: made["cells"].extend([_cell("pass")] * 3000)),
+    outputs_that_name_accuracies_without_numbers=_each(
+        lambda cell: cell.update(
+            outputs=[{"output_type": "stream", "name": "stdout", "text": "accuracy " * 100_000}] * 3
+        )
+    ),
     huge_outputs=_each(
         lambda cell: cell.update(
             outputs=[{"output_type": "stream", "name": "stdout", "text": "o" * 200_000}] * 15
