@@ -13,6 +13,7 @@ import contextlib
 import difflib
 import json
 import multiprocessing
+import os
 import random
 import sys
 import tempfile
@@ -56,8 +57,9 @@ def results(chosen: Mapping[str, Path], assignment: Assignment) -> dict[str, str
     return found
 
 
-def _spin() -> None:
-    while True:
+def _spin(parent: int) -> None:
+    # Whoever kills the parent kills this too.
+    while os.getppid() == parent:
         sum(range(1000))
 
 
@@ -65,7 +67,7 @@ def _spin() -> None:
 def spinning(count: int) -> Iterator[None]:
     """Beside so many processes that take all the time they get."""
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_spin, daemon=True) for _ in range(count)]
+    processes = [context.Process(target=_spin, args=(os.getpid(),), daemon=True) for _ in range(count)]
     for process in processes:
         process.start()
     try:
