@@ -12,5 +12,5 @@ from tests.under_load import differences, notebooks
 
 @pytest.mark.slow
 def test_results_are_the_same_beside_spinning_processes(tmp_path: Path, assignment: Assignment) -> None:
-    found = differences(notebooks(tmp_path, variants=10), assignment, spin=8)
-    assert not found, "\n".join(found.values())
+    found = dict(differences(notebooks(tmp_path, variants=10), assignment, spin=8))
+    assert not any(found.values()), "\n".join(f"{name}: {difference}" for name, difference in found.items())

@@ -44,17 +44,15 @@ def notebooks(folder: Path, variants: int, more: Sequence[Path] = ()) -> dict[st
     return dict({path.read_bytes(): (name, path) for name, path in found.items()}.values())  # once each
 
 
-def results(chosen: Mapping[str, Path], assignment: Assignment) -> dict[str, str]:
-    """The result of each notebook as text, without its times."""
-    found = {}
+def results(chosen: Mapping[str, Path], assignment: Assignment) -> Iterator[tuple[str, str]]:
+    """The result of each notebook as text, without its times, by its name."""
     with tempfile.TemporaryDirectory() as folder, WarmParent(environment(Path(folder))) as warm:
         for name, path in chosen.items():
             result = json.loads(grade(path, assignment, warm=warm).to_json())
             del result["seconds"]
             for cell in result["cells"]:
                 del cell["seconds"]
-            found[name] = json.dumps(result, indent=1, sort_keys=True)
-    return found
+            yield name, json.dumps(result, indent=1, sort_keys=True)
 
 
 def _spin(parent: int) -> None:
@@ -78,16 +76,12 @@ def spinning(count: int) -> Iterator[None]:
             process.join()
 
 
-def differences(chosen: Mapping[str, Path], assignment: Assignment, spin: int) -> dict[str, str]:
-    """What differs beside spinning processes, by notebook."""
-    quiet = results(chosen, assignment)
+def differences(chosen: Mapping[str, Path], assignment: Assignment, spin: int) -> Iterator[tuple[str, str]]:
+    """What differs beside spinning processes, by notebook; nothing where the results are the same."""
+    quiet = dict(results(chosen, assignment))
     with spinning(spin):
-        busy = results(chosen, assignment)
-    return {
-        name: "\n".join(difflib.unified_diff(quiet[name].split("\n"), busy[name].split("\n"), "quiet", "busy", lineterm=""))
-        for name in chosen
-        if quiet[name] != busy[name]
-    }
+        for name, busy in results(chosen, assignment):
+            yield name, "\n".join(difflib.unified_diff(quiet[name].split("\n"), busy.split("\n"), "quiet", "busy", lineterm=""))
 
 
 def main() -> int:
@@ -100,12 +94,13 @@ def main() -> int:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         chosen = notebooks(Path(folder), given.variants, given.more)
-        found = differences(chosen, load_assignment(), given.spin)
-    for name, difference in found.items():
-        print(f"== {name}\n{difference}")
+        differing = 0
+        for name, difference in differences(chosen, load_assignment(), given.spin):
+            differing += difference != ""
+            print(f"{name}: {difference or 'the same'}", flush=True)
     seconds = time.monotonic() - started
-    print(f"{len(found)} of {len(chosen)} results differ beside {given.spin} spinning processes ({seconds:.0f} s)")
-    return 1 if found else 0
+    print(f"{differing} of {len(chosen)} results differ beside {given.spin} spinning processes ({seconds:.0f} s)")
+    return 1 if differing else 0
 
 
 if __name__ == "__main__":
