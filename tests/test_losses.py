@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
 
 from grader.grade import Assignment
-from grader.kernel.process import WarmParent
 from grader.kernel.session import Session
 from grader.report.terminal import print_result
 from grader.scoring.result import Result
@@ -500,31 +497,6 @@ def test_idioms_for_a_restart_do_nothing(graded: Graded) -> None:
     assert keeps_all(result)
     assert {cell.status for cell in result.cells} <= {"ok", "skipped"}, result.cells
     assert not [warning for warning in result.warnings if "kernel" in warning]
-
-
-def test_a_cell_in_which_the_kernel_dies_by_chance_is_run_again(
-    tmp_path: Path, assignment: Assignment, warm: WarmParent
-) -> None:
-    """What ends the kernel is not in the cells that run when it does, which move with the machine's load."""
-    path = tmp_path / "s.ipynb"
-    names = [f"class C{number}:\n    pass\ntime.sleep(0.2)\nmade_{number} = True" for number in range(4)]
-    path.write_text(notebook("import time", *names), encoding="utf-8")
-    plan = make_plan(read_submission(path), assignment.template)
-    with Session(plan, warm=warm) as session:
-        execute, killed = session._execute, []
-
-        def execute_and_die(number: int, source: str, seconds: float) -> Any:
-            if number == 3 and not killed:
-                killed.append(number)
-                assert session._process is not None
-                session._process.signal(signal.SIGKILL)
-            return execute(number, source, seconds)
-
-        session._execute = execute_and_die  # type: ignore[method-assign]
-        outcomes = session.run_cells()
-        assert killed
-        assert {outcome.status for outcome in outcomes} == {"ok"}
-        assert not session.warnings
 
 
 def test_what_ends_the_kernel_later_costs_no_definition(graded: Graded) -> None:

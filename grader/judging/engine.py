@@ -26,7 +26,16 @@ from grader.judging.budget import Budget, Spent
 from grader.judging.expect import StoodBack, Tally, Violation, counted_by
 from grader.judging.property import Part, Property
 from grader.judging.reproducible import make_reproducible
-from grader.kernel.remote import BadReply, Connection, NoReply, Recording, Student, StudentError, recording_of
+from grader.kernel.remote import (
+    BadReply,
+    Connection,
+    NoReply,
+    Recording,
+    ReplyTimedOut,
+    Student,
+    StudentError,
+    recording_of,
+)
 from grader.kernel.session import Limits, PropertyChannel
 from grader.scoring.score import Verdict, VerdictStatus
 from grader.submission.template import Template
@@ -459,7 +468,7 @@ class Engine:
         return silence
 
     def _silence(self, channel: Any, error: NoReply) -> Failure:
-        if str(error) == "timeout":
+        if isinstance(error, ReplyTimedOut):
             if (spent := self.session.time_is_up()) is not None:
                 return Failure("timeout", f"{spent} while this was judged")
             return Failure(

@@ -54,6 +54,13 @@ class NoReply(Exception):
     """The kernel did not answer as the wire demands: it died, took too long, or broke the format."""
 
 
+class ReplyTimedOut(NoReply):
+    """No answer arrived in time."""
+
+    def __init__(self) -> None:
+        super().__init__("no answer in time")
+
+
 class BadReply(NoReply):
     """An answer arrived that the wire's rules do not allow; the message says why."""
 
@@ -271,7 +278,7 @@ class Connection:
                 raise WireError("a reply of the wrong length")
             return answers
         except frames.FrameTimeout:
-            raise NoReply("timeout") from None
+            raise ReplyTimedOut from None
         except WireError as error:
             raise BadReply(str(error)) from None
         except frames.FrameError as error:

@@ -25,19 +25,19 @@ _IDENTITY = "(lambda decorated: decorated)"
 
 @dataclass(frozen=True)
 class Failure:
-    """What a run raised: the exception's name and message, and the lines of the cell that it passed, outermost first."""
+    """What a run raised: the exception's class name and message, and the lines of the cell that it passed, outermost first."""
 
-    name: str
+    ename: str
     message: str
     lines: tuple[int, ...]
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.message}" if self.message else self.name
+        return f"{self.ename}: {self.message}" if self.message else self.ename
 
     @property
     def undefined(self) -> str:
         """The name that is not defined, if that is what was wrong."""
-        found = _UNDEFINED.search(self.message) if self.name == "NameError" else None
+        found = _UNDEFINED.search(self.message) if self.ename == "NameError" else None
         return found[1] if found else ""
 
 

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from grader.kernel.inside import frames
-from grader.kernel.remote import NoReply, StudentError, error_of
+from grader.kernel.remote import NoReply, ReplyTimedOut, StudentError, error_of
 from grader.kernel.wire import WireError, decode, encode
 
 
@@ -30,9 +30,9 @@ class TrainerLink:
                 raise error_of(reply["error"])
             return decode(reply.get("value"), received)
         except frames.FrameTimeout:
-            raise NoReply("timeout") from None
+            raise ReplyTimedOut from None
         except (frames.FrameError, WireError) as error:
             raise NoReply(str(error)) from None
 
 
-__all__ = ["NoReply", "StudentError", "TrainerLink"]
+__all__ = ["NoReply", "ReplyTimedOut", "StudentError", "TrainerLink"]

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from grader.errors import KernelError
 from grader.homework3 import HOMEWORK
 from grader.judging import engine
+from grader.judging.budget import Budget
 from grader.judging.expect import StoodBack, Violation
 from grader.kernel import remote, wire
 from grader.kernel.inside import frames
@@ -190,15 +191,12 @@ def test_a_property_gives_a_verdict_on_any_answer(name: str) -> None:
     @settings(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def run(data: st.DataObject) -> None:
-        program = prop.program(Student(0), data.draw(st.sampled_from(cases[:3])))
-        try:
-            wanted = next(program)
-            while True:
+        trial = engine._Trial(0, prop, data.draw(st.sampled_from(cases[:3])), 0, Budget())
+        with contextlib.suppress(StoodBack, Violation, StudentError):
+            while not trial.is_over:
+                *_, wanted = trial.row
                 count = len(wanted) if isinstance(wanted, tuple) else None
-                answer = data.draw(VALUES if count is None else st.tuples(*[VALUES] * count))
-                wanted = engine._tell(program, answer)
-        except (StopIteration, StoodBack, Violation, StudentError):
-            pass
+                trial.tell(data.draw(VALUES if count is None else st.tuples(*[VALUES] * count)))
 
     run()
 

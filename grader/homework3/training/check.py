@@ -20,7 +20,7 @@ from grader.scoring.result import Evidence
 from grader.scoring.score import Verdict
 from grader.submission.template import Template
 from grader.training import checkpoint
-from grader.training.link import NoReply, StudentError, TrainerLink
+from grader.training.link import NoReply, ReplyTimedOut, StudentError, TrainerLink
 from grader.training.plan import Job, Outcome, Progress
 
 TRAINED = "vit.training"
@@ -107,8 +107,10 @@ def run(
                 _grow(link, job.options.evidence_seconds, seed, progress, found)
     except (NoReply, KernelError, StudentError) as error:
         if item not in found.verdicts:
-            reason = session.why_ended("during training") if str(error) != "timeout" else "no answer in time"
-            found.verdicts[item] = Verdict(TRAINED, "failed", f"{reason} ({error})"[:500])
+            reason = str(error)
+            if not isinstance(error, ReplyTimedOut):
+                reason = f"{session.why_ended('during training')} ({error})"
+            found.verdicts[item] = Verdict(TRAINED, "failed", reason[:500])
     except KeyboardInterrupt:
         found.settled = False
         found.note(item, "the grader was interrupted during training; what was judged by then stands")

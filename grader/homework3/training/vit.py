@@ -20,7 +20,7 @@ from grader.homework3.training.data import CLASSES, Cifar10
 from grader.homework3.training.stated import stated
 from grader.kernel.wire import Array
 from grader.scoring.rubric import Budget
-from grader.training.link import NoReply, StudentError, TrainerLink
+from grader.training.link import NoReply, ReplyTimedOut, StudentError, TrainerLink
 
 RECIPES = {
     # Many small steps: an image costs the same in any batch, and more of them teach more.
@@ -236,9 +236,7 @@ class _Run:
             began = time.monotonic()
             try:
                 reply = self.link.ask("steps", left + CHUNK_SECONDS, count=int(count))
-            except NoReply as silence:
-                if str(silence) != "timeout":
-                    raise
+            except ReplyTimedOut:
                 self._out_of_time(lost=True)
             took = time.monotonic() - began
             self.seconds["steps"] += took
