@@ -1,3 +1,3 @@
-"""Autograder for the homework on attention, Transformers, a Vision Transformer and a GPT."""
+"""Autograder for notebooks of a deep-learning homework."""
 
 __version__ = "0.1.0"

@@ -10,30 +10,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from grader.errors import GraderError
 from grader.homework import load_homework
 from grader.kernel import gpu, isolation
 from grader.memory import free_memory
+from grader.report.finding import Finding
 from grader.report.safe_text import one_line
 from grader.tokenizer_data import tokenizer_data_hash
 
 _GIB = 1 << 30
 _ENOUGH_MEMORY = 4 * _GIB
 _ENOUGH_DISK = 2 * _GIB
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing about the host."""
-
-    name: str
-    ok: bool | None
-    """True: as it should be. False: grading fails or is weaker. None: absent, and nothing depends on it."""
-    detail: str
-    remedy: str = ""
-    """What a person can do; empty where there is nothing to do."""
 
 
 _ESSENTIAL = frozenset(

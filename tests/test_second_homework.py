@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +17,13 @@ from grader.audit import corpus
 from grader.audit.run import judge_fast
 from grader.authoring import notebooks as template
 from grader.grade import Assignment, grade, load_assignment
+from grader.gradescope.build import FILES
 from grader.homework import VARIABLE, Homework, load_homework
 from grader.kernel.process import WarmParent
 from grader.scoring.result import Result
 
-FOLDER = Path(__file__).resolve().parent / "second_homework"
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "tests" / "second_homework"
 HOMEWORK = load_homework(FOLDER)
 
 
@@ -117,3 +122,62 @@ def test_commands_on_a_class(tmp_path):
 def test_commands_of_the_instructor(command):
     done = run(*command)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_commands_on_training_say_that_there_is_none(tmp_path):
+    path = tmp_path / "ada.ipynb"
+    path.write_text(template.to_text(template.build_master(HOMEWORK)), encoding="utf-8")
+    trained = run("train", path)
+    assert trained.returncode == 2
+    assert trained.stderr.splitlines() == ["grader: layers trains no models, so there is nothing to train"]
+    fetched = run("data", "fetch")
+    assert fetched.returncode == 0, fetched.stderr
+    assert "layers trains no models, so it needs no data." in fetched.stdout
+    graded = run("grade", path, "--training", "always")
+    assert graded.returncode == 0, graded.stderr
+    assert "9" in graded.stdout
+
+
+def test_doctor_looks_at_this_homework():
+    done = run("doctor")
+    assert "this homework trains no models" in " ".join(done.stdout.split())
+    assert "CIFAR" not in done.stdout and str(FOLDER) in done.stdout.replace("\n", "")
+
+
+@pytest.fixture
+def wheel(tmp_path):
+    path = tmp_path / "hw3_grader-9-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("hw3_grader-9.dist-info/METADATA", "Metadata-Version: 2.4\nName: hw3-grader\nVersion: 9\n")
+    return path
+
+
+def test_a_gradescope_zip_brings_the_homework_along(tmp_path, wheel):
+    out = tmp_path / "autograder.zip"
+    built = run("gradescope", "build", "--out", out, "--public-seed", "--wheel", wheel, "--skip-check")
+    assert built.returncode == 0, built.stderr
+    with zipfile.ZipFile(out) as archive:
+        names = set(archive.namelist())
+        archive.extractall(tmp_path / "zip")
+    assert {"homework/homework.py", "homework/rubric.yaml", "homework/student_template/layers.ipynb"} <= names
+    assert not any("__pycache__" in name for name in names)
+    assert load_homework(tmp_path / "zip" / "homework").name == "layers"
+
+
+def test_the_platform_grades_by_the_homework_of_the_zip(tmp_path):
+    base, home = tmp_path / "autograder", tmp_path / "installed"
+    shutil.copytree(FOLDER, home / "homework", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("source", "submission", "results"):
+        (base / name).mkdir(parents=True)
+    shutil.copy(HOMEWORK.rubric, base / "source")
+    (base / "source" / "settings.json").write_text('{"seed": "public", "minutes": 10}')
+    text = template.to_text(template.build_master(HOMEWORK))
+    (base / "submission" / "ada.ipynb").write_text(text, encoding="utf-8")
+    python = home / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    environment = {**os.environ, "HW3_AUTOGRADER": str(base), "HW3_HOME": str(home), VARIABLE: "nowhere"}
+    done = subprocess.run(["sh", FILES / "run_autograder"], env=environment, capture_output=True, text=True, check=False)
+    results = json.loads((base / "results" / "results.json").read_text(encoding="utf-8"))
+    assert results.get("score") == 9, (results, done.stdout, done.stderr)

@@ -2,15 +2,15 @@
 
 A file is ``corpus/<part>.yaml``::
 
-    part: 2a
-    class: AttentionHead        # the class of the reference that each entry replaces
+    part: 1a
+    class: Softmax              # the class of the reference that each entry replaces
     entries:
-      - id: scale-by-dim        # unique within the file
+      - id: sum-of-all          # unique within the file
         kind: mutant            # or variant: a right answer in another style
-        title: Scores are divided by sqrt(dim).
+        title: The sum is over the whole batch.
         edits:                  # texts of the reference's class, each of which occurs once
-          - {replace: sqrt(self.n_hidden), with: sqrt(x.shape[-1])}
-        loses: [2a.softmax]     # the criteria that must fail; all others must hold
+          - {replace: sum(dim=-1), with: sum()}
+        loses: [1a.sums]        # the criteria that must fail; all others must hold
 
 In place of ``edits`` an entry may have ``code``, the source that stands in the place of the class. ``before`` and
 ``after`` are further cells around its cell. A variant loses nothing.
@@ -89,7 +89,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Unique in the whole corpus: ``2a/scale-by-dim``."""
+        """Unique in the whole corpus: ``1a/no-exp``."""
         return f"{self.part}/{self.entry.id}"
 
     def notebook(self) -> str:
@@ -128,7 +128,7 @@ def load_all(criteria: Collection[str], folder: Path | None = None) -> list[Case
 
 
 def _natural(part: str) -> tuple[int, str]:
-    """Sorts 10a after 2a."""
+    """Sorts 10a after 9a."""
     number = part.rstrip("abcdefghijklmnopqrstuvwxyz")
     return int(number) if number.isdecimal() else 0, part
 

@@ -54,7 +54,7 @@ class Mutant:
 
     @property
     def name(self) -> str:
-        """Unique among all mutants: ``2a/m1f3b0c7d``."""
+        """Unique among all mutants: ``1a/m1f3b0c7d``."""
         return f"{self.target.part}/{self.mutation.id}"
 
     @property

@@ -239,7 +239,7 @@ def _blank(answer: list[str], place: str) -> list[str]:
 
 
 def _place(source: str, line: int) -> str:
-    """The qualified name of the innermost function or class around a line, such as ``FFN.forward``."""
+    """The qualified name of the innermost function or class around a line, such as ``Softmax.forward``."""
     names: list[str] = []
     nodes: list[ast.stmt] = ast.parse(source).body
     while nodes:

@@ -1,7 +1,7 @@
 """A person's decisions, which count more than the grader's: ``DIR/overrides.yaml``.
 
     - submission: ada-lovelace      # key, id or file name, as in grades.csv
-      item: 2a                      # any item, those a person judges too
+      item: 1a                      # any item, those a person judges too
       points: 3.5
       who: C. Babbage
       why: regrade request 17; the mask was right, the comment was not

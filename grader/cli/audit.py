@@ -18,7 +18,7 @@ app = typer.Typer(invoke_without_command=True)
 @app.callback()
 def audit(
     context: typer.Context,
-    part: Annotated[str | None, typer.Option(help="Only the entries of one part, such as 2a.")] = None,
+    part: Annotated[str | None, typer.Option(help="Only the entries of one part, by its item.")] = None,
     only: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Only the entry with this id; may be repeated.")
     ] = None,
@@ -74,7 +74,7 @@ def audit(
 
 @app.command("generate")
 def generate(
-    part: Annotated[str | None, typer.Option(help="Only the mutants of one part, such as 2a.")] = None,
+    part: Annotated[str | None, typer.Option(help="Only the mutants of one part, by its item.")] = None,
     only: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Only the mutant with this id; may be repeated.")
     ] = None,

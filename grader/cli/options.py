@@ -66,7 +66,8 @@ DataFolder = Annotated[
         "--data",
         metavar="DIR",
         callback=_existing_folder,
-        help="Training data: Homework 3 takes CIFAR-10, in torchvision's layout or as train/CLASS/* and test/CLASS/*.",
+        help="Folder with the homework's training data. An image data set is read in torchvision's layout or as "
+        "train/CLASS/* and test/CLASS/*.",
     ),
 ]
 EvidenceSeconds = Annotated[

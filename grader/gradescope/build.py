@@ -28,8 +28,8 @@ from packaging.version import Version
 from grader import assets
 from grader.errors import GraderError, UsageError
 from grader.grade import read_seed
-from grader.gradescope.trial import Trial, fresh
-from grader.homework import load_homework
+from grader.gradescope.trial import HOMEWORK, Trial, fresh
+from grader.homework import DEFAULT, Homework, load_homework
 from grader.scoring.rubric import load_rubric
 
 FILES = Path(__file__).with_name("files")
@@ -152,7 +152,8 @@ def _record_hash(data: bytes) -> str:
 
 def _members(wheel: Path, options: Options) -> dict[str, bytes]:
     """The zip's files by name."""
-    rubric_path = options.rubric or load_homework().rubric
+    homework = load_homework()
+    rubric_path = options.rubric or homework.rubric
     rubric = load_rubric(rubric_path)
     required = requirements(wheel)
     settings = {
@@ -171,10 +172,27 @@ def _members(wheel: Path, options: Options) -> dict[str, bytes]:
     for name in ("setup.sh", "run_autograder"):
         members[name] = (FILES / name).read_bytes().replace(b"\r\n", b"\n")
     members["rubric.yaml"] = rubric_path.read_bytes()
+    members |= files_of(homework)
     members[wheel.name] = wheel.read_bytes()
     if options.seed_file is not None:
         members["seed.txt"] = read_seed(options.seed_file) + b"\n"
     return members
+
+
+def files_of(homework: Homework) -> dict[str, bytes]:
+    """The files of a homework that does not ship with the grader, by their names in the zip. Raises `UsageError`."""
+    if homework.source == DEFAULT:
+        return {}
+    folder = Path(homework.source)
+    if not folder.is_dir():
+        raise UsageError(f"{homework.source}: is a module; give the homework's folder with --homework to build a zip")
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    relative = ((path, path.relative_to(folder)) for path in found)
+    return {
+        f"{HOMEWORK}/{name.as_posix()}": path.read_bytes()
+        for path, name in relative
+        if not any(part == "__pycache__" or part.startswith(".") for part in name.parts)
+    }
 
 
 def write_zip(path: Path, members: dict[str, bytes]) -> None:

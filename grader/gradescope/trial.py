@@ -22,9 +22,13 @@ from typing import Any
 
 from grader.errors import GraderError, UsageError
 from grader.gradescope.guard import Guard
-from grader.homework import load_homework
+from grader.homework import VARIABLE, load_homework
 
 Say = Callable[[str], None]
+
+
+HOMEWORK = "homework"
+"""The folder of a homework that does not ship with the grader, in the zip and where setup.sh installs."""
 
 
 @dataclass
@@ -48,7 +52,7 @@ class Trial:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("PYTHON", "HW3_")) and name != "VIRTUAL_ENV"
+            if not name.startswith(("PYTHON", "HW3_", "GRADER_")) and name != "VIRTUAL_ENV"
         }
         given = {
             name: value for name, value in os.environ.items() if name in ("HW3_PIP_ARGS", "HW3_TORCH_ARGS")
@@ -96,7 +100,14 @@ class Trial:
 
     def template(self) -> Path:
         """The untouched template, as it travels in the zip."""
-        return self.home / "lib" / "grader" / "_shipped" / "student_template" / f"{load_homework().name}.ipynb"
+        shipped = self.home / "lib" / "grader" / "_shipped"
+        folder = self._homework if self._homework.is_dir() else shipped
+        return folder / "student_template" / f"{load_homework().name}.ipynb"
+
+    @property
+    def _homework(self) -> Path:
+        """The homework that came with the zip; there is none where it ships with the grader."""
+        return self.home / HOMEWORK
 
     def master(self) -> Path:
         """The master notebook, made by the grader that setup.sh installed."""
@@ -104,6 +115,8 @@ class Trial:
         folder.mkdir(exist_ok=True)
         command = [str(self.home / "venv/bin/python"), "-m", "grader", "template", "build"]
         environment = {**self.environment, "PYTHONPATH": str(self.home / "lib")}
+        if self._homework.is_dir():
+            environment[VARIABLE] = str(self._homework)
         status, printed = self.guard.run([*command, "--out", str(folder), "--master"], environment, folder)
         found = sorted(folder.glob("*master*.ipynb"))
         if status or not found:

@@ -3,7 +3,7 @@
     @property_of(PART, strategies.heads(masks=("causal",)))
     def test_masked_tokens_get_no_weight(student, case):
         \"\"\"alpha[b, i, j] is 0 wherever mask[b, i, j] is 0.\"\"\"
-        output, alpha = yield student.AttentionHead(case.dim, case.n_hidden)(case.x, case.mask)
+        output, alpha = yield student.Layer(case.dim, case.n_hidden)(case.x, case.mask)
         expect.zero(expect.tensor(alpha, case.mask.shape, "alpha"), case.mask == 0, "alpha", "a masked token gets weight")
 
 It records calls through ``student``, yields what it wants to know, gets the values back, and compares them with the checks

@@ -138,7 +138,7 @@ write_as_slot(Remote, lambda remote: remote._slot)
 
 
 class Student:
-    """The submission, as a property sees it: ``student.AttentionHead(4, 8)`` builds one in the kernel."""
+    """The submission, as a property sees it: ``student.Layer(4, 8)`` builds one in the kernel."""
 
     def __init__(self, seed: int) -> None:
         self._recording = Recording(seed)

@@ -19,12 +19,12 @@ from rich.table import Table
 from rich.text import Text
 
 from grader.report.console import ERROR, FAILURE, NOTICE, QUIET, SUCCESS, output
+from grader.report.finding import Finding
 from grader.scoring.result import Cell, CriterionResult, ItemResult, Result
 
 from .safe_text import LONG, clean, one_line
 
 if TYPE_CHECKING:
-    from grader.doctor import Finding
     from grader.scoring.rubric import Criterion
 
 _BAR = 10

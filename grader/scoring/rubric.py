@@ -240,7 +240,7 @@ _PLAIN_WORDS = {
 
 
 def _label(where: Where, plain: Plain) -> str:
-    """The place in words that the file uses: `2a.mask points` rather than `items.6.criteria.2.points`."""
+    """The place in words that the file uses: `1a.sums points` rather than `items.6.criteria.2.points`."""
     words: list[str] = []
     for step in where:
         if isinstance(plain, dict):

@@ -231,6 +231,6 @@ def test_the_command_says_what_is_in_the_zip_and_that_it_was_not_checked(tmp_pat
 
 
 def test_the_default_of_the_torch_index_is_the_commands_own() -> None:
-    from grader.gradescope import commands
+    from grader.cli import gradescope as commands
 
     assert commands._CPU_INDEX == building.CPU_INDEX

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from grader.cli import gradescope as commands
 from grader.errors import GraderError, UsageError
-from grader.gradescope import commands
 from grader.gradescope.build import Options, _members, pack_installed, write_zip
 from grader.gradescope.trial import fresh
 

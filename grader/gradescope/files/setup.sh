@@ -31,7 +31,10 @@ close_source() {
     chmod 0700 "$source_folder" 2>/dev/null || echo "note: $source_folder cannot be closed to other users"
 }
 
-stamp="$({ cat "${wheel[0]}"; for name in constraints requirements python-version; do setting "$name.txt"; done; } | sha256sum | cut -d ' ' -f 1)"
+homework_files() { # each file of the homework with its content, where it came with the zip
+    [ ! -d "$source_folder/homework" ] || (cd "$source_folder/homework" && find . -type f | LC_ALL=C sort | xargs -d '\n' sha256sum)
+}
+stamp="$({ cat "${wheel[0]}"; for name in constraints requirements python-version; do setting "$name.txt"; done; homework_files; } | sha256sum | cut -d ' ' -f 1)"
 if [ "$(cat "$home/stamp" 2>/dev/null)" = "$stamp" ]; then
     close_source
     echo "already set up: $home"
@@ -86,12 +89,19 @@ pip --no-deps --no-index --target "$home/lib" "${wheel[0]}"
 chmod -R go-rwx "$home/lib"
 chmod 0711 "$home" "$home/lib" "$home/lib/grader" "$home/lib/grader/data"
 chmod -R go+rX "$home/lib/grader/data/nltk"
+if [ -d "$source_folder/homework" ]; then
+    cp -R "$source_folder/homework" "$home/homework"
+    chmod -R go-rwx "$home/homework"
+    export GRADER_HOMEWORK="$home/homework"
+else
+    unset GRADER_HOMEWORK
+fi
 close_source
 (cd / && PYTHONPATH="$home/lib" "$home/venv/bin/python" -m grader --version)
 
-# -- CIFAR-10, once for all submissions; without it only item 3c waits for a person ---------------------------
+# -- training data, once for all submissions; without them only training items wait for a person ---------------
 (cd / && HW3_CACHE="$home/data" PYTHONPATH="$home/lib" timeout "${HW3_DATA_SECONDS:-900}" "$home/venv/bin/python" -m grader data fetch) ||
-    echo "note: without CIFAR-10, item 3c is left to a person"
+    echo "note: without training data, training items are left to a person"
 chmod 0700 "$home/data" 2>/dev/null || true
 echo "$stamp" > "$home/stamp"
 echo "set up: $home, $(du -sm "$home" | cut -f 1) MB"

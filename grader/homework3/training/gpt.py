@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from grader import assets
-from grader.homework3.training.stated import stated
+from grader.homework3.training.stated import GPT, stated
 from grader.kernel.wire import Array
 from grader.training.link import NoReply, TrainerLink
 
 BY_HEART = {"batch": 10, "rate": 1e-3, "warm_up": 10}
 RECIPE = {"batch": 16, "rate": 1e-3, "warm_up": 20}
+CLASSES = {"tokenizer": "MyTokenizer", "dataset": "DialogueDataset", "model": GPT, "loss": "DialogueLoss"}
+"""The notebook's classes that the kernel trains with."""
 TEN = 10
 LEARNT = 0.2
 """Nats a token below which ten dialogues are known by heart; which of them begins cannot be known, so 0 is out of reach."""
@@ -67,15 +69,16 @@ def grow(link: TrainerLink, seed: bytes, seconds: float, progress: Progress) -> 
     started = time.monotonic()
     number = int.from_bytes(hashlib.sha256(seed + b"/gpt").digest()[:4], "big")
     known, kept = _dialogues()
-    data = link.ask("dialogues", 120.0, text=known, held_out=kept, max_N=stated().longest, tokens=TOKENS_OF_EACH)
+    lengths = {"max_N": stated().longest, "tokens": TOKENS_OF_EACH}
+    data = link.ask("dialogues", 120.0, classes=CLASSES, text=known, held_out=kept, **lengths)
     ids = _padded(data["held_out"])
     unigram = _unigram(data["counts"], ids)
 
-    link.ask("gpt", 60.0, settings=dict(stated().gpt), recipe=BY_HEART, seed=number, only=TEN)
+    link.ask("gpt", 60.0, classes=CLASSES, settings=dict(stated().gpt), recipe=BY_HEART, seed=number, only=TEN)
     heart = _Training(link, started + seconds / 4, "GPT: ten dialogues", progress)
     heart.until(lambda losses: losses[-1] < LEARNT)
 
-    link.ask("gpt", 60.0, settings=dict(stated().gpt), recipe=RECIPE, seed=number, only=0)
+    link.ask("gpt", 60.0, classes=CLASSES, settings=dict(stated().gpt), recipe=RECIPE, seed=number, only=0)
     held_out = [(0, _held_out_loss(link, ids))]
     whole = _Training(link, started + seconds, "GPT: Shakespeare", progress)
     samples = []

@@ -17,7 +17,7 @@ import numpy as np
 
 from grader.homework3.training import views
 from grader.homework3.training.data import CLASSES, Cifar10
-from grader.homework3.training.stated import stated
+from grader.homework3.training.stated import VIT, stated
 from grader.kernel.wire import Array
 from grader.scoring.rubric import Budget
 from grader.training.link import NoReply, ReplyTimedOut, StudentError, TrainerLink
@@ -213,7 +213,7 @@ class _Run:
 
     def _build(self) -> None:
         number = int.from_bytes(self.secret[:4], "big")
-        self.link.ask("vit", 60.0, settings=dict(stated().vit), recipe=self.recipe, seed=number)
+        self.link.ask("vit", 60.0, model_class=VIT, settings=dict(stated().vit), recipe=self.recipe, seed=number)
 
     def _left(self) -> float:
         return self.started + self.budget.minutes * 60 - time.monotonic()

@@ -141,9 +141,9 @@ class Trainer:
         self.labels = labels[:limit].long().to(self.device)
         return len(self.images)
 
-    def on_vit(self, settings: dict[str, int], recipe: dict[str, Any], seed: int) -> int:
-        """A new Vision Transformer of the student's parts; the number of its parameters."""
-        model = self._build("VisionTransformer", settings, seed)
+    def on_vit(self, model_class: str, settings: dict[str, int], recipe: dict[str, Any], seed: int) -> int:
+        """A new image classifier of the student's parts; the number of its parameters."""
+        model = self._build(model_class, settings, seed)
         images, labels = self.images, self.labels
 
         def loss(chosen: Tensor) -> Tensor:
@@ -218,10 +218,12 @@ class Trainer:
 
     # -- the language model --------------------------------------------------------------------------------------
 
-    def on_dialogues(self, text: list[str], held_out: list[str], max_N: int, tokens: int) -> dict[str, Any]:
+    def on_dialogues(
+        self, classes: dict[str, str], text: list[str], held_out: list[str], max_N: int, tokens: int
+    ) -> dict[str, Any]:
         """Encode dialogues by the student's tokenizer, each cut to so many tokens; the ids of those held out, and counts."""
-        self.tokenizer = self.namespace["MyTokenizer"]("\n\n".join([*text, *held_out]))
-        self.dialogues = self.namespace["DialogueDataset"](self.tokenizer, text, tokens)
+        self.tokenizer = self.namespace[classes["tokenizer"]]("\n\n".join([*text, *held_out]))
+        self.dialogues = self.namespace[classes["dataset"]](self.tokenizer, text, tokens)
         self.max_N = max_N
         encoded = [self.tokenizer.encode(line)[:tokens] for line in held_out]
         counts = torch.zeros(self.tokenizer.vocab_size, dtype=torch.int64)
@@ -229,11 +231,13 @@ class Trainer:
             counts += torch.bincount(ids.long(), minlength=len(counts))
         return {"held_out": encoded, "counts": counts}
 
-    def on_gpt(self, settings: dict[str, int], recipe: dict[str, Any], seed: int, only: int) -> int:
-        """A new DialogueGPT, to be trained on the first ``only`` dialogues, or on all (0)."""
+    def on_gpt(
+        self, classes: dict[str, str], settings: dict[str, int], recipe: dict[str, Any], seed: int, only: int
+    ) -> int:
+        """A new language model, to be trained on the first ``only`` dialogues, or on all (0)."""
         whole = {"vocab_size": self.tokenizer.vocab_size, "max_N": self.max_N, **settings}
-        model = self._build("DialogueGPT", whole, seed)
-        criterion = self.namespace["DialogueLoss"]()
+        model = self._build(classes["model"], whole, seed)
+        criterion = self.namespace[classes["loss"]]()
         count = min(only or len(self.dialogues), len(self.dialogues))
 
         def loss(chosen: Tensor) -> Tensor:
