@@ -31,6 +31,7 @@ from grader.report.terminal import print_result
 from grader.scoring.result import Result
 from grader.scoring.rubric import AutomaticItem, Criterion
 from tests.hostile.generator import BREACH, KINDS, SECRET, TRACE, Notebook, hostile
+from tests.isolation.lacking import become
 
 LIMITS = Limits(cell=3, cells=24, property=3, part=6, total=45)
 SECONDS = 100
@@ -64,7 +65,8 @@ def base_notebook(name: str) -> Notebook:
 class Arena:
     """A class's secrets, a warm parent, and the scores of the bases.
 
-    With HOSTILE_COLD in the environment each kernel starts on its own; with HOSTILE_ALL_PROPERTIES all cases are judged.
+    With HOSTILE_COLD in the environment each kernel starts on its own; with HOSTILE_ALL_PROPERTIES all cases are judged; with
+    HOSTILE_LACKING, such as "user,seccomp", the arena is an ordinary user's, or on a host that lacks layers.
     """
 
     def __init__(self, hurried: bool = "HOSTILE_ALL_PROPERTIES" not in os.environ) -> None:
@@ -94,6 +96,8 @@ class Arena:
         self.assignment = grading.load_assignment(
             self.private / "rubric.yaml", self.private / "class.seed", LIMITS
         )
+        if not isolation.meets("strong"):
+            self.assignment = dataclasses.replace(self.assignment, least_isolation=isolation.probe().level)
         if self.hurried:
             self._hurry()
         self._watch_endings()
@@ -250,6 +254,9 @@ def _memory() -> int:
 
 def main(arguments: list[str]) -> int:
     """Run kinds (all, or those whose category or name is given) on the bases named before ``--``; print what got through."""
+    lacking = list(filter(None, os.environ.get("HOSTILE_LACKING", "").split(",")))
+    if lacking:
+        become([name for name in lacking if name != "user"], user="user" in lacking)
     bases = [name for name in arguments if name in BASES] or ["wrong"]
     wanted = [name for name in arguments if name not in BASES]
     chosen = [name for name, kind in KINDS.items() if not wanted or name in wanted or kind.category in wanted]

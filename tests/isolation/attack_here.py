@@ -223,5 +223,3 @@ if __name__ == "__main__":
     if report["error"] is None:
         report["unseen"] = unseen(required)
     print(json.dumps(report))
-    if is_user:
-        shutil.rmtree(os.environ["HOME"])

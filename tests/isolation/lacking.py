@@ -5,8 +5,10 @@ For processes that a test starts. Call `become` before anything uses what the ho
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
+import shutil
 import struct
 import sys
 import tempfile
@@ -38,6 +40,8 @@ def become(lacking: Sequence[str], *, user: bool = False) -> None:
         os.environ["HOME"] = tempfile.mkdtemp(prefix="hl-", dir="/tmp")
         # Once more, as a process that changes its user is less open to others than one that was started by this user.
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    if user:
+        atexit.register(shutil.rmtree, os.environ["HOME"], ignore_errors=True)
     steps = [(0x20, 0, 0, 0)]
     for name in lacking:
         for number in _REFUSED.get(name, ((), 0))[0]:
