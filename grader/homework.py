@@ -83,6 +83,14 @@ class Homework:
         return self.folder / "examples"
 
     @property
+    def example(self) -> Path:
+        """The first example submission; raises `UsageError` if there is none."""
+        found = sorted(self.examples.glob("*.ipynb"))
+        if not found:
+            raise UsageError(f"{self.name} has no example; put a notebook into {self.examples}")
+        return found[0]
+
+    @property
     def corpus(self) -> Path:
         """The folder of wrong and right answers that the rubric is audited with."""
         return (self.package or self.folder) / "corpus"

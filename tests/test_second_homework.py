@@ -135,7 +135,14 @@ def test_commands_on_training_say_that_there_is_none(tmp_path):
     assert "layers trains no models, so it needs no data." in fetched.stdout
     graded = run("grade", path, "--training", "always")
     assert graded.returncode == 0, graded.stderr
-    assert "9" in graded.stdout
+    assert graded.stderr.splitlines()[-1] == "grader: layers trains no models, so --training always does nothing"
+
+
+def test_a_homework_without_an_example_says_so():
+    done = run("grade", "--example")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("grader: layers has no example; put a notebook into ")
 
 
 def test_doctor_looks_at_this_homework():

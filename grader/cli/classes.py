@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from grader.cli.options import DataFolder, RequireIsolation, Rerun, RubricFile, SeedFile, TrainingMode
-from grader.cli.output import complain, report_weaker_isolation, required_isolation
+from grader.cli.output import complain, report_no_training, report_weaker_isolation, required_isolation
 
 
 def batch(
@@ -109,6 +109,7 @@ def batch(
             limits = Limits(total=timeout or kept.get("timeout", TIMEOUT))
             homework = load_homework(os.environ.get(VARIABLE) or kept.get("homework_source"))
             assignment = replace(load_assignment(rubric, seed_file, limits, homework), least_isolation=level)
+            report_no_training(homework, training)
             trained = Training(
                 TrainingMode(training or kept.get("training", TRAINING)).value,
                 data or (Path(kept["data"]) if kept.get("data") else None),

@@ -19,7 +19,12 @@ from grader.cli.options import (
     SeedFile,
     TrainingMode,
 )
-from grader.cli.output import print_or_complain, report_weaker_isolation, required_isolation
+from grader.cli.output import (
+    print_or_complain,
+    report_no_training,
+    report_weaker_isolation,
+    required_isolation,
+)
 
 if TYPE_CHECKING:
     from grader.grade import Assignment
@@ -71,7 +76,8 @@ def grade(
         raise typer.BadParameter("name one notebook, or give --example")
     level = required_isolation(require_isolation, own=example)
     assignment = load_assignment(rubric, seed_file, Limits(cell=cell_seconds, total=timeout))
-    path = submission or load_homework().examples / "honest_mistakes.ipynb"
+    path = submission or load_homework().example
+    report_no_training(assignment.homework, training)
     _judge_and_show(path, replace(assignment, least_isolation=level), json_file, Options(training.value, data))
     report_weaker_isolation(level)
 

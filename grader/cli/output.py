@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from grader.cli.options import IsolationLevel
+from grader.cli.options import IsolationLevel, TrainingMode
 from grader.report.safe_text import one_line
 
 if TYPE_CHECKING:
+    from grader.homework import Homework
     from grader.kernel.isolation import Level
     from grader.report.terminal import Unchecked
     from grader.scoring.result import Result
@@ -44,6 +45,12 @@ def required_isolation(level: IsolationLevel | None, *, own: bool = False) -> Le
     least: Level = level.value if level is not None else "strong"
     isolation.require(least)
     return least
+
+
+def report_no_training(homework: Homework, mode: TrainingMode | None) -> None:
+    """Say that training was asked for where the homework trains nothing."""
+    if homework.training is None and mode in (TrainingMode.always, TrainingMode.verify):
+        complain(f"{homework.name} trains no models, so --training {mode.value} does nothing")
 
 
 def report_weaker_isolation(level: Level | None) -> None:
