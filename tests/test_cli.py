@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
@@ -135,9 +136,9 @@ def test_a_mark_does_not_make_a_short_seed_long_enough(tmp_path: Path) -> None:
 
 def test_choices_are_those_of_the_code_behind_them() -> None:
     from grader.cli.options import Device, IsolationLevel, TrainingMode
-    from grader.homework3.training.check import DEVICES, MODES
     from grader.kernel.isolation import LEVELS
+    from grader.training import plan
 
-    assert {mode.value for mode in TrainingMode} == set(MODES)
-    assert {device.value for device in Device} == set(DEVICES)
+    assert {mode.value for mode in TrainingMode} == set(get_args(plan.Mode)) - {"allotted"}, "which only Gradescope uses"
+    assert {device.value for device in Device} == set(get_args(plan.Device))
     assert {level.value for level in IsolationLevel} == set(LEVELS)
