@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from grader.errors import GraderError
 from grader.homework import load_homework
-from grader.kernel import gpu, isolation
+from grader.kernel import confinement, gpu
 from grader.memory import free_memory
 from grader.report.finding import Finding
 from grader.report.safe_text import one_line
@@ -61,7 +61,7 @@ def start_a_kernel() -> Finding:
 
 def examine() -> list[Finding]:
     """All findings, the worst possible surprises first; starts no kernel and changes nothing."""
-    return [_python(), *_isolation(), *_packages(), _gpu(), *_data(), _memory(), _disk()]
+    return [_python(), *_isolation(confinement.probe()), *_packages(), _gpu(), *_data(), _memory(), _disk()]
 
 
 def _python() -> Finding:
@@ -74,8 +74,7 @@ def _python() -> Finding:
 # -- layers ------------------------------------------------------------------------------------------------
 
 
-def _isolation() -> list[Finding]:
-    host = isolation.probe()
+def _isolation(host: confinement.Host) -> list[Finding]:
     level = host.level
     findings = [
         Finding(
@@ -90,7 +89,7 @@ def _isolation() -> list[Finding]:
     return [*findings, _landlock(host), _seccomp(host), _user(host)]
 
 
-def _landlock(host: isolation.Host) -> Finding:
+def _landlock(host: confinement.Host) -> Finding:
     if not host.landlock:
         return Finding(
             "Landlock",
@@ -112,7 +111,7 @@ def _landlock(host: isolation.Host) -> Finding:
     return Finding("Landlock", good, detail, "" if good else "use Linux 6.12 or later, or grade as root")
 
 
-def _seccomp(host: isolation.Host) -> Finding:
+def _seccomp(host: confinement.Host) -> Finding:
     if host.seccomp:
         return Finding("seccomp", True, "filters can be loaded")
     return Finding(
@@ -123,10 +122,10 @@ def _seccomp(host: isolation.Host) -> Finding:
     )
 
 
-def _user(host: isolation.Host) -> Finding:
+def _user(host: confinement.Host) -> Finding:
     name = "user of its own"
     if host.identity == "own":
-        first, last = isolation.FIRST_UID, isolation.KEEPER_UID - 1
+        first, last = confinement.FIRST_UID, confinement.KEEPER_UID - 1
         return Finding(name, True, f"kernels run as one of the users {first} to {last}")
     if host.identity == "reading":
         return Finding(

@@ -24,7 +24,7 @@ from grader.errors import GraderError, HostError, KernelError, NothingToGrade, U
 from grader.homework import Homework, load_homework
 from grader.judging.engine import SHRINK_CALLS, Engine, cases_for, provided_methods
 from grader.judging.property import Property
-from grader.kernel import isolation
+from grader.kernel import confinement
 from grader.kernel.process import WarmLink
 from grader.kernel.session import Limits, Session
 from grader.scoring.compose import Facts, Findings, compose_result, rubric_version
@@ -72,7 +72,7 @@ class Assignment:
     """Of a property; by default as many as it asks for."""
     shrink_calls: int = SHRINK_CALLS
     """How many cases may be tried to make a counterexample smaller."""
-    least_isolation: isolation.Level | None = "strong"
+    least_isolation: confinement.Level | None = "strong"
     """The least level of isolation at which a kernel starts; None for a person's own notebook, which is never refused."""
 
     def __getstate__(self) -> dict[str, object]:
@@ -225,7 +225,7 @@ def _judge(
     except KernelError as error:
         message = f"the grader could not run a kernel: {error}"
         return _failed(path.name, assignment, clock, message)
-    except isolation.IsolationError as error:
+    except confinement.IsolationError as error:
         return _failed(path.name, assignment, clock, str(error))
     except Exception as error:
         if (scarce := host_error(error)) is not None:
@@ -396,8 +396,8 @@ def _composed(
     """The result of a submission whose cells have run."""
     session, submission = run.session, run.submission
     warnings = [*submission.warnings, *_warnings(assignment)]
-    if assignment.least_isolation is not None and (weak := isolation.weaknesses()):
-        warnings.append(f"graded at isolation level {isolation.probe().level}, below strong: {weak}")
+    if assignment.least_isolation is not None and (weak := confinement.weaknesses()):
+        warnings.append(f"graded at isolation level {confinement.probe().level}, below strong: {weak}")
     evidence = collect(submission, assignment.rubric)
     for item_id, shown in trained.evidence.items():
         evidence[item_id] = [*evidence.get(item_id, []), *shown]
@@ -407,7 +407,7 @@ def _composed(
         warnings=(*warnings, *session.warnings),
         flags=tuple(_flags(assignment, run, verdicts)),
         cells=tuple(cell_of(outcome) for outcome in session.outcomes),
-        isolation=tuple(Isolation(**row) for row in isolation.describe(session.layers)),
+        isolation=tuple(Isolation(**row) for row in confinement.describe(session.layers)),
         seed=assignment.seed_kind,
         tokenizer_data=tokenizer_data_hash(),
         seconds=clock.seconds,

@@ -136,7 +136,7 @@ def test_a_mark_does_not_make_a_short_seed_long_enough(tmp_path: Path) -> None:
 
 def test_choices_are_those_of_the_code_behind_them() -> None:
     from grader.cli.options import Device, IsolationLevel, TrainingMode
-    from grader.kernel.isolation import LEVELS
+    from grader.kernel.confinement import LEVELS
     from grader.training import plan
 
     assert {mode.value for mode in TrainingMode} == set(get_args(plan.Mode)) - {"allotted"}, "which only Gradescope uses"

@@ -1,4 +1,4 @@
-"""Record the system calls that confined kernels make, and compare them with the list in ``grader/kernel/_calls.py``.
+"""Record the system calls that confined kernels make, and compare them with the list in ``grader/kernel/confinement/calls.py``.
 
     python tools/record_calls.py grader grade --example
 
@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from grader.kernel import _calls
+from grader.kernel.confinement import calls
 
 _LINE = re.compile(r"^(\d+) +(?:<\.\.\. (\w+) resumed>|(\w+)\()(.*)$")
 _STARTS = {"fork", "vfork", "clone", "clone3"}
@@ -52,12 +52,12 @@ def main(command: list[str]) -> int:
         subprocess.run(["strace", "-f", "-qq", "-s", "0", "-o", str(log), *command], check=False)
         with log.open(encoding="utf-8", errors="replace") as lines:
             made, unknown = calls_of_kernels(lines)
-    free = _calls.ALLOWED | _calls.ATTRIBUTES
+    free = calls.ALLOWED | calls.ATTRIBUTES
     for name, count in made.most_common():
         if name not in free:
             print(f"{name}: {count} calls, {unknown[name]} of them unknown")
     print(f"{len(made)} different calls, {sum(name in free for name in made)} of them allowed without conditions")
-    named = {name for group in (_calls.UNKNOWN, _calls.REFUSED, _calls.CONDITIONAL) for name in group}
+    named = {name for group in (calls.UNKNOWN, calls.REFUSED, calls.CONDITIONAL) for name in group}
     return int(any(count and name not in named for name, count in unknown.items()))
 
 

@@ -33,8 +33,8 @@ from grader.batch.submissions import Entry, digest_of, find_submissions
 from grader.batch.training import Trainee, Trainees, known_training, trainees_of
 from grader.errors import GraderError, HostError, UsageError
 from grader.grade import NO_TRAINING, Assignment, Judged, failure, judge, prepare, versions
-from grader.kernel import isolation
-from grader.kernel.isolation import Mark, Uids
+from grader.kernel import confinement
+from grader.kernel.confinement import Mark, Uids
 from grader.kernel.warm import WarmHost, client_of
 from grader.report.safe_text import one_line
 from grader.scoring.result import Result
@@ -500,7 +500,7 @@ def _clear_after_a_kill(store: Store) -> None:
 
 def end_orphans() -> None:
     """End processes of kernel users that no grader on this machine holds."""
-    if os.name != "posix" or os.geteuid() != 0 or isolation.probe().identity == "shared":
+    if os.name != "posix" or os.geteuid() != 0 or confinement.probe().identity == "shared":
         return
     import fcntl  # noqa: PLC0415 - absent on Windows
 
@@ -513,4 +513,4 @@ def end_orphans() -> None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue
-            isolation.sweep(Mark(int(path.name), 0))
+            confinement.sweep(Mark(int(path.name), 0))

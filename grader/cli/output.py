@@ -12,7 +12,7 @@ from grader.report.safe_text import one_line
 
 if TYPE_CHECKING:
     from grader.homework import Homework
-    from grader.kernel.isolation import Level
+    from grader.kernel.confinement import Host, Level
     from grader.report.terminal import Unchecked
     from grader.scoring.result import Result
 
@@ -33,17 +33,19 @@ def print_or_complain(result: Result, unchecked: Unchecked | None = None) -> Non
     print_result(result, unchecked=unchecked)
 
 
-def required_isolation(level: IsolationLevel | None, *, own: bool = False) -> Level | None:
+def required_isolation(
+    level: IsolationLevel | None, *, own: bool = False, host: Host | None = None
+) -> Level | None:
     """The lowest isolation level to grade with: the one asked for, or strong; None for a notebook of one's own.
 
-    Raises `GraderError` where this machine gives less.
+    ``host`` is what this machine offers, by default `confinement.probe`. Raises `GraderError` where it gives less.
     """
-    from grader.kernel import isolation
+    from grader.kernel import confinement
 
     if own and level is None:
         return None
     least: Level = level.value if level is not None else "strong"
-    isolation.require(least)
+    confinement.require(least, host)
     return least
 
 
@@ -53,10 +55,11 @@ def report_no_training(homework: Homework, mode: TrainingMode | None) -> None:
         complain(f"{homework.name} trains no models, so --training {mode.value} does nothing")
 
 
-def report_weaker_isolation(level: Level | None) -> None:
+def report_weaker_isolation(level: Level | None, host: Host | None = None) -> None:
     """Exit with status 4 where isolation was weaker than strong, which only --require-isolation allows."""
-    from grader.kernel import isolation
+    from grader.kernel import confinement
 
-    if level is not None and (weak := isolation.weaknesses()):
-        complain(f"graded at isolation level {isolation.probe().level}, below strong: {weak}")
+    host = host or confinement.probe()
+    if level is not None and (weak := confinement.weaknesses(host)):
+        complain(f"graded at isolation level {host.level}, below strong: {weak}")
         raise typer.Exit(4)

@@ -21,7 +21,7 @@ from grader.gradescope.place import (
     Place,
 )
 from grader.gradescope.results import message_only, to_gradescope, write_results
-from grader.kernel import isolation
+from grader.kernel import confinement
 from grader.kernel.session import Limits
 from grader.memory import free_memory, times_out_of_memory
 from grader.scoring.result import Result
@@ -120,7 +120,7 @@ def limits_for(seconds: float, free: int | None) -> Limits:
         return limits
     # Less than the machine has: who takes too much gets an error that names the line, and ends nobody else.
     memory = max(free - OUR_OWN_MEMORY, LEAST_MEMORY)
-    return replace(limits, memory=min(memory, isolation.Budget().memory))
+    return replace(limits, memory=min(memory, confinement.Budget().memory))
 
 
 def training_options(seconds: float) -> Options:
@@ -130,9 +130,9 @@ def training_options(seconds: float) -> Options:
     return Options("allotted", minutes=seconds / 120)
 
 
-def _unsafe(place: Place) -> str | None:
+def _unsafe(place: Place, host: confinement.Host | None = None) -> str | None:
     """Why a submission could read the seed or write its own results here, or None."""
-    host = isolation.probe()
+    host = host or confinement.probe()
     if host.root and host.identity == "shared":
         return f"submissions would run as root ({host.why_shared})"
     if host.landlock:
@@ -157,7 +157,7 @@ def _write(place: Place, results: dict[str, Any]) -> None:
 
 
 def _print_host(free: int | None, late: str) -> None:
-    host = isolation.probe()
+    host = confinement.probe()
     memory = "unknown" if free is None else f"{free / MIB:.0f} MB"
     print(f"isolation: {host.level}; memory to spare: {memory}; CPUs: {os.cpu_count()}")
     if free is not None and free < COMFORTABLE_MEMORY:

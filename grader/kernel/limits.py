@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import dataclass, replace
 
-from grader.kernel import isolation
+from grader.kernel import confinement
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Limits:
     training: float = 0.0
     memory: int | None = None
 
-    def budget(self, *, gpu: bool = False) -> isolation.Budget:
+    def budget(self, *, gpu: bool = False) -> confinement.Budget:
         """What the kernel may use; with a GPU, unlimited address space, as CUDA reserves it."""
-        usual = isolation.Budget()
+        usual = confinement.Budget()
         usual = replace(usual, cpu=usual.cpu + int(self.training * (os.cpu_count() or 1)))
         if gpu:
             usual = replace(usual, data=1 << 50, memory=4 * usual.memory)

@@ -24,7 +24,8 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
 from grader import assets
 from grader.errors import KernelError, host_error
-from grader.kernel import _view, gpu, isolation
+from grader.kernel import confinement, gpu
+from grader.kernel.confinement.view import make_view
 
 LAUNCHER = Path(__file__).resolve().parent / "inside" / "launch.py"
 MAX_ANSWER = 1 << 16
@@ -217,8 +218,8 @@ class WarmParent(WarmLink):
         generation: int = 0,
     ) -> None:
         self._popen, self._control = _launch(environment, "warm", door=door)
-        host = isolation.probe()
-        view = _view.make_view() if host.namespaces and host.identity == "own" else None
+        host = confinement.probe()
+        view = make_view() if host.namespaces and host.identity == "own" else None
         with contextlib.suppress(OSError):
             self._control.send(json.dumps({"generation": generation, "view": view}).encode())
         self.pid = self._popen.pid

@@ -14,7 +14,7 @@ from typing import Any
 
 from grader import assets
 from grader.errors import GraderError, KernelError
-from grader.kernel import isolation
+from grader.kernel import confinement
 from grader.kernel.execution import Completed, Execution, Executor
 from grader.kernel.limits import Deadlines, Limits
 from grader.kernel.process import ColdProcess, Manager, WarmLink, environment
@@ -47,7 +47,7 @@ class RunningKernel:
 
     def __init__(
         self,
-        workspace: isolation.Workspace,
+        workspace: confinement.Workspace,
         options: KernelOptions,
         absent: Sequence[str],
         deadlines: Deadlines,
@@ -66,7 +66,7 @@ class RunningKernel:
             stack.callback(self._process.kill)
             self.layers = self._process.wait_until_ready(options.limits.start)
             budget = options.limits.budget(gpu=options.gpu)
-            self._watchdog = stack.enter_context(isolation.Watchdog(workspace.mark, workspace.path, budget))
+            self._watchdog = stack.enter_context(confinement.Watchdog(workspace.mark, workspace.path, budget))
             manager.adopt(self._process)
             self._executor = Executor(manager, loop, self._kill)
             stack.callback(self._executor.close)
@@ -81,7 +81,7 @@ class RunningKernel:
         """Kill the process and all that it started, from whatever thread."""
         self._process.signal(signal.SIGKILL)
         with contextlib.suppress(GraderError):
-            isolation.sweep(self._workspace.mark)
+            confinement.sweep(self._workspace.mark)
 
     # -- cells -----------------------------------------------------------------------------------------------------
 
@@ -174,7 +174,7 @@ class RunningKernel:
 
 
 def _specification(
-    workspace: isolation.Workspace, options: KernelOptions, absent: Sequence[str], manager: Manager
+    workspace: confinement.Workspace, options: KernelOptions, absent: Sequence[str], manager: Manager
 ) -> dict[str, Any]:
     """What the launcher is told; lays out the folder and hands it to the kernel's user."""
     directory = workspace.path
@@ -195,7 +195,7 @@ def _specification(
             if path.endswith(("site-packages", "dist-packages", ".zip"))
             or path.startswith((sys.base_prefix, sys.base_exec_prefix))
         ],
-        "policy": isolation.make_policy(
+        "policy": confinement.make_policy(
             workspace,
             readable=[assets.DATA / "nltk"],
             budget=options.limits.budget(gpu=options.gpu),

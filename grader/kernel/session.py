@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.errors import KernelError
-from grader.kernel import isolation
+from grader.kernel import confinement
 from grader.kernel.cells import CellOutcome, CellRunner, Progress
 from grader.kernel.channel import PropertyChannel, property_channel, reap, trainer_connection
 from grader.kernel.limits import Deadlines, Limits
@@ -31,7 +31,7 @@ class Session:
         gpu: whether the kernel may use NVIDIA devices.
         isolation_level: the least that this machine must give; None for a person's own notebook, which takes what there is.
         files: copied into the kernel's home, by name.
-        host: what this machine offers, by default `isolation.probe`.
+        host: what this machine offers, by default `confinement.probe`.
     """
 
     def __init__(
@@ -41,9 +41,9 @@ class Session:
         warm: WarmLink | None = None,
         *,
         gpu: bool = False,
-        isolation_level: isolation.Level | None = "strong",
+        isolation_level: confinement.Level | None = "strong",
         files: Mapping[str, Path] | None = None,
-        host: isolation.Host | None = None,
+        host: confinement.Host | None = None,
     ) -> None:
         self.plan, self.limits, self.isolation_level = plan, limits or Limits(), isolation_level
         self.outcomes: list[CellOutcome] = []
@@ -60,12 +60,12 @@ class Session:
     def __enter__(self) -> Session:
         """Make the private folder and start the kernel; raises `IsolationError` where this machine gives too little."""
         try:
-            host = self._host or isolation.probe()
+            host = self._host or confinement.probe()
             if self.isolation_level is None:
-                host = isolation.for_own_notebook(host)
+                host = confinement.for_own_notebook(host)
             else:
-                isolation.require(self.isolation_level, host)
-            self.workspace = self._stack.enter_context(isolation.Workspace(host))
+                confinement.require(self.isolation_level, host)
+            self.workspace = self._stack.enter_context(confinement.Workspace(host))
             self._stack.callback(self._stop)
             self._start()
         except BaseException:

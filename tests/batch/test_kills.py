@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from grader.kernel import isolation
+from grader.kernel import confinement
 from tests.batch.conftest import command, finished, loss_only
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
@@ -73,7 +73,7 @@ def test_undisturbed(undisturbed: tuple[dict[str, Any], str, float]) -> None:
     found, _, _ = undisturbed
     scores = {key: result["score"] for key, result in found.items()}
     assert len(scores) == COUNT and scores["s0"] == 2 and scores["s2"] < 2
-    assert not [layer for layer in found["s0"]["isolation"] if not layer["active"]] or not isolation.meets(
+    assert not [layer for layer in found["s0"]["isolation"] if not layer["active"]] or not confinement.meets(
         "full"
     )
 

@@ -19,7 +19,7 @@ from grader.gradescope import judge
 from grader.gradescope.place import MIB, Place
 from grader.gradescope.results import message_only, valid, write_results
 from grader.homework3 import HOMEWORK
-from grader.kernel import isolation
+from grader.kernel import confinement
 from grader.memory import free_memory, times_out_of_memory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the container is Linux")
@@ -148,15 +148,14 @@ def test_closed_while_it_grades(container: Place, monkeypatch: pytest.MonkeyPatc
 
 
 def test_refused_where_a_submission_could_read_the_seed(
-    container: Place, monkeypatch: pytest.MonkeyPatch
+    container: Place,
 ) -> None:
-    without = isolation.Host(True, 0, True, False, "shared", "the grader is not root")
-    monkeypatch.setattr(judge.isolation, "probe", lambda: without)
-    assert "Landlock is missing" in (judge._unsafe(container) or "")
-    monkeypatch.setattr(judge.isolation, "probe", lambda: isolation.Host(True, 0, True, True, "own"))
-    assert "is open to other users" in (judge._unsafe(container) or "")
+    without = confinement.Host(True, 0, True, False, "shared", "the grader is not root")
+    assert "Landlock is missing" in (judge._unsafe(container, without) or "")
+    host = confinement.Host(True, 0, True, True, "own")
+    assert "is open to other users" in (judge._unsafe(container, host) or "")
     with container.closed():
-        assert judge._unsafe(container) is None
+        assert judge._unsafe(container, host) is None
 
 
 @pytest.mark.parametrize("minutes", [2, 5, 10, 40])

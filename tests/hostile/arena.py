@@ -23,7 +23,7 @@ from grader import assets
 from grader import grade as grading
 from grader.authoring import notebooks as template
 from grader.homework3 import HOMEWORK
-from grader.kernel import isolation
+from grader.kernel import confinement
 from grader.kernel.process import WarmParent, environment
 from grader.kernel.session import Limits
 from grader.report.safe_text import clean
@@ -96,8 +96,8 @@ class Arena:
         self.assignment = grading.load_assignment(
             self.private / "rubric.yaml", self.private / "class.seed", LIMITS
         )
-        if not isolation.meets("strong"):
-            self.assignment = dataclasses.replace(self.assignment, least_isolation=isolation.probe().level)
+        if not confinement.meets("strong"):
+            self.assignment = dataclasses.replace(self.assignment, least_isolation=confinement.probe().level)
         if self.hurried:
             self._hurry()
         self._watch_endings()
@@ -135,16 +135,16 @@ class Arena:
 
     def _watch_endings(self) -> None:
         """Note what still runs when a kernel's user is given back."""
-        give_back = isolation.Workspace._give_back
+        give_back = confinement.Workspace._give_back
         arena = self
 
-        def watched(workspace: isolation.Workspace) -> None:
+        def watched(workspace: confinement.Workspace) -> None:
             arena.left += [f"process {pid} survives" for pid in workspace.mark.pids()]
             arena.left += [f"keeper {pid} survives" for pid in workspace.mark.keepers()]
             give_back(workspace)
 
-        isolation.Workspace._give_back = watched  # type: ignore[method-assign]
-        self._stack.callback(setattr, isolation.Workspace, "_give_back", give_back)
+        confinement.Workspace._give_back = watched  # type: ignore[method-assign]
+        self._stack.callback(setattr, confinement.Workspace, "_give_back", give_back)
 
     def base(self, name: str) -> tuple[Notebook, Result]:
         """A base notebook and its result."""
@@ -267,7 +267,7 @@ def main(arguments: list[str]) -> int:
             _, honest = arena.base(base)
             layers = [layer.layer for layer in honest.isolation if layer.active]
             print(
-                f"{base}: {honest.score} of {honest.max_score}; level {isolation.probe().level}; {', '.join(layers)}",
+                f"{base}: {honest.score} of {honest.max_score}; level {confinement.probe().level}; {', '.join(layers)}",
                 flush=True,
             )
             for name in chosen:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.errors import GraderError
-from grader.kernel import isolation
+from grader.kernel import confinement
 from grader.kernel.process import WarmParent, environment
 from grader.kernel.session import Session
 from grader.submission.planning import Plan, PlannedCell
@@ -124,13 +124,13 @@ def surroundings(folder: Path) -> Iterator[dict[str, Any]]:
         libc = ctypes.CDLL(None)
         made = libc.shmget(KEY, 4096, 0o1666)
         stack.callback(libc.shmctl, made, 0, None)
-        neighbor = stack.enter_context(isolation.Workspace())
+        neighbor = stack.enter_context(confinement.Workspace())
         (neighbor.path / "answer").write_text("42")
         neighbor.give_away()
         yield {
             "secret": str(secret), "neighbor": str(neighbor.path / "answer"), "judge": os.getpid(), "uid": os.getuid(),
             "stream": str(shown / "s"), "datagram": str(shown / "d"), "port": port.getsockname()[1], "key": KEY,
-            "open": str(shown), "trace": f"hw3-trace-{os.getpid()}", "grader": isolation.__file__, "files": _files(),
+            "open": str(shown), "trace": f"hw3-trace-{os.getpid()}", "grader": confinement.__file__, "files": _files(),
         }  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def _files() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def attack(level: isolation.Level | None) -> dict[str, Any]:
+def attack(level: confinement.Level | None) -> dict[str, Any]:
     """Run the attacks in a session, and look afterwards at what is left of them."""
     folder = Path(tempfile.mkdtemp(prefix="hl-", dir="/tmp"))
     folder.chmod(0o755)
@@ -164,7 +164,7 @@ def attack(level: isolation.Level | None) -> dict[str, Any]:
     return found
 
 
-def _left(given: dict[str, Any], mark: isolation.Mark) -> Iterator[str]:
+def _left(given: dict[str, Any], mark: confinement.Mark) -> Iterator[str]:
     deadline = time.monotonic() + 3
     while mark.pids() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -182,21 +182,21 @@ def _left(given: dict[str, Any], mark: isolation.Mark) -> Iterator[str]:
 
 
 BLIND = {"deep": DEEP, "mapped": MAPPED, "deleted": DELETED, "shared": SHARED, "processes": SPINNING}
-SMALL = isolation.Budget(disk=20 << 20, programs=8, processes=64)
+SMALL = confinement.Budget(disk=20 << 20, programs=8, processes=64)
 
 
-def unseen(level: isolation.Level | None) -> list[str]:
+def unseen(level: confinement.Level | None) -> list[str]:
     """Ways to use more than the budget that neither a limit nor the watchdog ends."""
-    host = isolation.probe() if level is not None else isolation.for_own_notebook()
+    host = confinement.probe() if level is not None else confinement.for_own_notebook()
     found = []
     with contextlib.ExitStack() as stack:
         running = []
         for name, source in BLIND.items():
-            workspace = stack.enter_context(isolation.Workspace(host))
+            workspace = stack.enter_context(confinement.Workspace(host))
             home = workspace.path / "home"
             home.mkdir()
             workspace.give_away()
-            watchdog = stack.enter_context(isolation.Watchdog(workspace.mark, workspace.path, SMALL, interval=0.05))
+            watchdog = stack.enter_context(confinement.Watchdog(workspace.mark, workspace.path, SMALL, interval=0.05))
             process = Cell(workspace, host, sys.executable).start(
                 f"import os, time\nos.chdir({str(home)!r})\n"
                 "later, time.sleep = time.sleep, lambda seconds: None\n" + source
@@ -218,7 +218,7 @@ def unseen(level: isolation.Level | None) -> list[str]:
 if __name__ == "__main__":
     lacking, is_user, required = json.loads(sys.argv[1])
     become(lacking, user=is_user)
-    here = isolation.probe()
+    here = confinement.probe()
     report: dict[str, Any] = {"level": here.level, "identity": here.identity, "uid": os.getuid(), **attack(required)}
     if report["error"] is None:
         report["unseen"] = unseen(required)

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from grader.kernel import isolation
+from grader.kernel import confinement
 
-CONFINE = Path(isolation.__file__).parent / "inside" / "confine.py"
+CONFINE = Path(confinement.__file__).parents[1] / "inside" / "confine.py"
 DEBIAN_PYTHON = "/usr/bin/python3"
 
 # Stands for the launcher: loads the one file, confines itself, runs what the student wrote.
@@ -55,8 +55,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class Cell:
     """One confined process in a workspace of its own."""
 
-    workspace: isolation.Workspace
-    host: isolation.Host
+    workspace: confinement.Workspace
+    host: confinement.Host
     interpreter: str
 
     def start(self, source: str, pass_fds: Sequence[int] = (), **options: Any) -> subprocess.Popen[str]:
@@ -81,7 +81,7 @@ class Cell:
             },
         )
         options.setdefault("keep_fds", [])
-        policy = isolation.make_policy(self.workspace, host=self.host, **options)
+        policy = confinement.make_policy(self.workspace, host=self.host, **options)
         assert process.stdin is not None
         process.stdin.write(json.dumps([policy, textwrap.dedent(source)]))
         process.stdin.close()
@@ -96,8 +96,8 @@ class Cell:
         return json.loads(out)
 
 
-def _hosts() -> dict[str, isolation.Host]:
-    here = isolation.probe()
+def _hosts() -> dict[str, confinement.Host]:
+    here = confinement.probe()
     hosts = {"as this host gives": here}
     if here.root and here.identity == "own":
         # Root stands for a user who has no other to give to kernels.
@@ -116,7 +116,7 @@ def cell(request: pytest.FixtureRequest) -> Iterator[Cell]:
     host = _hosts()[request.param]
     if not host.landlock or not host.seccomp:
         pytest.skip("needs Landlock and seccomp")
-    with isolation.Workspace(host) as workspace:
+    with confinement.Workspace(host) as workspace:
         yield Cell(workspace, host, sys.executable)
 
 
@@ -125,8 +125,8 @@ def plain_cell(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cell]:
     """A process of the system's own Python as a user of its own, without any capability."""
     if os.geteuid() != 0 or not Path(DEBIAN_PYTHON).exists():
         pytest.skip("needs root and a system Python")
-    host = dataclasses.replace(isolation.probe(), identity="own", namespaces=False)
-    with isolation.Workspace(host) as workspace:
+    host = dataclasses.replace(confinement.probe(), identity="own", namespaces=False)
+    with confinement.Workspace(host) as workspace:
         yield Cell(workspace, host, DEBIAN_PYTHON)
 
 

@@ -15,7 +15,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from grader.kernel import _view, isolation
+from grader.kernel import confinement
+from grader.kernel.confinement import view as views
 from grader.kernel.inside import confine
 
 ROOT = Path(confine.__file__).parents[3]
@@ -58,7 +59,7 @@ def become(lacking: Sequence[str], *, user: bool = False) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.prctl(38, 1, 0, 0, 0) == 0
     assert libc.prctl(22, 2, ctypes.byref(Program(len(steps), program)), 0, 0) == 0
-    isolation.probe.cache_clear()
+    confinement.probe.cache_clear()
     if "capabilities" in lacking:
         assert libc.syscall(_CAPSET, struct.pack("Ii", 0x20080522, 0), struct.pack("6I", *[0] * 6)) == 0
 
@@ -67,8 +68,8 @@ def _open_home() -> None:
     libc = confine._Libc()
     libc.unshare(0x00020000)
     libc.mount(None, "/", None, 0x4000 | 0x40000)
-    view = _view.make_view()
+    view = views.make_view()
     if view["closed"]:
         inside = any(Path(folder) in ROOT.parents for folder in view["closed"])
         confine._show_only(libc, {**view, "shown": [*view["shown"], *([str(ROOT)] if inside else [])]})
-    _view.make_view.cache_clear()
+    views.make_view.cache_clear()

@@ -17,7 +17,7 @@ from grader import grade as grading
 from grader.batch.pool import Lost, workers
 from grader.errors import HostError, KernelError, host_error
 from grader.grade import Assignment
-from grader.kernel import isolation
+from grader.kernel import confinement
 from grader.kernel.process import KernelProcess
 from tests.isolation.conftest import Cell
 
@@ -58,17 +58,17 @@ import time; time.sleep(30)
 @pytest.fixture
 def counted() -> Iterator[Cell]:
     """A confined process with a user of its own, whose folders the watchdog has to count."""
-    host = isolation.probe()
+    host = confinement.probe()
     if host.identity == "shared" or not host.landlock or not host.seccomp:
         pytest.skip("needs root, Landlock and seccomp")
     host = dataclasses.replace(host, identity="reading", namespaces=False)
-    with isolation.Workspace(host) as workspace:
+    with confinement.Workspace(host) as workspace:
         yield Cell(workspace, host, sys.executable)
 
 
-def _stopped(cell: Cell, source: str, budget: isolation.Budget) -> str | None:
+def _stopped(cell: Cell, source: str, budget: confinement.Budget) -> str | None:
     workspace = cell.workspace
-    with isolation.Watchdog(workspace.mark, workspace.path, budget, interval=0.05) as watchdog:
+    with confinement.Watchdog(workspace.mark, workspace.path, budget, interval=0.05) as watchdog:
         process = cell.start(source)
         process.communicate(timeout=25)
         deadline = time.monotonic() + 3
@@ -83,16 +83,16 @@ def _stopped(cell: Cell, source: str, budget: isolation.Budget) -> str | None:
     ids=["deep", "mapped", "shared"],
 )
 def test_the_watchdog_sees_what_has_no_path_of_its_own(counted: Cell, source: str, reason: str) -> None:
-    assert reason in (_stopped(counted, source, isolation.Budget(disk=20 << 20)) or "")
+    assert reason in (_stopped(counted, source, confinement.Budget(disk=20 << 20)) or "")
 
 
 def test_the_watchdog_counts_processes(counted: Cell) -> None:
-    assert "13 processes, 8 are allowed" in (_stopped(counted, SPINNING, isolation.Budget(programs=8)) or "")
+    assert "13 processes, 8 are allowed" in (_stopped(counted, SPINNING, confinement.Budget(programs=8)) or "")
 
 
 def test_many_that_compute_get_the_lowest_priority(counted: Cell) -> None:
     mark = counted.workspace.mark
-    with isolation.Watchdog(mark, counted.workspace.path, interval=0.05):
+    with confinement.Watchdog(mark, counted.workspace.path, interval=0.05):
         process = counted.start(SPINNING)
         deadline = time.monotonic() + 10
         lowest = 0
@@ -111,7 +111,7 @@ def _nice(pid: int) -> int:
         return 0
 
 
-@pytest.mark.skipif(not isolation.probe().namespaces, reason="needs namespaces")
+@pytest.mark.skipif(not confinement.probe().namespaces, reason="needs namespaces")
 def test_folders_in_memory_are_bounded_and_gone_with_the_kernel(cell: Cell) -> None:
     if not cell.host.namespaces:
         pytest.skip("has no folders in memory")
@@ -133,7 +133,7 @@ def test_folders_in_memory_are_bounded_and_gone_with_the_kernel(cell: Cell) -> N
         ]))
         """,
         folders=[home],
-        budget=isolation.Budget(disk=20 << 20),
+        budget=confinement.Budget(disk=20 << 20),
     )
     assert outcome == ["given", "OSError", "OSError", "PermissionError", "PermissionError", "PermissionError"]
     assert [path.name for path in home.iterdir()] == ["input.txt"]
@@ -151,7 +151,7 @@ def test_shared_memory_of_others_is_neither_seen_nor_in_the_way(cell: Cell) -> N
     cell.workspace.give_away()
     try:
         source = f"print(json.dumps([attempt(lambda: open({str(others)!r}).read(6))]))"
-        outcome = cell.run(source, folders=[home], budget=isolation.Budget(disk=20 << 20))
+        outcome = cell.run(source, folders=[home], budget=confinement.Budget(disk=20 << 20))
         assert outcome == ["FileNotFoundError"]
     finally:
         others.unlink()

@@ -14,14 +14,14 @@ import pytest
 
 from grader import assets
 from grader.homework3 import HOMEWORK
-from grader.kernel import isolation
+from grader.kernel import confinement
 
-ROOT = Path(isolation.__file__).parents[2]
-CONFINE = Path(isolation.__file__).parent / "inside" / "confine.py"
+ROOT = Path(confinement.__file__).parents[3]
+CONFINE = Path(confinement.__file__).parents[1] / "inside" / "confine.py"
 
 
 def test_policy_is_plain_json(cell):
-    policy = isolation.make_policy(cell.workspace, readable=[assets.DATA / "nltk"])
+    policy = confinement.make_policy(cell.workspace, readable=[assets.DATA / "nltk"])
     assert json.loads(json.dumps(policy)) == policy
 
 
@@ -34,7 +34,7 @@ def test_every_layer_of_the_host_is_active(cell):
     else:
         expected |= {"keeper"} | ({"capabilities"} if os.geteuid() == 0 else set())
     assert set(layers) == expected
-    rows = isolation.describe(layers, cell.host)
+    rows = confinement.describe(layers, cell.host)
     assert {row["layer"] for row in rows if not row["active"]} <= {"uid", "scopes", "namespaces"}
     assert all(row["note"] for row in rows if not row["active"])
 
@@ -51,7 +51,7 @@ def test_files_of_grader_and_user_cannot_be_read(cell, tmp_path):
             "/root/.bashrc",
             str(Path("~/.ssh").expanduser()),
             str(HOMEWORK.rubric),
-            isolation.__file__,
+            confinement.__file__,
             str(ROOT / "pyproject.toml"),
             *map(str, list(HOMEWORK.reference.glob("*.py"))[:3]),
             "/proc/1/environ",
@@ -158,7 +158,7 @@ def test_processes_threads_and_unix_sockets_work(cell):
 
 
 def test_data_loader_with_workers_loads_by_itself(cell):
-    loaders = Path(isolation.__file__).parent / "inside" / "loaders.py"
+    loaders = Path(confinement.__file__).parents[1] / "inside" / "loaders.py"
     assert cell.run(
         f"""
         exec({loaders.read_text()!r})
@@ -311,7 +311,7 @@ def test_limits_hold(cell):
             files = [open("f", "w") for _ in range(100)]
         print(json.dumps([attempt(lambda: bytearray(1 << 30)), attempt(fill), attempt(hoard), attempt(burn)]))
         """,
-        budget=isolation.Budget(data=512 << 20, file=1 << 20, open_files=64, cpu=1),
+        budget=confinement.Budget(data=512 << 20, file=1 << 20, open_files=64, cpu=1),
     )
     assert outcome == ["MemoryError", "OSError", "OSError", "TimeoutError"]
 
@@ -330,7 +330,7 @@ def test_number_of_processes_is_limited(cell):
                         signal.pause()
             print(json.dumps(attempt(crowd)))
             """,
-            budget=isolation.Budget(processes=30),
+            budget=confinement.Budget(processes=30),
         )
         == "BlockingIOError"
     )
@@ -353,15 +353,15 @@ def test_descriptors_are_closed(cell):
 
 
 def test_changes_to_files_of_the_user_have_no_effect(cell):
-    before = Path(isolation.__file__).stat()
+    before = Path(confinement.__file__).stat()
     cell.run(
         f"""
         import os
-        path = {isolation.__file__!r}
+        path = {confinement.__file__!r}
         print(json.dumps([attempt(lambda: os.chmod(path, 0)), attempt(lambda: os.utime(path, (1, 1)))]))
         """
     )
-    after = Path(isolation.__file__).stat()
+    after = Path(confinement.__file__).stat()
     assert (after.st_mode, after.st_mtime) == (before.st_mode, before.st_mtime)
 
 
@@ -374,7 +374,7 @@ spec = importlib.util.spec_from_file_location("confine", {str(CONFINE)!r})
 confine = importlib.util.module_from_spec(spec); spec.loader.exec_module(confine)
 threading.Thread(target=time.sleep, args=(1,), daemon=True).start()
 try:
-    confine.apply({isolation.make_policy(cell.workspace, host=cell.host)!r})
+    confine.apply({confinement.make_policy(cell.workspace, host=cell.host)!r})
 except confine.ConfineError as error:
     print(error)
 """
@@ -385,7 +385,7 @@ except confine.ConfineError as error:
 
 
 def test_required_layer_that_fails_stops_the_process(cell):
-    policy = isolation.make_policy(cell.workspace, host=cell.host)
+    policy = confinement.make_policy(cell.workspace, host=cell.host)
     process = cell.start("print('ran')", parent=1)
     out, err = process.communicate()
     assert "ran" not in out
@@ -422,7 +422,7 @@ def test_a_user_of_its_own_has_nothing_else(plain_cell):
 
 
 def test_kernels_cannot_reach_one_another(cell):
-    with isolation.Workspace(cell.host) as second:
+    with confinement.Workspace(cell.host) as second:
         (second.path / "answer").write_text("42")
         second.give_away()
         neighbour = type(cell)(second, cell.host, cell.interpreter).start(

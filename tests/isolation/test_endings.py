@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.kernel import isolation
+from grader.kernel import confinement
 
 START = "print('up', flush=True)\n"
 
@@ -76,29 +76,27 @@ def test_sweep_leaves_nothing(cell, name):
 
 
 def test_sweep_of_nothing_is_nothing():
-    with isolation.Workspace() as workspace:
+    with confinement.Workspace() as workspace:
         assert workspace.sweep() == 0
 
 
 def test_workspaces_share_no_user():
-    with isolation.Workspace() as first, isolation.Workspace() as second:
+    with confinement.Workspace() as first, confinement.Workspace() as second:
         assert first.path != second.path
         assert first.mark != second.mark
         if first.uid is not None:
             assert first.uid != second.uid
 
 
-def test_a_user_is_free_again_afterwards(tmp_path, monkeypatch):
+def test_a_user_is_free_again_afterwards(tmp_path):
     if os.geteuid() != 0:
         pytest.skip("needs root")
     # Two users in all, below those that graders beside this test may have.
-    monkeypatch.setattr(isolation, "KEEPER_UID", isolation.FIRST_UID - 8)
-    monkeypatch.setattr(isolation, "FIRST_UID", isolation.FIRST_UID - 10)
-    uids = isolation.Uids(tmp_path / "uids")
+    uids = confinement.Uids(tmp_path / "uids", confinement.FIRST_UID - 10, confinement.FIRST_UID - 8)
     uid, lock = uids.take()
     other, second = uids.take()
     assert uid != other
-    with pytest.raises(isolation.IsolationError, match="all users"):
+    with pytest.raises(confinement.IsolationError, match="all users"):
         uids.take()
     os.close(lock)
     assert uids.take()[0] == uid
@@ -110,8 +108,8 @@ def test_a_folder_of_users_that_others_may_change_is_refused(tmp_path):
         pytest.skip("needs root")
     (tmp_path / "uids").mkdir()
     (tmp_path / "uids").chmod(0o777)
-    with pytest.raises(isolation.IsolationError, match="only root"):
-        isolation.Uids(tmp_path / "uids").take()
+    with pytest.raises(confinement.IsolationError, match="only root"):
+        confinement.Uids(tmp_path / "uids").take()
 
 
 def test_the_folder_is_private_short_and_deleted(cell):
@@ -119,7 +117,7 @@ def test_the_folder_is_private_short_and_deleted(cell):
     assert path.stat().st_mode & 0o777 == 0o700
     assert path.parent.stat().st_mode & 0o777 == 0o711
     assert len(os.fsencode(path)) < 80
-    with isolation.Workspace(cell.host) as other:
+    with confinement.Workspace(cell.host) as other:
         gone = other.path
     assert not gone.parent.exists()
 
@@ -176,7 +174,7 @@ def test_shared_memory_is_deleted(cell):
         pytest.skip("without a user of its own there is none")
     if cell.host.namespaces:
         pytest.skip("it is the kernel's own, and ends with it")
-    with isolation.Workspace(cell.host) as workspace:
+    with confinement.Workspace(cell.host) as workspace:
         type(cell)(workspace, cell.host, cell.interpreter).run(
             "open('/dev/shm/left-by-a-test', 'w').write('x'); print(0)"
         )
@@ -188,24 +186,24 @@ OVER = {
     "memory": (
         "import os, time\n"
         "for _ in range(4):\n    if os.fork() == 0: x = bytearray(b'x') * (60 << 20); time.sleep(60)\n",
-        isolation.Budget(memory=150 << 20),
+        confinement.Budget(memory=150 << 20),
     ),
     "shared memory": (
         "import mmap, time\nx = mmap.mmap(-1, 200 << 20); x.write(b'x' * (200 << 20))\n",
-        isolation.Budget(memory=150 << 20),
+        confinement.Budget(memory=150 << 20),
     ),
     "of files": (
         "import os\nfor i in range(40): open(str(i), 'wb').write(bytes(1 << 20))\n",
-        isolation.Budget(disk=20 << 20),
+        confinement.Budget(disk=20 << 20),
     ),
     "more than 50 files": (
         "import os\nfor i in range(100): os.mkdir(str(i))\n",
-        isolation.Budget(files=50),
+        confinement.Budget(files=50),
     ),
     "processes and threads": (
         "import threading, time\n"
         "for _ in range(30): threading.Thread(target=time.sleep, args=(60,)).start()\n",
-        isolation.Budget(processes=10),
+        confinement.Budget(processes=10),
     ),
 }
 
@@ -215,7 +213,7 @@ def test_watchdog_ends_what_is_over_its_budget(cell, what):
     source, budget = OVER[what]
     told: list[str] = []
     workspace = cell.workspace
-    with isolation.Watchdog(workspace.mark, workspace.path, budget, told.append, interval=0.05) as watchdog:
+    with confinement.Watchdog(workspace.mark, workspace.path, budget, told.append, interval=0.05) as watchdog:
         process = cell.start(source + "import time; time.sleep(60)\n")
         process.communicate(timeout=10)
         deadline = time.monotonic() + 3
@@ -229,7 +227,7 @@ def test_watchdog_ends_what_is_over_its_budget(cell, what):
 
 def test_watchdog_leaves_a_modest_kernel_alone(cell):
     workspace = cell.workspace
-    with isolation.Watchdog(workspace.mark, workspace.path, interval=0.02) as watchdog:
+    with confinement.Watchdog(workspace.mark, workspace.path, interval=0.02) as watchdog:
         assert cell.run("import time; time.sleep(0.3); print(1)") == 1
     assert watchdog.reason is None
 
@@ -249,8 +247,8 @@ time.sleep(60)
 def test_watchdog_sees_deleted_files_that_are_open(cell):
     if os.geteuid() != 0 or cell.workspace.uid is None:
         pytest.skip("only root may look")
-    budget = isolation.Budget(disk=20 << 20)
-    with isolation.Watchdog(cell.workspace.mark, cell.workspace.path, budget, interval=0.05) as watchdog:
+    budget = confinement.Budget(disk=20 << 20)
+    with confinement.Watchdog(cell.workspace.mark, cell.workspace.path, budget, interval=0.05) as watchdog:
         cell.start(DELETED).communicate(timeout=20)
         time.sleep(0.2)
     assert watchdog.reason is not None
@@ -259,8 +257,8 @@ def test_watchdog_sees_deleted_files_that_are_open(cell):
 
 KILLED = """
 import os, signal, sys, time
-from grader.kernel import isolation
-workspace = isolation.Workspace().__enter__()
+from grader.kernel import confinement
+workspace = confinement.Workspace().__enter__()
 if workspace.uid is not None and os.fork() == 0:
     isolation._JANITOR._popen.stdin.close()  # as in a kernel, which keeps no descriptors
     os.setsid()
@@ -276,7 +274,7 @@ time.sleep(60)
 
 
 def test_a_killed_grader_leaves_nothing(tmp_path):
-    root = Path(isolation.__file__).parents[2]
+    root = Path(confinement.__file__).parents[3]
     grader = subprocess.Popen(
         [sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True, cwd=root, start_new_session=True
     )
@@ -286,7 +284,7 @@ def test_a_killed_grader_leaves_nothing(tmp_path):
     grader.kill()
     grader.wait()
     deadline = time.monotonic() + 10
-    mark = isolation.Mark(int(uid), 0) if int(uid) else None
+    mark = confinement.Mark(int(uid), 0) if int(uid) else None
     while (Path(folder).exists() or (mark and mark.pids())) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not Path(folder).exists()

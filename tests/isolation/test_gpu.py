@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from grader import doctor
-from grader.kernel import _landlock, gpu
+from grader.kernel import gpu
+from grader.kernel.confinement import landlock
 from grader.kernel.process import environment
 from tests.isolation.conftest import Cell
 
@@ -133,7 +134,7 @@ def test_a_kernel_finds_the_driver_and_has_a_name(driver: Path, tmp_path: Path) 
 
 def test_only_a_kernel_that_may_use_a_gpu_reads_the_driver(driver: Path) -> None:
     def rules(*, allowed: bool) -> dict[str, int]:
-        found = _landlock.rules(7, Path("/own"), [], [], programs=False, gpu=allowed, shared_memory=False)
+        found = landlock.rules(7, Path("/own"), [], [], programs=False, gpu=allowed, shared_memory=False)
         return dict(found["rules"])
 
     assert str(driver) in rules(allowed=True) and str(driver) not in rules(allowed=False)

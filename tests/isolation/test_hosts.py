@@ -14,16 +14,17 @@ from pathlib import Path
 import pytest
 
 from grader import doctor
-from grader.kernel import _calls, _landlock, _seccomp, isolation
+from grader.kernel import confinement
+from grader.kernel.confinement import calls, landlock, seccomp
 
-ROOT = Path(isolation.__file__).parents[2]
-HERE = isolation.Host(True, 7, True, True, "own")
+ROOT = Path(confinement.__file__).parents[3]
+HERE = confinement.Host(True, 7, True, True, "own")
 
 # A grader of its own, in miniature: a kernel that tries to get out and one that forks away.
 JUDGE = """
 import json, os, subprocess, sys
 sys.path.insert(0, {folder!r})
-from grader.kernel import isolation
+from grader.kernel import confinement
 confine = {folder!r} + "/grader/kernel/inside/confine.py"
 student = '''
 import importlib.util, json, os, sys
@@ -40,8 +41,8 @@ if os.fork() == 0:
 read = attempt(lambda: open(sys.argv[1]))
 print(json.dumps([layers, os.getuid(), read, attempt(lambda: os.kill(os.getppid(), 0))]))
 '''
-with isolation.Workspace() as workspace:
-    policy = json.dumps(isolation.make_policy(workspace))
+with confinement.Workspace() as workspace:
+    policy = json.dumps(confinement.make_policy(workspace))
     process = subprocess.Popen([sys.executable, "-I", "-c", student, confine], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, text=True, cwd=workspace.path)
     process.stdin.write(policy); process.stdin.close(); process.stdin = None
@@ -49,7 +50,7 @@ with isolation.Workspace() as workspace:
     workspace.sweep()
     process.wait()
     left = workspace.mark.pids()
-host = isolation.probe()
+host = confinement.probe()
 print(json.dumps([said, left, host.level, host.identity, workspace.path.exists()]))
 """
 
@@ -59,7 +60,7 @@ def public_grader(tmp_path_factory):
     """The modules of isolation where any user can read them, run by the system's Python."""
     if os.geteuid() != 0 or not Path("/usr/bin/python3").exists():
         pytest.skip("needs root and a system Python")
-    if not isolation.probe().landlock or not isolation.probe().seccomp:
+    if not confinement.probe().landlock or not confinement.probe().seccomp:
         pytest.skip("needs Landlock and seccomp")
     folder = Path("/var/tmp") / f"hw3-public-{os.getpid()}"
     for name in (
@@ -67,14 +68,11 @@ def public_grader(tmp_path_factory):
         "errors.py",
         "kernel/__init__.py",
         "kernel/gpu.py",
-        "kernel/isolation.py",
-        "kernel/janitor.py",
         "kernel/inside/confine.py",
     ):
         (folder / "grader" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / "grader" / name, folder / "grader" / name)
-    for module in (ROOT / "grader" / "kernel").glob("_*.py"):
-        shutil.copyfile(module, folder / "grader" / "kernel" / module.name)
+    shutil.copytree(ROOT / "grader/kernel/confinement", folder / "grader/kernel/confinement")
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755)
     yield folder
@@ -113,7 +111,7 @@ def test_root_with_the_capabilities_of_a_container(public_grader, needs_program)
         public_grader, setpriv, f"--bounding-set={only}", f"--inh-caps={only}"
     )
     assert {"landlock", "seccomp", "uid", "limits"} <= set(layers)
-    assert isolation.FIRST_UID <= uid < isolation.KEEPER_UID
+    assert confinement.FIRST_UID <= uid < confinement.KEEPER_UID
     assert (read, signalled) == ("PermissionError", "PermissionError")
     assert (left, level, identity, there) == ([], "full", "own", False)
 
@@ -138,22 +136,22 @@ def test_root_with_the_capabilities_of_a_container(public_grader, needs_program)
 def test_levels(changes, level):
     host = dataclasses.replace(HERE, **changes)
     assert host.level == level
-    assert isolation.meets(level, host)
-    above = isolation.LEVELS[isolation.LEVELS.index(level) + 1 :]
-    assert not any(isolation.meets(other, host) for other in above)
+    assert confinement.meets(level, host)
+    above = confinement.LEVELS[confinement.LEVELS.index(level) + 1 :]
+    assert not any(confinement.meets(other, host) for other in above)
 
 
 def test_no_layer_is_required_that_the_host_lacks():
     bare = dataclasses.replace(HERE, linux=False, landlock=0, seccomp=False, root=False, identity="shared")
-    with isolation.Workspace(bare) as workspace:
-        policy = isolation.make_policy(workspace, host=bare)
+    with confinement.Workspace(bare) as workspace:
+        policy = confinement.make_policy(workspace, host=bare)
     assert (policy["required"], policy["landlock"], policy["seccomp"], policy["uid"]) == (
         [],
         None,
         None,
         None,
     )
-    assert all(row["note"] for row in isolation.describe([], bare))
+    assert all(row["note"] for row in confinement.describe([], bare))
 
 
 def test_cover_leaves_out_what_is_hidden(tmp_path):
@@ -163,7 +161,7 @@ def test_cover_leaves_out_what_is_hidden(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "b" / "c" / "secret.py")
     covered = {
         str(path.relative_to(tmp_path)): whole
-        for path, whole in _landlock.cover(tmp_path, [tmp_path / "b/c/secret.py"])
+        for path, whole in landlock.cover(tmp_path, [tmp_path / "b/c/secret.py"])
     }
     assert covered == {".": False, "a": True, "b": False, "b/c": False, "b/c/open.py": True, "b/d.py": True}
 
@@ -174,17 +172,17 @@ def test_a_grader_among_the_packages_is_hidden(tmp_path, monkeypatch):
         (site / name).mkdir(parents=True)
     (site / "_hw3_grader.pth").write_text("/somewhere")
     monkeypatch.setattr(sys, "path", [*sys.path, str(site)])
-    rules = dict(_landlock.rules(7, tmp_path / "own", [], [tmp_path], programs=False, gpu=False, shared_memory=False)["rules"])
-    _landlock._read_rules.cache_clear()
-    rules = dict(_landlock.rules(7, tmp_path / "own", [], [], programs=False, gpu=False, shared_memory=False)["rules"])
-    _landlock._read_rules.cache_clear()
+    rules = dict(landlock.rules(7, tmp_path / "own", [], [tmp_path], programs=False, gpu=False, shared_memory=False)["rules"])
+    landlock._read_rules.cache_clear()
+    rules = dict(landlock.rules(7, tmp_path / "own", [], [], programs=False, gpu=False, shared_memory=False)["rules"])
+    landlock._read_rules.cache_clear()
     mine = {Path(path).name for path in rules if Path(path).parent == site.resolve()}
     assert mine == {"torch"}
 
 
 def test_readable_data_does_not_open_what_is_around_it():
     data = ROOT / "grader" / "data" / "nltk"
-    rules = dict(_landlock.rules(7, Path("/nowhere"), [data], [], programs=False, gpu=True, shared_memory=False)["rules"])
+    rules = dict(landlock.rules(7, Path("/nowhere"), [data], [], programs=False, gpu=True, shared_memory=False)["rules"])
     assert str(data) in rules
     around = {ROOT, *ROOT.parents, ROOT / "grader", ROOT / "grader" / "data"}
     assert not {str(path) for path in around} & set(rules)
@@ -193,7 +191,7 @@ def test_readable_data_does_not_open_what_is_around_it():
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 @pytest.mark.parametrize("open_up", [True, False])
 def test_filters_are_programs_that_end(machine, open_up):
-    program = _seccomp.program(machine, programs=open_up, attributes=open_up, gpu=open_up)
+    program = seccomp.program(machine, programs=open_up, attributes=open_up, gpu=open_up)
     steps = [program[i : i + 8] for i in range(0, len(program), 8)]
     assert len(program) % 8 == 0
     assert len(steps) < 4096
@@ -218,15 +216,15 @@ DENIED_BY_DOCKER = [
 
 
 def test_nothing_is_allowed_that_docker_denies():
-    assert not set(DENIED_BY_DOCKER) & set(_calls.ALLOWED)
-    assert not set(_calls.REFUSED) & set(_calls.ALLOWED)
-    named = [*_calls.ALLOWED, *_calls.ATTRIBUTES, *_calls.REFUSED, *_calls.UNKNOWN, *_calls.PROGRAMS]
-    named += [*_calls.SCHEDULING, *_calls.EXTENDED_ATTRIBUTES, *_calls.CONDITIONAL]
+    assert not set(DENIED_BY_DOCKER) & set(calls.ALLOWED)
+    assert not set(calls.REFUSED) & set(calls.ALLOWED)
+    named = [*calls.ALLOWED, *calls.ATTRIBUTES, *calls.REFUSED, *calls.UNKNOWN, *calls.PROGRAMS]
+    named += [*calls.SCHEDULING, *calls.EXTENDED_ATTRIBUTES, *calls.CONDITIONAL]
     assert len(named) == len(set(named))
     for column in (0, 1):
         numbers = [
             pair[column]
-            for group in vars(_calls).values()
+            for group in vars(calls).values()
             if isinstance(group, dict)
             for pair in group.values()
             if isinstance(pair, tuple) and pair[column] is not None
@@ -243,9 +241,9 @@ def test_numbers_are_those_of_the_headers(machine, header):
     if not path.exists():
         pytest.skip("needs the kernel's headers")
     found = dict(re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", path.read_text()))
-    column = list(_seccomp.ARCHITECTURES).index(machine)
+    column = list(seccomp.ARCHITECTURES).index(machine)
     checked = 0
-    for group in (_calls.ALLOWED, _calls.ATTRIBUTES, _calls.REFUSED, _calls.CONDITIONAL, _calls.GPU):
+    for group in (calls.ALLOWED, calls.ATTRIBUTES, calls.REFUSED, calls.CONDITIONAL, calls.GPU):
         for name, pair in group.items():
             known = found.get(name) or found.get({"newfstatat": "fstatat"}.get(name, ""))
             if known is not None and pair[column] is not None:
@@ -266,7 +264,6 @@ def test_doctor_examines_this_host():
 @pytest.mark.parametrize("landlock", [0, 1, 3, 5, 7])
 @pytest.mark.parametrize("seccomp", [True, False])
 @pytest.mark.parametrize("identity", ["own", "reading", "shared"])
-def test_doctor_has_a_remedy_for_what_is_missing(monkeypatch, landlock, seccomp, identity):
-    host = isolation.Host(True, landlock, seccomp, True, identity, "a reason" * (identity != "own"))
-    monkeypatch.setattr(isolation, "probe", lambda: host)
-    assert all(finding.remedy for finding in doctor._isolation() if finding.ok is False)
+def test_doctor_has_a_remedy_for_what_is_missing(landlock, seccomp, identity):
+    host = confinement.Host(True, landlock, seccomp, True, identity, "a reason" * (identity != "own"))
+    assert all(finding.remedy for finding in doctor._isolation(host) if finding.ok is False)

@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from grader.kernel import isolation
+from grader.kernel import confinement
 
-ROOT = Path(isolation.__file__).parents[2]
+ROOT = Path(confinement.__file__).parents[3]
 
 pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or isolation.probe().level != "full" or not isolation.probe().namespaces,
+    sys.platform != "linux" or confinement.probe().level != "full" or not confinement.probe().namespaces,
     reason="needs a host of level full with namespaces, from which layers can be taken",
 )
 

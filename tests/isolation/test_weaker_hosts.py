@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 import typer
 
-from grader import cli
-from grader.kernel import isolation
+from grader.cli.options import IsolationLevel
+from grader.cli.output import report_weaker_isolation, required_isolation
+from grader.kernel import confinement
 from grader.kernel.inside import confine
 
-ROOT = Path(isolation.__file__).parents[2]
+ROOT = Path(confinement.__file__).parents[3]
 
 # A grader without some layers, and a cell that says as whom it runs and what it reads.
 SCRIPT = """
@@ -27,7 +28,7 @@ from tests.isolation.lacking import become
 lacking, is_user, level, secret = json.loads(sys.argv[1])
 become(lacking, user=is_user)
 from grader.errors import GraderError
-from grader.kernel import isolation
+from grader.kernel import confinement
 from grader.kernel.session import Session
 from grader.submission.planning import Plan, PlannedCell
 from grader.submission.reading import CodeCell
@@ -39,8 +40,8 @@ def read(path):
 raise RuntimeError(repr([os.getuid(), read({secret!r})]))
 '''
 cell = PlannedCell(CodeCell(0, 1, "probe", source), source, "run", "", (), "")
-host = isolation.probe()
-said = dict(level=host.level, identity=host.identity, weak=isolation.weaknesses(), error=None, cell=None)
+host = confinement.probe()
+said = dict(level=host.level, identity=host.identity, weak=confinement.weaknesses(), error=None, cell=None)
 try:
     with Session(Plan((cell,), {}, False, ()), isolation_level=level) as session:
         said["cell"] = session.run_cells()[0].error
@@ -74,7 +75,7 @@ def secret(tmp_path: Path) -> Path:
 
 
 needs_all = pytest.mark.skipif(
-    sys.platform != "linux" or isolation.probe().level != "full", reason="needs a host of level full"
+    sys.platform != "linux" or confinement.probe().level != "full", reason="needs a host of level full"
 )
 
 
@@ -95,7 +96,7 @@ def test_grading_is_refused_where_a_layer_is_missing(lacking: list[str], user: b
 def test_what_runs_all_the_same_is_not_root(lacking: list[str], level: str | None, secret: Path) -> None:
     said = _session(lacking, level, secret)
     assert said["error"] is None
-    assert isolation.FIRST_UID <= int(re.findall(r"\[(\d+),", said["cell"])[0]) < isolation.KEEPER_UID
+    assert confinement.FIRST_UID <= int(re.findall(r"\[(\d+),", said["cell"])[0]) < confinement.KEEPER_UID
     if said["identity"] == "own":
         assert "PermissionError" in said["cell"]
 
@@ -144,7 +145,7 @@ def test_a_policy_without_layers_leaves_no_root() -> None:
     assert ran.stdout == ""
 
 
-FULL = isolation.Host(True, 7, True, True, "own")
+FULL = confinement.Host(True, 7, True, True, "own")
 
 
 @pytest.mark.parametrize(
@@ -162,24 +163,21 @@ FULL = isolation.Host(True, 7, True, True, "own")
     ],
 )
 def test_the_command_line_refuses_less_than_strong_unless_told(
-    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], level: str | None, own: bool, outcome: str | None
+    changes: dict[str, Any], level: str | None, own: bool, outcome: str | None
 ) -> None:
-    monkeypatch.setattr(isolation, "probe", lambda: dataclasses.replace(FULL, **changes))
-    if outcome in (None, *isolation.LEVELS):
-        assert cli._isolation(level, own=own) == outcome
+    host, asked = dataclasses.replace(FULL, **changes), None if level is None else IsolationLevel(level)
+    if outcome in (None, *confinement.LEVELS):
+        assert required_isolation(asked, own=own, host=host) == outcome
     else:
-        with pytest.raises(isolation.IsolationError, match=outcome):
-            cli._isolation(level, own=own)
+        with pytest.raises(confinement.IsolationError, match=outcome):
+            required_isolation(asked, own=own, host=host)
 
 
-def test_the_exit_status_says_that_isolation_was_weaker(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(isolation, "probe", lambda: dataclasses.replace(FULL, landlock=0))
+def test_the_exit_status_says_that_isolation_was_weaker(capsys: pytest.CaptureFixture[str]) -> None:
+    weak = dataclasses.replace(FULL, landlock=0)
     with pytest.raises(typer.Exit) as ended:
-        cli._say_what_was_weaker("basic")
+        report_weaker_isolation("basic", weak)
     assert ended.value.exit_code == 4
     assert "Landlock is missing" in capsys.readouterr().err
-    cli._say_what_was_weaker(None)
-    monkeypatch.setattr(isolation, "probe", lambda: FULL)
-    cli._say_what_was_weaker("strong")
+    report_weaker_isolation(None, weak)
+    report_weaker_isolation("strong", FULL)

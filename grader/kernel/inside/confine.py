@@ -1,6 +1,6 @@
 """Confine the calling process before it runs untrusted code.
 
-`apply` carries out a policy that the judge made (`grader.kernel.isolation.make_policy`). It decides nothing
+`apply` carries out a policy that the judge made (`grader.kernel.confinement.make_policy`). It decides nothing
 itself, so that no reasoning about the host runs beside a student's code, and it costs about a millisecond,
 so that a forked kernel can afford it.
 
@@ -29,14 +29,14 @@ VERSION = 2
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_KEEPCAPS = 8
-_PR_SET_SECCOMP = 22
+PR_SET_SECCOMP = 22
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
-_SECCOMP_MODE_FILTER = 2
+SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION_3 = 0x20080522
-_LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
+LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
 _LANDLOCK_RULE_PATH_BENEATH = 1
 _LANDLOCK_SCOPE_SIGNAL = 1 << 1
 _CAPSET = {"x86_64": 126, "aarch64": 91}
@@ -337,7 +337,7 @@ def _start_keeper(libc: _Libc, judge: int) -> None:
     of which everything else here stands in an inner one: from there ``kill(-1)`` reaches them, and only them.
     It acts when the judge says so with SIGUSR1, or is gone. Needs Landlock ABI 6.
     """
-    ruleset = libc.call(_LANDLOCK_CREATE_RULESET, struct.pack("QQQ", 0, 0, _LANDLOCK_SCOPE_SIGNAL), 24, 0)
+    ruleset = libc.call(LANDLOCK_CREATE_RULESET, struct.pack("QQQ", 0, 0, _LANDLOCK_SCOPE_SIGNAL), 24, 0)
     libc.call(_LANDLOCK_RESTRICT_SELF, ruleset, 0)
     os.close(ruleset)
     if _can_signal(judge):
@@ -392,7 +392,7 @@ def _landlock_ruleset(libc: _Libc, landlock: dict[str, Any]) -> int:
     """A ruleset as descriptor; paths that do not exist are left out."""
     attributes = struct.pack("QQQ", landlock["fs"], landlock["net"], landlock["scoped"])
     size = 8 if landlock["abi"] < 4 else 16 if landlock["abi"] < 6 else 24
-    ruleset = libc.call(_LANDLOCK_CREATE_RULESET, attributes, size, 0)
+    ruleset = libc.call(LANDLOCK_CREATE_RULESET, attributes, size, 0)
     try:
         for path, rights in landlock["rules"]:
             try:
@@ -421,4 +421,4 @@ def _load_filter(libc: _Libc, program: bytes) -> None:
         _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
 
     loaded = Program(len(program) // 8, ctypes.cast(instructions, ctypes.c_void_p))
-    libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(loaded))
+    libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(loaded))

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from grader.kernel import isolation
+from grader.kernel import confinement
 
 RECIPE = {"batch": 4, "rate": 1e-2, "warm_up": 2}
 COUNT = 10
@@ -23,7 +23,7 @@ COUNT = 10
 @pytest.fixture(scope="module")
 def trainer() -> Iterator[Any]:
     """The kernel's module, as the kernel imports it."""
-    sys.path.insert(0, str(Path(isolation.__file__).parent / "inside"))
+    sys.path.insert(0, str(Path(confinement.__file__).parents[1] / "inside"))
     yield importlib.import_module("trainer")
     del sys.path[0]
 

@@ -146,7 +146,7 @@ EXTENDED_ATTRIBUTES: Numbers = {
     "getxattrat": (464, 464), "setxattrat": (463, 463), "listxattrat": (465, 465),
     "removexattrat": (466, 466),
 }  # fmt: skip
-# Allowed by their arguments: see `_seccomp.program`.
+# Allowed by their arguments: see `seccomp.program`.
 CONDITIONAL: Numbers = {
     "socket": (41, 198), "socketpair": (53, 199), "clone": (56, 220), "ioctl": (16, 29),
     "prlimit64": (302, 261), "sched_setaffinity": (203, 122), "fcntl": (72, 25), "prctl": (157, 167),

@@ -16,7 +16,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from grader.kernel._landlock import entries, site_folders
+from grader.kernel.confinement.landlock import entries, site_folders
 
 _MOST_LINKS = 40
 
@@ -26,7 +26,7 @@ def _needed() -> list[Path]:
     found = [Path(sys.executable), *map(Path, (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix))]
     found += [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")]
     found += [Path(path) for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-    return [*found, Path(__file__).resolve().parents[1] / "data" / "nltk"]
+    return [*found, Path(__file__).resolve().parents[2] / "data" / "nltk"]
 
 
 def _steps(path: Path) -> tuple[list[tuple[Path, str]], list[Path]]:

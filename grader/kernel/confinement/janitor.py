@@ -17,7 +17,7 @@ import threading
 from pathlib import Path
 from typing import IO, Any
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Janitor:
@@ -70,8 +70,8 @@ def main(told: IO[bytes]) -> None:
     """Listen until the grader is gone, then clear up what it has not."""
     sys.path.insert(0, str(ROOT))
     from grader.errors import GraderError  # noqa: PLC0415
-    from grader.kernel._processes import Mark, sweep  # noqa: PLC0415
-    from grader.kernel._removal import remove_shared_memory, remove_traces, remove_tree  # noqa: PLC0415
+    from grader.kernel.confinement.cleanup import remove_shared_memory, remove_traces, remove_tree  # noqa: PLC0415
+    from grader.kernel.confinement.processes import Mark, sweep  # noqa: PLC0415
 
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -1,6 +1,6 @@
 """The system calls that a confined kernel may make, as a classic BPF program; see seccomp(2).
 
-An allow-list: a call that `_calls` does not name answers ENOSYS, as on a system that does not have it. What a program
+An allow-list: a call that `calls` does not name answers ENOSYS, as on a system that does not have it. What a program
 should be told that it may not do answers EPERM.
 """
 
@@ -11,8 +11,8 @@ import os
 import struct
 from collections.abc import Iterable, Iterator
 
-from grader.kernel import _calls
-from grader.kernel._calls import Numbers
+from grader.kernel.confinement import calls
+from grader.kernel.confinement.calls import Numbers
 
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _LOAD, _EQUAL, _ABOVE, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x25, 0x35, 0x45, 0x06
@@ -52,7 +52,7 @@ def program(
 
     def when(name: str, *tests: _Step, error: int = errno.EPERM) -> None:
         """For one call, run the tests (which fall through to a refusal) and allow by jumping past it."""
-        number = _calls.CONDITIONAL[name][column] or 0
+        number = calls.CONDITIONAL[name][column] or 0
         code.append((_EQUAL, 0, len(tests) + 2, number))
         code.extend([*tests, (_RETURN, 0, 0, _ERRNO | error), (_RETURN, 0, 0, _ALLOW)])
 
@@ -108,12 +108,12 @@ def program(
         low(1), (_EQUAL, 0, 1, _RLIMIT_RTTIME),
     )  # fmt: skip
     when("sched_setaffinity", low(0), (_EQUAL, 1, 0, 0))  # for oneself only
-    answer(_calls.UNKNOWN, errno.ENOSYS)
-    answer(_calls.REFUSED | ({} if programs else _calls.PROGRAMS), errno.EPERM)
-    answer(_calls.EXTENDED_ATTRIBUTES, errno.ENOTSUP)
-    answer(_calls.SCHEDULING | ({} if attributes else _calls.ATTRIBUTES), 0)
-    allowed = _calls.ALLOWED | (_calls.PROGRAMS if programs else {})
-    allowed = allowed | (_calls.ATTRIBUTES if attributes else {}) | (_calls.GPU if gpu else {})
+    answer(calls.UNKNOWN, errno.ENOSYS)
+    answer(calls.REFUSED | ({} if programs else calls.PROGRAMS), errno.EPERM)
+    answer(calls.EXTENDED_ATTRIBUTES, errno.ENOTSUP)
+    answer(calls.SCHEDULING | ({} if attributes else calls.ATTRIBUTES), 0)
+    allowed = calls.ALLOWED | (calls.PROGRAMS if programs else {})
+    allowed = allowed | (calls.ATTRIBUTES if attributes else {}) | (calls.GPU if gpu else {})
     for first, last in _runs(pair[column] for pair in allowed.values()):
         code += [(_AT_LEAST, 0, 2, first), (_ABOVE, 1, 0, last), (_RETURN, 0, 0, _ALLOW)]
     code.append((_RETURN, 0, 0, _ERRNO | errno.ENOSYS))

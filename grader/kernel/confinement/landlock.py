@@ -83,7 +83,7 @@ def entries(folder: Path) -> list[Path]:
 
 def _own_files() -> list[Path]:
     """The grader's files, wherever and however often it is installed: nothing of them is for a kernel."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     sites = {*site_folders(), *_sites_beneath(_library_folders())}
     own = [package, package.parent / "reference"]
     if package.parent not in sites:

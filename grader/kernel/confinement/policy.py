@@ -1,0 +1,125 @@
+"""The policy of one kernel: what `confine.apply` carries out."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from grader.kernel.confinement import landlock as access
+from grader.kernel.confinement import seccomp as filters
+from grader.kernel.confinement.host import CAP_DAC_READ_SEARCH, Host, probe
+from grader.kernel.confinement.processes import MIB, Budget, all_pids, owner, status_of
+from grader.kernel.confinement.view import make_view
+from grader.kernel.confinement.workspace import Workspace
+
+POLICY_VERSION = 2
+_SHARED_MEMORY = 256 * MIB
+
+
+def make_policy(
+    workspace: Workspace,
+    readable: Iterable[Path] = (),
+    *,
+    hidden: Iterable[Path] = (),
+    budget: Budget | None = None,
+    parent: int | None = None,
+    keep_fds: Sequence[int] | None = None,
+    programs: bool = False,
+    gpu: bool = False,
+    folders: Sequence[Path] = (),
+    host: Host | None = None,
+) -> dict[str, Any]:
+    """The policy for ``confine.apply``, as values that JSON can carry.
+
+    Every layer that this host has is required: one that fails stops the kernel instead of leaving it open.
+
+    Args:
+        workspace: the folder the kernel may write to, and whose user it runs as.
+        readable: paths the kernel may read besides the interpreter and its libraries.
+        hidden: paths it may not read even where they lie beneath a readable one.
+        budget: limits.
+        parent: process that starts the kernel, and with which it dies; by default this one. The kernel
+            counts as started by a thread: when that thread ends, the kernel is killed.
+        keep_fds: descriptors that stay open besides 0, 1 and 2; None leaves that to the caller of ``apply``.
+        programs: whether the kernel may start other programs. Nothing in the homework does.
+        gpu: whether it may use NVIDIA devices and read what describes them.
+        folders: folders in the workspace that are held in memory, where the host allows that; files can then be
+            made in these alone.
+        host: what the host offers, by default `probe`.
+    """
+    host, budget = host or probe(), budget or Budget()
+    uid = workspace.uid
+    mounts = host.namespaces and uid is not None
+    required = ["limits", "no_new_privs", "undumpable"] if host.linux else []
+    landlock = None
+    if host.landlock:
+        required.append("landlock")
+        landlock = access.rules(
+            host.landlock,
+            workspace.path,
+            readable,
+            hidden,
+            programs=programs,
+            gpu=gpu,
+            # What lies there is a user's: without one of its own nobody could tell the kernel's from the judge's.
+            shared_memory=uid is not None,
+            folders=folders if mounts else (),
+        )
+    if host.seccomp:
+        required.append("seccomp")
+        program = filters.program(programs=programs, attributes=uid is not None, gpu=gpu)
+    keeper = uid is None and host.landlock >= 6 and host.seccomp
+    if mounts:
+        required.append("namespaces")
+    required += [*(["uid"] if uid is not None else []), *(["keeper"] if keeper else [])]
+    return {
+        "version": POLICY_VERSION,
+        "uid": uid,
+        "gid": uid,
+        "as_root": host.as_root,
+        "namespaces": {"view": make_view(), "folders": _in_memory(folders, uid, budget)} if mounts else None,
+        "keep_capabilities": [CAP_DAC_READ_SEARCH] if uid is not None and host.identity == "reading" else [],
+        "parent": os.getpid() if parent is None else parent,
+        "keeper": os.getpid() if keeper else None,
+        "keep_fds": None if keep_fds is None else list(keep_fds),
+        "session": True,
+        "umask": 0o077,
+        "tag": workspace.mark.tag,
+        "limits": _limits(budget, uid),
+        "landlock": landlock,
+        "seccomp": base64.b64encode(program).decode() if host.seccomp else None,
+        "required": required,
+    }
+
+
+def _in_memory(folders: Iterable[Path], uid: int | None, budget: Budget) -> list[list[Any]]:
+    """Folders with the options that they are mounted by, and the files that stay in them; shared memory is one of them.
+
+    Nothing stays in shared memory: it is what other processes of this machine have there.
+    """
+    own = f"mode=700,uid={uid},gid={uid},size={budget.disk},nr_inodes={budget.files}"
+    shared = f"mode=1777,size={min(_SHARED_MEMORY, budget.disk)},nr_inodes=1000"
+    ours = [[str(folder), own, sorted(path.name for path in folder.iterdir())] for folder in folders]
+    return [*ours, ["/dev/shm", shared, []]]
+
+
+def _limits(budget: Budget, uid: int | None) -> dict[str, list[int]]:
+    processes = budget.processes
+    if uid is None:
+        # The limit counts all of a user's threads, those from before included.
+        processes += sum(
+            int(status_of(pid).get("Threads", "0")) for pid in all_pids() if owner(pid) == os.getuid()
+        )
+    return {
+        "RLIMIT_DATA": [budget.data, budget.data],
+        # First a signal that can be caught, then one that cannot.
+        "RLIMIT_CPU": [budget.cpu, budget.cpu + 5],
+        "RLIMIT_NPROC": [processes, processes],
+        "RLIMIT_FSIZE": [budget.file, budget.file],
+        "RLIMIT_NOFILE": [budget.open_files, budget.open_files],
+        "RLIMIT_CORE": [0, 0],
+        "RLIMIT_MEMLOCK": [64 * MIB, 64 * MIB],
+    }
