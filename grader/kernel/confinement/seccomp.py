@@ -25,7 +25,21 @@ _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 # against what the user may have: fcntl(2).
 _F_SETLEASE, _F_NOTIFY, _F_SETPIPE_SZ, _F_SETOWN, _F_SETOWN_EX = 1024, 1026, 1031, 8, 15
 # Names and death signals of threads, what is asked, names of memory: prctl(2).
-_PRCTL = (1, 2, 3, 15, 16, 21, 23, 30, 38, 39, 41, 42, 0x53564D41)
+_PRCTL = {
+    "PR_SET_PDEATHSIG": 1,
+    "PR_GET_PDEATHSIG": 2,
+    "PR_GET_DUMPABLE": 3,
+    "PR_SET_NAME": 15,
+    "PR_GET_NAME": 16,
+    "PR_GET_SECCOMP": 21,
+    "PR_CAPBSET_READ": 23,
+    "PR_GET_TIMERSLACK": 30,
+    "PR_SET_NO_NEW_PRIVS": 38,
+    "PR_GET_NO_NEW_PRIVS": 39,
+    "PR_SET_THP_DISABLE": 41,
+    "PR_GET_THP_DISABLE": 42,
+    "PR_SET_VMA": 0x53564D41,
+}
 
 _Step = tuple[int, int, int, int]
 
@@ -96,7 +110,7 @@ def program(
     when("clone", low(0), (_ANY_BIT, 0, 1, _NEW_NAMESPACES))
     none_of("ioctl", 1, [_TIOCSTI, _TIOCLINUX])
     none_of("fcntl", 1, [_F_SETLEASE, _F_NOTIFY, _F_SETPIPE_SZ, _F_SETOWN, _F_SETOWN_EX])
-    one_of("prctl", 0, _PRCTL, errno.EINVAL)
+    one_of("prctl", 0, _PRCTL.values(), errno.EINVAL)
     # send(2) is this call without an address.
     when("sendto", low(4), (_EQUAL, 0, 2, 0), high(4), (_EQUAL, 1, 0, 0))
     # prlimit64 of another process could kill the judge; that of RLIMIT_RTTIME would wipe off the mark of
