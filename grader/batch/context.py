@@ -12,7 +12,7 @@ from pathlib import Path
 from grader import __version__, assets
 from grader.errors import GraderError
 from grader.grade import Assignment
-from grader.homework import Homework, load_homework
+from grader.homework import Homework
 from grader.scoring.rubric import Rubric, TrainingItem
 
 NO_VERDICT_DEPENDS_ON = (
@@ -45,9 +45,9 @@ def context_of(assignment: Assignment) -> str:
     return digest.hexdigest()[:16]
 
 
-def training_context_of(context: str, rubric: Rubric, homework: Homework | None = None) -> str:
+def training_context_of(context: str, rubric: Rubric, homework: Homework) -> str:
     """What the outcome of training depends on beside that: how it is done, and the rubric's budget; 16 hex digits."""
-    package = _package(homework or load_homework())
+    package = _package(homework)
     budgets = [item.budget.model_dump_json() for item in rubric.items if isinstance(item, TrainingItem)]
     digest = hashlib.sha256(json.dumps([context, *budgets]).encode())
     digest.update(_digest(assets.PACKAGE, _files(assets.PACKAGE / TRAINING)))

@@ -265,7 +265,7 @@ def results_of(
 ) -> dict[str, Result]:
     """The result of each member by key, as far as its content is judged."""
     results: dict[str, Result] = {}
-    context = training_context_of(manifest.context, rubric)
+    context = training_context_of(manifest.context, rubric, manifest.homework)
     for member in manifest.members:
         if member.problem is not None:
             results[member.key] = unreadable(member, rubric, manifest.seed, versions(rubric))
@@ -329,7 +329,7 @@ class _Run:
         self.executor, self.host = executor, host
         self.pickled = pickle.dumps(assignment)
         self.seconds = assignment.limits.total + GRACE_SECONDS
-        self.training_context = training_context_of(context, assignment.rubric)
+        self.training_context = training_context_of(context, assignment.rubric, assignment.homework)
         self.progress = Progress()
         self.done = {"graded": 0, "trained": 0}
         self.lost: list[str] = []

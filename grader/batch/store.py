@@ -31,6 +31,7 @@ from grader.batch.submissions import Entry
 from grader.errors import GraderError, UsageError
 from grader.files.atomic import write_atomically
 from grader.grade import Judged
+from grader.homework import Homework, load_homework
 from grader.report.safe_text import one_line
 from grader.scoring.compose import Facts, Findings, compose_result
 from grader.scoring.result import Evidence, Result, Versions
@@ -173,6 +174,11 @@ class Manifest(_Stored):
     sources: tuple[str, ...] = ()
     strange: tuple[str, ...] = ()
     """Files that are nobody's."""
+
+    @property
+    def homework(self) -> Homework:
+        """The homework that the class was graded with."""
+        return load_homework(self.settings.homework_source if self.settings else None)
 
 
 def remembered(folder: Path, change: Collection[str] = ()) -> dict[str, Any]:
