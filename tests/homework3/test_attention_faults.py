@@ -147,7 +147,7 @@ MESSAGES = (
 )
 
 
-@pytest.mark.parametrize(("name", "property", "text"), MESSAGES)
+@pytest.mark.parametrize(("name", "prop", "text"), MESSAGES)
 def test_messages_say_what_is_wrong(name, prop, text):
     verdict = verdicts(corpus()[name], name[:2])[prop]
     assert verdict.status == "failed"

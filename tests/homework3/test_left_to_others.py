@@ -73,9 +73,9 @@ def test_what_is_left_to_others_is_found_by_them(part, name, reason, monkeypatch
     left: list[tuple[tuple[str, ...], str]] = []
 
     class StoodBack(expect.StoodBack):
-        def __init__(self, to: tuple[str, ...], why: str) -> None:
+        def __init__(self, to: tuple[str, ...], why: str, *, compared: bool = False) -> None:
             left.append((to, why))
-            super().__init__(to, why)
+            super().__init__(to, why, compared=compared)
 
     monkeypatch.setattr(expect, "StoodBack", StoodBack)
     assignment = load_assignment()
