@@ -281,7 +281,10 @@ def main(arguments: list[str]) -> int:
             again = arena.grade(json.dumps(arena.base(base)[0]).encode())
             if verdicts(again) != verdicts(honest):
                 broken += 1
-                print(f"BAD  {base}: the submission afterwards is graded otherwise")
+                changed = [key for key, value in verdicts(again).items() if value != verdicts(honest)[key]]
+                lines = zip(honest.to_json().splitlines(), again.to_json().splitlines(), strict=False)
+                shown = [f"{one.strip()} -> {two.strip()}" for one, two in lines if one != two and "seconds" not in one]
+                print(f"BAD  {base}: the submission afterwards is graded otherwise: {changed} {shown[:5]}")
     print(f"{broken} of {len(chosen) * len(bases)} got through")
     return min(broken, 1)
 

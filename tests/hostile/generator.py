@@ -760,6 +760,8 @@ _add(
     ),
 )
 
+# Payloads say `getattr(os, "_exit")` and the like: statements that end the kernel or run a shell are left out of what runs.
+
 # -- exhausting -----------------------------------------------------------------------------------------------------------
 
 _add(
@@ -800,13 +802,13 @@ _add(
                 if os.fork() == 0:
                     while time.time() < end:
                         time.sleep(0.1)
-                    os._exit(0)
+                    getattr(os, "_exit")(0)
             except OSError:
                 time.sleep(0.01)
         """
     ),
     descriptors=_after(
-        "files = []\ntry:\n    while len(files) < 100000: files.append(open('/dev/null'))\nexcept OSError: pass"
+        "opened = []\ntry:\n    while len(opened) < 100000: opened.append(open('/dev/null'))\nexcept OSError: pass"
     ),
     disk_by_one_file=_after(
         """
@@ -818,9 +820,9 @@ _add(
     disk_by_deleted_files=_after(
         """
         import os, time
-        files = []
+        opened = []
         for number in range(6):
-            file = open(f"big{number}", "wb"); os.remove(f"big{number}"); files.append(file)
+            file = open(f"big{number}", "wb"); os.remove(f"big{number}"); opened.append(file)
             for _ in range(400):
                 file.write(bytes(1 << 20))
         time.sleep(3)
@@ -908,7 +910,7 @@ _add(
         while True: pass
         """
     ),
-    stops_itself=_after("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)"),
+    stops_itself=_after("import os, signal\ngetattr(os, 'kill')(os.getpid(), signal.SIGSTOP)"),
     stops_itself_in_forward=_calls(
         "import signal\ndef answer(original, self, args, kwargs):\n    os.kill(os.getpid(), signal.SIGSTOP)\n"
     ),
@@ -1077,7 +1079,7 @@ _add(
         for _ in range(240):
             if os.fork() == 0:
                 while time.time() < end: pass
-                os._exit(0)
+                getattr(os, "_exit")(0)
         """
     ),
     large_pipes=_before(
@@ -1164,8 +1166,8 @@ _add(
             end = time.time() + 20
             while time.time() < end:
                 if os.fork():
-                    os._exit(0)
-            os._exit(0)
+                    getattr(os, "_exit")(0)
+            getattr(os, "_exit")(0)
         """
     ),
     exits_in_a_cell=_after("import os\nos._exit(0)"),
@@ -1190,9 +1192,9 @@ _add(
 _add(
     "attack",
     kills_its_parent=_after(
-        "import os, signal\nfor pid in (os.getppid(), 1):\n    try: os.kill(pid, signal.SIGKILL)\n    except OSError: pass"
+        "import os, signal\nfor pid in (os.getppid(), 1):\n    try: getattr(os, 'kill')(pid, signal.SIGKILL)\n    except OSError: pass"
     ),
-    kills_everyone=_after("import os, signal\ntry: os.kill(-1, signal.SIGKILL)\nexcept OSError: pass"),
+    kills_everyone=_after("import os, signal\ntry: getattr(os, 'kill')(-1, signal.SIGKILL)\nexcept OSError: pass"),
     kills_groups=_after(
         """
         import os, signal
@@ -1232,7 +1234,7 @@ _add(
         """
     ),
     stops_its_parent=_after(
-        "import os, signal\nfor pid in (os.getppid(), *range(2, 2000)):\n    try:\n        if pid != os.getpid(): os.kill(pid, signal.SIGSTOP)\n    except OSError: pass"
+        "import os, signal\nfor pid in (os.getppid(), *range(2, 2000)):\n    try:\n        if pid != os.getpid(): getattr(os, 'kill')(pid, signal.SIGSTOP)\n    except OSError: pass"
     ),
     becomes_root=_after(
         """
@@ -1285,10 +1287,10 @@ _add(
         import os, subprocess, sys
         for command in (["/bin/sh", "-c", "id"], [sys.executable, "-c", "print(1)"], ["/usr/bin/su"], ["sudo", "-n", "id"], ["curl", "http://192.0.2.1/"]):
             try:
-                print(subprocess.run(command, capture_output=True, timeout=5))
+                print(getattr(subprocess, "run")(command, capture_output=True, timeout=5))
             except Exception as error:
                 print(type(error))
-        os.system("id"); get_ipython().system("id")
+        getattr(os, "system")("id"); getattr(get_ipython(), "system")("id")
         """
     ),
     abstract_sockets=_after(

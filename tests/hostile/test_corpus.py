@@ -6,9 +6,13 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from grader.grade import load_assignment
+from grader.submission.planning import make_plan
+from grader.submission.reading import read_submission
 from tests.hostile.arena import BASES, Arena, base_notebook, verdicts
 from tests.hostile.generator import KINDS, hostile
 
@@ -54,6 +58,24 @@ def test_the_generator_leaves_its_base_alone() -> None:
         elif name != "huge_outputs":
             assert hostile(name, base)
     assert json.dumps(base) == before
+
+
+LEFT_OUT = {"exits_in_a_cell", "chain_of_functions"}
+"""Kinds that are about what the planner leaves out of a cell."""
+
+
+@pytest.mark.slow
+def test_payloads_run_whole(tmp_path: Path) -> None:
+    """A statement that the planner leaves out of a cell attacks nothing."""
+    template, base, path = load_assignment().template, base_notebook("wrong"), tmp_path / "hostile.ipynb"
+    partly = set()
+    for name, kind in KINDS.items():
+        if kind.category != "malformed":
+            path.write_bytes(hostile(name, base))
+            payloads = {"".join(c["source"]) for c in json.loads(path.read_text())["cells"] if c.get("id") == "hostile"}
+            plan = make_plan(read_submission(path), template)
+            partly |= {name for cell in plan.cells if cell.cell.source in payloads and cell.decision != "run"}
+    assert partly == LEFT_OUT
 
 
 @pytest.mark.parametrize("kind", SAMPLE)
