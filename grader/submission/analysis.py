@@ -326,6 +326,12 @@ class Notebook:
         trees = list(trees)
         nodes = sum(1 for tree in trees for _ in ast.walk(tree))
         self._work = _LEAST_WORK + _WORK_PER_NODE * nodes
+        self.assigned = {
+            node.id
+            for tree in trees
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
         for tree in trees:
             self._collect(tree)
         for tree in trees:
@@ -473,7 +479,10 @@ class Notebook:
         root, dot, rest = name.partition(".")
         if root in self.functions or root in self.bases:
             return name
-        known = self.aliases.get(root) or (_USUAL_NAMES.get(root, root) if dot else root)
+        usual = _USUAL_NAMES.get(root, root) if dot else root
+        if root in self.assigned and usual.startswith("google.colab."):
+            usual = root  # such as a list of files
+        known = self.aliases.get(root) or usual
         return known + dot + rest
 
     def _direct_cause(self, call: ast.Call) -> str:

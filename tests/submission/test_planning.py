@@ -588,3 +588,10 @@ def test_provided_code_comes_with_the_imports_that_it_uses():
         ast.parse(template.with_imports(source))
     aliased = template_of(submission("import a.b as c, d.e\nfrom f import g as h\nfrom i import *"))
     assert aliased.with_imports("c, d, h") == "import a.b as c\nimport d.e\nfrom f import g as h\nc, d, h"
+
+
+def test_a_list_of_files_is_not_colabs():
+    (cell,) = planned("import os\nfiles = sorted(os.listdir('.'))\nfiles.append('x')\ndrive = [1]\ndrive.append(2)")
+    assert cell.decision == "run"
+    (cell,) = planned("files.upload()")
+    assert "Colab" in cell.reason
