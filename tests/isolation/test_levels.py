@@ -64,6 +64,7 @@ SOCKETS = "connect, send_datagram, send_to_address, watch, pass_descriptor, larg
 HOSTS = {
     "root": _host("", "full", "full", OWN_USER, slow=False),
     "root, no namespaces": _host("namespaces, private home", "full", "full without namespaces", OWN_USER),
+    "root of a container": _host("container", "full", "full without namespaces", OWN_USER, unseen="mapped, deleted"),
     "root, no namespaces, Python in a private home": _host(
         "namespaces", "strong", "strong", f"{OWN_USER}, stat_secret"
     ),
