@@ -86,8 +86,11 @@ def test_a_failed_setup_leaves_nothing(tmp_path: Path) -> None:
 
 
 KILLED = """
+import signal
 import sys
 from pathlib import Path
+# Started in the background, Python ignores Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from grader.gradescope.trial import fresh
 with fresh(Path(sys.argv[1])):
     pass
