@@ -52,7 +52,7 @@ def start_a_kernel() -> Finding:
         layers = ", ".join(session.layers)
     except Exception as error:  # whatever keeps a kernel from starting is the finding
         detail = one_line(f"does not start: {type(error).__name__}: {error}")
-        return Finding("kernel", False, detail, "mend what is missing above; else please report this")
+        return Finding("kernel", False, detail, "fix the problems listed above; if there are none, report this as a bug")
     if outcome.status != "ok":
         return Finding("kernel", False, f"a cell with torch fails: {outcome.error}", "reinstall torch")
     seconds = time.perf_counter() - started
@@ -94,13 +94,13 @@ def _landlock(host: confinement.Host) -> Finding:
         return Finding(
             "Landlock",
             False,
-            "missing: a submission can read every file that its user may read, the grader's code among them",
-            "boot Linux 5.13 or later with lsm=landlock,... and let the container's seccomp profile pass it",
+            "missing: a submission can read every file its user can read, including the grader's code",
+            "boot Linux 5.13 or later with lsm=landlock,... and allow Landlock in the container's seccomp profile",
         )
     missing = [
         what
         for abi, what in (
-            (3, "cutting off files that may not be read"),
+            (3, "truncation of files that cannot be read"),
             (4, "TCP, which seccomp forbids as well"),
             (6, "signals to other processes of the same user, and abstract sockets"),
         )
@@ -118,12 +118,12 @@ def _seccomp(host: confinement.Host) -> Finding:
         "seccomp",
         False,
         "missing: a submission can open network connections",
-        "use a kernel with CONFIG_SECCOMP_FILTER, or cut the network of the machine",
+        "use a Linux kernel with CONFIG_SECCOMP_FILTER, or disconnect the machine from the network",
     )
 
 
 def _user(host: confinement.Host) -> Finding:
-    name = "user of its own"
+    name = "separate user"
     if host.identity == "own":
         first, last = confinement.FIRST_UID, confinement.KEEPER_UID - 1
         return Finding(name, True, f"kernels run as one of the users {first} to {last}")
@@ -131,12 +131,12 @@ def _user(host: confinement.Host) -> Finding:
         return Finding(
             name,
             True,
-            f"with the right to read, which Landlock narrows: {host.why_shared}",
-            "install Python and the environment outside a private home to do without that right",
+            f"with the right to read all files, limited by Landlock: {host.why_shared}",
+            "install Python and the environment outside a private home directory, so that this right is not needed",
         )
     detail = f"missing: {host.why_shared}; kernels run as the grader's user"
     if host.root:
-        return Finding(name, None, detail, "install Python and the environment where others can read them")
+        return Finding(name, None, detail, "install Python and the environment where other users can read them")
     return Finding(name, None, detail, "grade as root, best in a container")
 
 
@@ -179,7 +179,7 @@ def _import(distribution: str, module: str) -> Finding:
 def _gpu() -> Finding:
     found = ", ".join(gpu.names())
     if not found:
-        return Finding("GPU", None, "none; training runs on the CPU, properties do so everywhere")
+        return Finding("GPU", None, "none; training runs on the CPU, as properties always do")
     if not gpu.torch_knows_cuda():
         remedy = "pip install --force-reinstall torch torchvision"
         return Finding("GPU", None, f"{found}, but torch is built for the CPU", remedy)
@@ -226,7 +226,7 @@ def _rubric() -> list[Finding]:
     except GraderError as error:
         return [Finding("rubric", False, _counted(str(error).splitlines()), fix)]
     except Exception as error:  # a property module that cannot be imported
-        return [Finding("rubric", False, f"cannot be checked: {type(error).__name__}: {error}", "mend what is missing above")]
+        return [Finding("rubric", False, f"cannot be checked: {type(error).__name__}: {error}", "fix the problems above")]
     number = sum(len(item.criteria) for item in rubric.automatic)
     agreement = f"quotes of {number} criteria, model answers and training settings"
     return [
@@ -260,7 +260,7 @@ def _memory() -> Finding:
     free = free_memory()
     if free is None:
         return Finding("memory", None, "unknown")
-    remedy = "" if free >= _ENOUGH_MEMORY else "close programs, or grade fewer submissions at a time"
+    remedy = "" if free >= _ENOUGH_MEMORY else "close other programs, or use a smaller --jobs"
     return Finding("memory", free >= _ENOUGH_MEMORY, f"{free / _GIB:.1f} GiB free", remedy)
 
 

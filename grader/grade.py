@@ -50,7 +50,7 @@ from grader.training.plan import Job, Options, Outcome
 from grader.training.plan import plan as plan_training
 
 PUBLIC_SEED = b"hw3 public seed"
-PUBLIC_SEED_WARNING = "graded with the public seed: the trials can be foreseen; use --seed-file for a class"
+PUBLIC_SEED_WARNING = "graded with the public seed, so students can predict the test cases; for a class, pass --seed-file"
 NO_TRAINING = Options()
 RETRY_SECONDS = 1.0
 """How long to wait for the machine to recover."""
@@ -93,7 +93,7 @@ class Assignment:
 
     @property
     def seed_kind(self) -> Literal["public", "secret"]:
-        """Whether the trials can be foreseen by who has the grader."""
+        """Whether anyone who has the grader can predict the cases."""
         return "public" if self.seed == PUBLIC_SEED else "secret"
 
 

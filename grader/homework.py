@@ -87,7 +87,7 @@ class Homework:
         """The first example submission; raises `UsageError` if there is none."""
         found = sorted(self.examples.glob("*.ipynb"))
         if not found:
-            raise UsageError(f"{self.name} has no example; put a notebook into {self.examples}")
+            raise UsageError(f"{self.name} has no example; add a notebook to {self.examples}")
         return found[0]
 
     @property

@@ -44,7 +44,7 @@ print("training will run on", DEVICE)
 #
 # ### 1a
 #
-# Give formulae for h_2 and y_2 in terms of the weights and the inputs.
+# Give formulas for h_2 and y_2 in terms of the weights and the inputs.
 
 # %% [markdown] id="answer-1b" part="1b" role="text-answer"
 # ### 1b

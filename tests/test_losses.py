@@ -433,7 +433,7 @@ def test_a_class_in_a_cell_that_is_not_code(graded: Graded, kind: str) -> None:
     result = graded(json.dumps(cells))
     where = f"the {'raw' if kind == 'raw' else 'Markdown'} cell after code cell 1"
     assert criteria(result, "2a") == {
-        f"AttentionHead is not defined in the notebook: it stands in {where}, which does not run; make it a code cell"
+        f"AttentionHead is not defined in the notebook: it is in {where}, which does not run; change it to a code cell"
     }
 
 
@@ -454,7 +454,7 @@ def test_a_later_stub_is_explained(graded: Graded) -> None:
     result = graded(notebook(*handwritten(), stub))
     (note,) = next(item for item in result.items if item.id == "2a").notes
     assert note == (
-        "AttentionHead is defined in code cell 2 and again in code cell 12; the last definition was graded, "
+        "AttentionHead is defined in code cell 2 and again in code cell 12; the last definition is graded, "
         "and its `forward` is not implemented."
     )
     assert "defined more than once" in remarks(result)

@@ -142,7 +142,7 @@ def test_a_homework_without_an_example_says_so():
     done = run("grade", "--example")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith("grader: layers has no example; put a notebook into ")
+    assert line.startswith("grader: layers has no example; add a notebook to ")
 
 
 def test_doctor_looks_at_this_homework():

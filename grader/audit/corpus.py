@@ -174,7 +174,7 @@ def _cases(file: _File, criteria: Collection[str], lines: Lines) -> tuple[list[C
             continue
         line = lines[named]
         if entry.id in seen:
-            faults.append(Fault(line, f"entry {entry.id} stands in line {seen[entry.id]} already"))
+            faults.append(Fault(line, f"entry {entry.id} is already defined in line {seen[entry.id]}"))
         seen.setdefault(entry.id, line)
         for n, name in enumerate(entry.loses):
             if name not in criteria:
@@ -249,6 +249,6 @@ def _edited(source: str, edits: Iterable[Edit]) -> str:
     for edit in edits:
         count = source.count(edit.replace)
         if count != 1:
-            raise Fault(1, f"{edit.replace!r} occurs {count} times in the class, but has to occur once")
+            raise Fault(1, f"{edit.replace!r} occurs {count} times in the class, expected once")
         source = source.replace(edit.replace, edit.by)
     return source

@@ -235,7 +235,7 @@ def _blank(answer: list[str], place: str) -> list[str]:
         raise GraderError(f"the answer of {place} does not begin with a '{TASK}' comment")
     indent = hints[0][: len(hints[0]) - len(hints[0].lstrip())]
     hints[0] = hints[0].replace(TASK, TODO, 1)
-    return [*hints, f'{indent}raise NotImplementedError("{place}: yours to write")']
+    return [*hints, f'{indent}raise NotImplementedError("{place} is not implemented yet")']
 
 
 def _place(source: str, line: int) -> str:
@@ -284,7 +284,7 @@ def build_template(homework: Homework | None = None) -> NotebookNode:
 
     def text(cell: OutlineCell) -> str:
         if cell.role == "text-answer":
-            return f"{cell.text}\n\n**Answer.** *yours to write*"
+            return f"{cell.text}\n\n**Answer.** *your answer here*"
         return strip_answers(expand(chosen, cell.text)) if cell.is_code else cell.text
 
     return _notebook(chosen, [cell for cell in read_outline(chosen) if not cell.master_only], text)
@@ -335,7 +335,7 @@ def build(out: Path | None = None, homework: Homework | None = None) -> list[Pat
     """Write the template to the folder ``out``, or to its place in the checkout, and return its path."""
     place = (homework or load_homework()).template
     if out is None and place.parent.parent.name == "_shipped":
-        raise UsageError("an installed grader does not change its own template: say where with --out")
+        raise UsageError("an installed grader does not change its own template; pass --out")
     return [write(build_template(homework), place if out is None else out / place.name)]
 
 
@@ -357,7 +357,7 @@ def check(homework: Homework | None = None) -> list[str]:
         old = nbformat.reads(kept, as_version=nbformat.NO_CONVERT)
         have = {cell.id: cell for cell in old.cells}
     except Exception as error:  # nbformat raises many kinds on a broken file
-        return [f"{place.name} is no notebook: {error}"]
+        return [f"{place.name} is not a notebook: {error}"]
     want = {cell.id: cell for cell in wanted.cells}
     differences = [f"cell {name!r} is missing" for name in want if name not in have]
     differences += [f"cell {name!r} is not in the outline" for name in have if name not in want]

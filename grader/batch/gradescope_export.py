@@ -128,7 +128,7 @@ def _read_metadata(path: Path) -> dict[str, dict[Any, Any]]:
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError(f"{one_line(str(path))}: cannot be read: {one_line(str(error))}") from None
     if not isinstance(data, dict):
-        raise UsageError(f"{one_line(str(path))}: is no list of Gradescope submissions")
+        raise UsageError(f"{one_line(str(path))}: is not a list of Gradescope submissions")
     return {
         str(key): value
         for key, value in data.items()

@@ -205,7 +205,7 @@ def _exported(layout: _Layout, children: Sequence[Path], outside: tuple[str, ...
     users = _of_blackboard(by_user) if layout.title == "Blackboard" else by_user
     groups = [_group_of(layout, user, files) for user, files in users.items()]
     others, strange = _plain([path for path in strays if path.name.lower() not in (METADATA, "index.html")])
-    note = f"its name does not follow the layout of the {layout.title} export it lies in"
+    note = f"its name does not match the layout of the {layout.title} export"
     groups += [replace(group, notes=(*group.notes, note)) for group in others]
     beside = [f"{group.people[0].name} (has a row of its own): {note}" for group in others]
     return Found(tuple(groups), (*outside, *strange, *beside), layout.title)

@@ -70,7 +70,7 @@ def load_overrides(
         except ValueError as error:
             raise UsageError(f"{NAME}:{line}: {one_line(str(error))}") from None
         if (override.key, override.item) in found:
-            raise UsageError(f"{NAME}:{line}: {override.key} has an override of {override.item} already")
+            raise UsageError(f"{NAME}:{line}: {override.key} already has an override of {override.item}")
         found[override.key, override.item] = override
     return list(found.values())
 
@@ -103,12 +103,12 @@ def _override(
     ]
     if len(matching) != 1:
         how_many = "no submission" if not matching else f"{len(matching)} submissions"
-        raise ValueError(f"{wanted}: {how_many} of this class is called so; give its key, as in grades.csv")
+        raise ValueError(f"{wanted}: {how_many} of this class have this name; use the key from grades.csv")
     item = next((item for item in rubric.items if item.id == fields["item"]), None)
     if item is None:
         raise ValueError(f"{fields['item']}: the rubric has no such item")
     if not re.fullmatch(r"\d+(\.\d+)?", fields["points"]):
-        raise ValueError(f"points: {fields['points']} is no number of points")
+        raise ValueError(f"points: {fields['points']} is not a number of points")
     points = float(fields["points"])
     if not math.isfinite(points) or points > item.points:
         raise ValueError(f"points: {fields['points']}, but {item.id} is worth {item.points:g}")

@@ -67,7 +67,7 @@ def _after(
         waiting.appendleft(attempt)
     elif isinstance(error, BrokenExecutor):
         if attempt.number >= TRIES:
-            return Lost("the process that graded it died each time it was tried")
+            return Lost("the process that graded it died every time")
         suspects.append(attempt)
     elif isinstance(error, HostError):
         # Others may have used up what was missing: it is tried again, alone and once.

@@ -53,9 +53,9 @@ def view(progress: Progress, seconds: float) -> Group:
     bar = ProgressBar(total=max(progress.total, 1), completed=progress.done, width=30)
     facts = Text(f"{progress.done} of {progress.total} {progress.doing}")
     if progress.known:
-        facts.append(f", {progress.known} known from before", QUIET)
+        facts.append(f", {progress.known} graded before", QUIET)
     if progress.failed:
-        facts.append(f", {progress.failed} could not be", FAILURE)
+        facts.append(f", {progress.failed} failed", FAILURE)
     if progress.done and left:
         facts.append(f", {_clock(seconds / progress.done * left)} left", QUIET)
     head.add_row(bar, facts)

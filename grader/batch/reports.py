@@ -63,7 +63,7 @@ class Row:
         if self.result.error is not None:
             return "not gradable"
         if any(item.status == "error" for item in self.result.items):
-            return "partly judged"
+            return "partly graded"
         return "graded"
 
 
@@ -181,7 +181,7 @@ def _feedback(row: Row, rubric: Rubric) -> Iterator[str]:
     if row.member.file and row.member.digest:
         yield f"Graded file: {for_markdown(row.member.file)}"
         yield ""
-    waits = f"; {points(pending)} still to be judged" if pending else ""
+    waits = f"; {points(pending)} pending" if pending else ""
     yield f"**{points(earned)} of {points(judged)} points**{waits}."
     yield ""
     yield "| item | | points |"
@@ -193,7 +193,7 @@ def _feedback(row: Row, rubric: Rubric) -> Iterator[str]:
     for override in row.overrides.values():
         yield ""
         yield (
-            f"{override.item}: {points(override.points)} points were set by {for_markdown(override.who)}: "
+            f"{override.item}: {points(override.points)} points, set by {for_markdown(override.who)}: "
             f"{for_markdown(override.why)}"
         )
     for found in result.items:
@@ -268,7 +268,7 @@ def _by_item(rows: Sequence[Row], rubric: Rubric) -> Iterator[str]:
     yield ""
     yield "## Items"
     yield ""
-    yield "| item | | of | mean | full | none | waiting | distribution, from 0 to full |"
+    yield "| item | | of | mean | full | none | pending | distribution, from 0 to full |"
     yield "|---|---|---:|---:|---:|---:|---:|---|"
     for item in rubric.items:
         given = [value for row in rows if (value := row.points(item.id)) is not None]
@@ -336,12 +336,12 @@ def _attention(rows: Sequence[Row]) -> Iterator[str]:
     for title, lines in (
         ("Not graded", [(row, row.result.error) for row in rows if row.result and row.result.error]),
         (
-            "Partly judged, by the grader's fault",
-            [(row, "see its result") for row in rows if row.status == "partly judged"],
+            "Partly graded because the grader failed",
+            [(row, "see its result") for row in rows if row.status == "partly graded"],
         ),
-        ("The same content", [(row, f"same as {row.same_as}") for row in rows if row.same_as]),
+        ("Identical submissions", [(row, f"same as {row.same_as}") for row in rows if row.same_as]),
         (
-            "For a person to look at",
+            "Needs review",
             [
                 (row, f"{flag.kind}: {flag.message}")
                 for row in rows
@@ -349,7 +349,7 @@ def _attention(rows: Sequence[Row]) -> Iterator[str]:
             ],
         ),
         (
-            "Set by a person",
+            "Overrides",
             [
                 (row, f"{o.item} = {points(o.points)} by {o.who}: {o.why}")
                 for row in rows

@@ -94,11 +94,11 @@ def read_roster(text: str, name: str) -> tuple[Student, ...]:
     try:
         header, *rows = [line for line in lines if any(cell.strip() for cell in line)] or [[]]
     except csv.Error as error:
-        raise UsageError(f"{name}: is no CSV file ({one_line(str(error))})") from None
+        raise UsageError(f"{name}: is not a CSV file ({one_line(str(error))})") from None
     columns = _columns(header)
     if not columns.keys() & {"name", "last", "id", "email"}:
         raise UsageError(
-            f"{name}: line 1 names no column with students; it needs one called name, id or email"
+            f"{name}: line 1 has no column for students; add one called name, id or email"
         )
     found: dict[str, Student] = {}
     for row in rows:
@@ -108,7 +108,7 @@ def read_roster(text: str, name: str) -> tuple[Student, ...]:
         if student is not None:
             found.setdefault(student.identity, student)
     if not found:
-        raise UsageError(f"{name}: holds no student")
+        raise UsageError(f"{name}: lists no students")
     return tuple(found.values())
 
 

@@ -445,7 +445,7 @@ class _Run:
             self.progress.failed += 1
         if record.failed:
             self.lost.append(
-                one_line(f"{job.label}: {record.result.error or 'not all of it could be judged'}")
+                one_line(f"{job.label}: {record.result.error or 'some items could not be judged'}")
             )
         self.records[job.digest] = record
         self._count(job.label)

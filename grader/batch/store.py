@@ -204,7 +204,7 @@ class Store:
     def __enter__(self) -> Store:
         """Make the folder and lock it; raises `UsageError` where another batch works in it."""
         if not self._create and not (self.folder / "batch.json").is_file():
-            raise UsageError(f"{one_line(str(self.folder))}: holds no batch; make one with `grader batch`")
+            raise UsageError(f"{one_line(str(self.folder))}: is not a batch folder; create one with `grader batch`")
         try:
             for name in _FOLDERS:
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
@@ -244,7 +244,7 @@ class Store:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise UsageError(
-                        f"{one_line(str(self.folder))}: another batch works here; wait for it or end it"
+                        f"{one_line(str(self.folder))}: another batch is running in this folder; wait for it or stop it"
                     ) from None
                 time.sleep(0.05)
 
@@ -309,7 +309,7 @@ class Store:
         except (OSError, ValidationError, ValueError) as error:
             raise UsageError(
                 f"{one_line(str(self.folder / 'batch.json'))}: cannot be read ({type(error).__name__}); "
-                "put back a copy of it, or use another folder"
+                "restore a copy of it, or use another folder"
             ) from None
 
     def known_manifest(self) -> Manifest | None:

@@ -171,7 +171,7 @@ def _of_holders(holders: Sequence[_Opened], skip: Path) -> list[tuple[str, Found
             one = layouts.students_in(holder.place, holder.problems, skip)
         if not one.groups:
             listed = f" ({', '.join(one.strange[:3])})" if one.strange else ""
-            raise UsageError(f"{one_line(str(holder.source))}: holds no submission{one_line(listed)}")
+            raise UsageError(f"{one_line(str(holder.source))}: contains no submission{one_line(listed)}")
         found.append((holder.name, one))
     return found
 
@@ -353,7 +353,7 @@ def digest_of(path: Path) -> tuple[str, str | None]:
     name = one_line(path.name)
     try:
         if not path.is_file():
-            reason = "is a folder" if path.is_dir() else "is no regular file"
+            reason = "is a folder" if path.is_dir() else "is not a regular file"
             return "", f"{name}: {reason}"
         if path.stat().st_size > MAX_FILE_BYTES:
             return "", f"{name}: is larger than {MAX_FILE_BYTES >> 20} MB"

@@ -24,11 +24,11 @@ def print_batch(outcome: Outcome, folder: Path, console: Console | None = None) 
     console = console or output()
     trained = f", {outcome.trained} trained" if outcome.trained else ""
     lines = [
-        f"{outcome.judged} judged{trained} now, {outcome.known} known from before, {len(outcome.members)} students"
+        f"{outcome.judged} judged{trained} now, {outcome.known} graded before, {len(outcome.members)} students"
     ]
     lines += [f"{count} not trained: {reason}" for reason, count in outcome.untrained.items()]
     if outcome.left:
-        lines.append(f"{outcome.left} left; the same command goes on with them")
+        lines.append(f"{outcome.left} left; run the same command again to continue")
     if outcome.scores:
         lines.append(outcome.scores)
     if outcome.gone:
@@ -45,7 +45,7 @@ def print_batch(outcome: Outcome, folder: Path, console: Console | None = None) 
     if len(problems) > MOST_PROBLEMS:
         lines.append(f"and {len(problems) - MOST_PROBLEMS} more, see summary.md")
     if outcome.restarts > 0:
-        lines.append(f"the warm parent of the kernels died {outcome.restarts} times and was started again")
+        lines.append(f"the warm parent of the kernels was restarted {outcome.restarts} times")
     lines.append(f"reports: {folder / 'grades.csv'}, {folder / 'summary.md'}")
     for line in lines:
         console.print(Text(one_line(line)), soft_wrap=True)

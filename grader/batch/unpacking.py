@@ -136,7 +136,7 @@ class _Unpacking:
             if not place.parts or any(is_junk(part) for part in place.parts if part != ".."):
                 continue
             if place.is_absolute() or ".." in place.parts:
-                self.problems[str(place)] = "its path leads out of the archive"
+                self.problems[str(place)] = "its path points outside the archive"
                 continue
             handin = place.parts[:2]
             self.files[handin] += 1

@@ -109,7 +109,7 @@ def generate(
     chosen = [mutant for mutant in mechanical.mutants(part) if not only or mutant.mutation.id in only]
     chosen = mechanical.sample(chosen, limit)
     if not chosen:
-        raise typer.BadParameter("there is no such mutant; --list shows all of them")
+        raise typer.BadParameter("no such mutant; --list shows all of them")
     if list_only:
         mechanical.print_mutants(chosen, console)
         return

@@ -33,7 +33,7 @@ def build(
         ),
     ] = None,
     public_seed: Annotated[
-        bool, typer.Option("--public-seed", help="Without a secret seed: students can foresee the trials.")
+        bool, typer.Option("--public-seed", help="Use the public seed; students can then predict the test cases.")
     ] = False,
     rubric: RubricFile = None,
     minutes: Annotated[
@@ -68,7 +68,7 @@ def build(
         typer.echo(f"{size:>10}  {name}")
     typer.echo(f"{built.size:>10}  {built.path}, SHA-256 {digest(built.path)[:16]}")
     if public_seed:
-        typer.echo("warning: built with the public seed, so students can foresee the trials")
+        typer.echo("warning: built with the public seed, so students can predict the test cases")
     if sys.version_info < CURRENT:
         typer.echo(
             f"warning: built with Python {platform.python_version()}, so newer syntax in a notebook is an error; build with "

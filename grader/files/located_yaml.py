@@ -116,7 +116,7 @@ class _Reader:
                 raise Fault(line, "a key must be plain text")
             key = key_node.value
             if key in plain:
-                raise Fault(line, f"{key!r} stands twice here")
+                raise Fault(line, f"{key!r} is repeated here")
             place = (*where, key)
             self.lines[place] = line
             plain[key] = self.plain(value_node, place)
@@ -135,5 +135,5 @@ class _Reader:
             # A constructor of its own: it keeps no state, and these four tags make no objects.
             value: Plain = yaml.constructor.SafeConstructor().construct_object(node)
         except (yaml.YAMLError, ValueError, KeyError, OverflowError, IndexError):
-            raise Fault(line, f"{node.value[:40]!r} is no {kind}") from None
+            raise Fault(line, f"{node.value[:40]!r} is not {'an' if kind[0] in 'aeiou' else 'a'} {kind}") from None
         return value

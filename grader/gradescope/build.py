@@ -73,8 +73,8 @@ def build(out: Path, options: Options, say: Say = lambda line: None) -> Built:
         raise UsageError(f"{out}: the folder does not exist")
     if (options.seed_file is None) == (not options.public_seed):
         raise UsageError(
-            "give --seed-file with a secret seed (openssl rand -hex 32 > seed.txt), so that students cannot "
-            "foresee the trials; or --public-seed, if they may"
+            "pass --seed-file with a secret seed (openssl rand -hex 32 > seed.txt), so that students cannot "
+            "predict the test cases, or pass --public-seed to accept that they can"
         )
     with tempfile.TemporaryDirectory(prefix="hw3-zip-") as folder:
         say("building the wheel")
@@ -124,7 +124,7 @@ def pack_installed(folder: Path, name: str = "hw3-grader") -> Path:
     try:
         distribution = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:
-        raise UsageError("this grader is neither installed nor a checkout: give --wheel") from None
+        raise UsageError("this grader is neither installed nor a checkout; pass --wheel") from None
     members: dict[str, bytes] = {}
     for file in distribution.files or ():
         parts = file.parts
@@ -134,10 +134,10 @@ def pack_installed(folder: Path, name: str = "hw3-grader") -> Path:
         try:
             members[file.as_posix()] = Path(str(file.locate())).read_bytes()
         except OSError as error:
-            raise UsageError(f"the installation is incomplete ({error}); reinstall the grader, or give --wheel") from None
+            raise UsageError(f"the installation is incomplete ({error}); reinstall the grader, or pass --wheel") from None
     information = next((path.partition("/")[0] for path in members if ".dist-info/" in path), None)
     if information is None or "grader/__init__.py" not in members:
-        raise UsageError("the installation does not list its files; run in a checkout, or give --wheel")
+        raise UsageError("the installation does not list its files; run in a checkout, or pass --wheel")
     rows = [f"{path},sha256={_record_hash(data)},{len(data)}" for path, data in sorted(members.items())]
     members[f"{information}/RECORD"] = "\n".join([*rows, f"{information}/RECORD,,", ""]).encode()
     wheel = folder / f"{name.replace('-', '_')}-{distribution.version}-py3-none-any.whl"
@@ -215,7 +215,7 @@ def requirements(wheel: Path) -> list[Requirement]:
             (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
             metadata = email.message_from_bytes(archive.read(name))
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{wheel} is no wheel: {error}") from None
+        raise UsageError(f"{wheel} is not a wheel: {error}") from None
     found = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
     return sorted((each for each in found if "extra" not in str(each.marker)), key=str)
 
@@ -234,7 +234,7 @@ def pinned(required: Iterable[Requirement]) -> list[str]:
             distribution = importlib.metadata.distribution(requirement.name)
         except importlib.metadata.PackageNotFoundError:
             raise UsageError(
-                f"{requirement.name} is not installed here, so no version of it is known to work"
+                f"{requirement.name} is not installed here, so setup.sh cannot pin its version"
             ) from None
         # A local label (2.9.1+cpu) names a build, and each index has its own.
         versions[name] = Version(distribution.version).public

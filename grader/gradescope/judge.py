@@ -56,7 +56,7 @@ def main() -> int:
         _write(
             place,
             message_only(
-                f"This container cannot keep the grader safe, so nothing was graded: {reason}.", rubric
+                f"This container cannot isolate submissions, so nothing was graded: {reason}.", rubric
             ),
         )
         return 0
@@ -148,7 +148,7 @@ def _out_of_memory(free: int | None) -> list[str]:
     size = "" if free is None else f" ({free / MIB:.0f} MB were free at the start)"
     return [
         f"The container ran out of memory{size}, and the system ended a process of this submission. "
-        "A finding below that says so may be owed to that; ask your instructor for a container with more memory."
+        "Failures below that mention memory may be caused by this; ask your instructor for a container with more memory."
     ]
 
 
@@ -176,7 +176,7 @@ def _print_result(result: Result, rubric: Rubric) -> None:
     ]
     print("\n".join(lines))
     for flag in result.flags:
-        print(f"for a person to look at: {flag.kind}: {flag.message}")
+        print(f"needs review: {flag.kind}: {flag.message}")
     print(f"rubric {rubric.version}, {result.seconds}")
 
 

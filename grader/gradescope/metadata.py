@@ -49,10 +49,10 @@ def read_metadata(path: Path) -> Metadata:
             raise ValueError("too large")
         given = json.loads(data.decode("utf-8-sig"))
     except FileNotFoundError:
-        return Metadata(warning="the platform gave no metadata, so lateness is not known")
+        return Metadata(warning="the platform gave no metadata, so lateness is unknown")
     except (OSError, ValueError, RecursionError) as error:
         return Metadata(
-            warning=f"the platform's metadata cannot be read ({type(error).__name__}), so lateness is not known"
+            warning=f"the platform's metadata cannot be read ({type(error).__name__}), so lateness is unknown"
         )
     return _understood(given)
 
@@ -80,7 +80,7 @@ def _understood(given: Any) -> Metadata:
         late_due=late_due,
         extended=extended,
         earlier=len(before) if isinstance(before, list) else 0,
-        warning="the platform gave no time of submission, so lateness is not known"
+        warning="the platform gave no submission time, so lateness is unknown"
         if created is None
         else None,
     )

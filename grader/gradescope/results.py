@@ -27,8 +27,8 @@ _ROOM = 2000
 _ENOUGH = 150
 """Characters of a finding below which it says nothing."""
 
-WAITING = "Not judged yet: the grader was stopped before it came to this."
-GRADERS_FAULT = "The grader failed here. This is not your fault, and someone has to look at it.\n"
+WAITING = "Not graded yet: the grader was stopped before it reached this test."
+GRADERS_FAULT = "The grader failed here. This is not your fault; tell your instructor.\n"
 
 
 @functools.cache
@@ -60,7 +60,7 @@ def write_results(path: Path, results: dict[str, Any]) -> None:
 
 def message_only(message: str, rubric: Rubric | None = None, seconds: float = 0.0) -> dict[str, Any]:
     """Results that give no points and say why."""
-    tests = [] if rubric is None else _tests(rubric, (), LONG, message="Not judged; see the message above.")
+    tests = [] if rubric is None else _tests(rubric, (), LONG, message="Not graded; see the message above.")
     return _whole(0.0, clean(message), tests, seconds, {})
 
 
@@ -80,7 +80,7 @@ def to_gradescope(
     """
     late, metadata = late or Late(), metadata or Metadata()
     if result.error is not None:
-        return message_only(f"There was nothing to grade: {result.error}", rubric, seconds)
+        return message_only(f"Nothing to grade: {result.error}", rubric, seconds)
     earned = sum(item.points or 0.0 for item in result.items)
     score = round(earned * (100 - late.percent) / 100, 4)
     extra = {
@@ -125,7 +125,7 @@ def _head(
 ) -> str:
     lines = [*notes]
     if provisional:
-        lines.append("Provisional: the grader was still at work when this was written.")
+        lines.append("Provisional: the grader was still running when these results were written.")
     if late.note:
         lines.append(f"This was {late.note}.")
     lines += [warning for warning in result.warnings if "--seed-file" not in warning]
@@ -133,11 +133,11 @@ def _head(
         lines.append(metadata.warning)
     odd = [cell for cell in result.cells if cell.error or cell.status in ("timeout", "died")]
     if odd:
-        lines.append("Cells that did not run to their end:")
+        lines.append("Cells that did not finish:")
         lines += [f"  code cell {cell.number}: {one_line(cell.error or cell.status)}" for cell in odd[:20]]
     for item in result.items:
         if item.kind == "training" and item.status == "pending":
-            lines += [f"{item.id} is left to a person: {note}" for note in item.notes[:3]]
+            lines += [f"{item.id} is graded by hand: {note}" for note in item.notes[:3]]
     broken = [item for item in result.items if item.status == "error"]
     if broken:
         names = ", ".join(item.id for item in broken)
@@ -223,14 +223,14 @@ def _detail(
     number: str, name: str, points: float, of: float, lines: Sequence[str], limit: int
 ) -> dict[str, Any]:
     """A hidden test, for instructors: it has no points, which would take them out of the student's view."""
-    text = "\n".join([f"{points:g} of {of:g} points, which the line of hidden tests counts.", *lines])
+    text = "\n".join([f"{points:g} of {of:g} points, included in the total of the hidden tests.", *lines])
     test = _test(number, name, 0.0, 0.0, text, "hidden", limit)
     return {**test, "status": "passed" if points >= of else "failed"}
 
 
 def _secret_total(number: str, title: str, points: float, of: float) -> dict[str, Any]:
     test = _test(f"{number} hidden", f"{title}: hidden tests", points, of, "", "visible", LONG)
-    return {**test, "output": "These tests are not shown; their points count."}
+    return {**test, "output": "These tests are hidden, but their points count."}
 
 
 def _test(
@@ -252,12 +252,12 @@ def _test(
 def _finding(criterion: CriterionResult, limit: int) -> str:
     """What a student needs to see their mistake, as plain text."""
     if criterion.status == "passed":
-        return "Holds."
+        return "Passed."
     if criterion.status == "error":
         return GRADERS_FAULT + criterion.message
     parts = [criterion.message]
     if criterion.requirement:
-        parts.append(f"What should hold: {criterion.requirement}")
+        parts.append(f"Requirement: {criterion.requirement}")
     if criterion.counterexample:
         parts.append("Smallest counterexample:\n" + criterion.counterexample)
     return clean("\n".join(parts), limit)

@@ -27,11 +27,11 @@ from grader.gradescope.place import (
 from grader.memory import free_memory, times_out_of_memory
 
 STARTED = (
-    "The autograder has started. If this text stays, it was stopped before it could judge anything; "
-    "that is not your fault. Ask your instructor to run it again."
+    "The autograder has started. If this message does not change, it was stopped before it graded "
+    "anything. That is not your fault. Ask your instructor to run it again."
 )
-FAILED = "The grader itself failed before it was done. This is not your fault; tell your instructor."
-NOT_JUDGED = "What was not judged yet counts nothing so far."
+FAILED = "The grader failed before it finished. This is not your fault; tell your instructor."
+NOT_JUDGED = "Tests that were not graded yet give no points so far."
 
 
 class _Stopped(Exception):
@@ -87,7 +87,7 @@ def _watched(place: Place, last: float) -> str | None:
     except subprocess.TimeoutExpired:
         return f"The time for grading ({place.minutes:g} minutes) was used up. {NOT_JUDGED}"
     except _Stopped:
-        return f"The platform stopped the grader before it was done. {NOT_JUDGED}"
+        return f"The platform stopped the grader before it finished. {NOT_JUDGED}"
     except OSError as error:
         return f"{FAILED} ({error.strerror})"
     finally:
@@ -98,7 +98,7 @@ def _watched(place: Place, last: float) -> str | None:
         return None
     if times_out_of_memory() > killed_before or status == -signal.SIGKILL:
         return (
-            f"The container's memory was used up and the grader was ended. {NOT_JUDGED} "
+            f"The container's memory ran out and the grader was stopped. {NOT_JUDGED} "
             "Ask your instructor for a container with more memory."
         )
     return f"{FAILED} {NOT_JUDGED}"

@@ -95,7 +95,7 @@ class Trial:
         except (OSError, ValueError) as error:
             raise GraderError(f"the run left no results: {error}; it said: {self.log[-2000:]}") from None
         if not valid(results):
-            raise GraderError(f"the platform would refuse these results: {json.dumps(results)[:2000]}")
+            raise GraderError(f"Gradescope would reject these results: {json.dumps(results)[:2000]}")
         return dict(results)
 
     def template(self) -> Path:
@@ -174,6 +174,6 @@ def unpack(path: Path, folder: Path) -> None:
                 archive.extract(info, folder)
                 (folder / info.filename).chmod((info.external_attr >> 16) & 0o777 or 0o644)
     except (OSError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path} is no zip that can be read: {error}") from None
+        raise UsageError(f"{path} is not a readable zip: {error}") from None
     if not (folder / "setup.sh").is_file() or not (folder / "run_autograder").is_file():
-        raise UsageError(f"{path} is no autograder: it lacks setup.sh or run_autograder")
+        raise UsageError(f"{path} is not an autograder zip: setup.sh or run_autograder is missing")

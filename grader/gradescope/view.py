@@ -22,7 +22,7 @@ def print_view(results: dict[str, Any], console: Console | None = None, *, instr
         console.print(Text(clean(results["output"])))
     if waiting and not instructor:
         when = " and ".join(name.replace("_", " ") for name in waiting)
-        console.print(Text(f"Total: not shown, as some tests are shown only {when}", "bold"))
+        console.print(Text(f"Total: hidden until all tests are shown: {when}", "bold"))
     else:
         total = results.get("score", sum(test.get("score", 0) for test, _ in tests))
         of = sum(test.get("max_score", 0) for test, _ in tests)

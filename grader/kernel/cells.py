@@ -26,7 +26,7 @@ LATE_SECONDS = 30.0
 """For the definitions of all cells that come too late to run."""
 RETRIES = 3
 PROVIDED_MODULES = frozenset({"google"})
-LOST_TOO_OFTEN = "the kernel was lost too often; in the end only definitions were run"
+LOST_TOO_OFTEN = "the kernel was restarted too often, so only definitions were run in the end"
 
 Progress = Callable[[int, int], None]
 CellStatus = Literal["ok", "raised", "timeout", "died", "skipped", "rescued"]
@@ -159,7 +159,7 @@ class CellRunner:
             if replay.lose_kernel(planned, is_certain=is_certain):
                 self._results[planned.cell.number] = outcome
             if replay.is_over:
-                self._warnings.append("the kernel was lost even by definitions; the cells after were not run")
+                self._warnings.append("the kernel ended even while running only definitions; the later cells were not run")
                 break
             self._restart()
             if replay.only_definitions and not were_definitions:
@@ -234,7 +234,7 @@ class CellRunner:
 
     def _only_define(self, planned: PlannedCell, last: float) -> CellOutcome:
         """Run a cell's definitions after the cells' time: what came before cost that time, and not its own parts."""
-        late = _skipped(planned, "the time for all cells was used up")
+        late = _skipped(planned, "the time limit for all cells was reached")
         left = min(last, self._deadlines.whole) - time.monotonic()
         if left <= 0 or not planned.rescue.strip():
             return late

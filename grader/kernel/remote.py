@@ -324,7 +324,7 @@ def _check_sizes(wanted: Any, answer: Any) -> None:
         for built in answer:
             for name, size in built.items() if isinstance(built, dict) else [("it", built)]:
                 if type(size) not in (int, str) or (type(size) is int and not 0 <= size <= MAX_SIZE):
-                    raise WireError(f"one of the parts that yours builds has {name} = {str(size)[:40]}, above {MAX_SIZE}")
+                    raise WireError(f"one of the parts that your code builds has {name} = {str(size)[:40]}, above {MAX_SIZE}")
 
 
 def error_of(data: Any) -> StudentError:

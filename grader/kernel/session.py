@@ -82,7 +82,7 @@ class Session:
     def kernel(self) -> RunningKernel:
         """The kernel there is now."""
         if self._kernel is None:
-            raise KernelError("there is no kernel any more")
+            raise KernelError("the kernel has ended")
         return self._kernel
 
     def restart(self) -> None:

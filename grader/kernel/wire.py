@@ -87,7 +87,7 @@ class Allowance:
         """Count them; raises `WireError` where they are too many."""
         self.numbers -= count
         if self.numbers < 0:
-            raise WireError(f"tensors of more than {MAX_NUMBERS} numbers were returned, which is the most it reads at once")
+            raise WireError(f"tensors with more than {MAX_NUMBERS} numbers in total, the most it reads at once")
 
 
 def decode(item: Any, buffers: list[bytes], depth: int = 0, allowance: Allowance | None = None) -> Any:

@@ -50,7 +50,7 @@ def print_result(result: Result, console: Console | None = None, *, unchecked: U
 def render(
     result: Result, *, ascii_only: bool = False, unchecked: Unchecked | None = None
 ) -> ConsoleRenderable:
-    """Everything that a person wants to read about one submission, the totals last."""
+    """Everything that a person wants to read about one submission, with the score first and last."""
     return Group(*_Layout(ascii_only, unchecked or {}).sections(result))
 
 
@@ -117,11 +117,14 @@ class _Layout:
         if result.error is not None:
             yield self.entry("error", self.line(result.error, f"bold {FAILURE}"))
         if result.items:
+            yield self.totals(result)
+            yield Text()
             yield self.table(result.items)
         yield from self.findings(result.items)
         yield from self.remarks(result)
         yield from self.fine_print(result)
         if result.items:
+            yield Text()
             yield self.totals(result)
         yield Text()
 
@@ -197,7 +200,7 @@ class _Layout:
         broken = list(_alike(items, "error"))
         if broken:
             yield self.heading("Not judged")
-            yield Padding(Text("The grader failed here. This costs no points.", QUIET), (0, 4))
+            yield Padding(Text("The grader failed here; no points are lost.", QUIET), (0, 4))
             for item, criteria in broken:
                 yield from self.criteria(item, criteria)
         notes = [(item, note) for item in items for note in item.notes]
@@ -220,7 +223,7 @@ class _Layout:
         yield Padding(self.text(criterion.message), (0, 0, 0, 4))
         if len({each.requirement for each in criteria}) == 1:
             requirement = criterion.requirement or criterion.title
-            yield Padding(Text("required  ", QUIET).append_text(self.line(requirement, "italic")), (0, 0, 0, 4))
+            yield Padding(Text("Requirement: ", QUIET).append_text(self.line(requirement, "italic")), (0, 0, 0, 4))
         if criterion.counterexample:
             yield Padding(Text("Smallest counterexample:", QUIET), (0, 0, 0, 4))
             yield _Quoted(self.text(criterion.counterexample), "|" if self.ascii_only else "│", colour)
@@ -294,13 +297,13 @@ class _Layout:
 
     def totals(self, result: Result) -> ConsoleRenderable:
         if self.unchecked:
-            return Padding(self.line(self.checked(result), "bold"), (1, 0, 0, 1))
+            return Padding(self.line(self.checked(result), "bold"), (0, 0, 0, 1))
         whole = {item.kind for item in result.items if item.status != "pending"} <= {"automatic", "training"}
         words = f"Score: {points(result.score)} / {points(result.max_score)}"
         total = Text(f"{words} (automatic)" if whole and result.pending else words, "bold")
         if result.pending:
             total.append(f". Pending: {pending_words(result.items)}", "not bold")
-        return Padding(total, (1, 0, 0, 1))
+        return Padding(total, (0, 0, 0, 1))
 
     def checked(self, result: Result) -> str:
         """What a check of some criteria says about the whole grade."""

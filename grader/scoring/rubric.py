@@ -229,7 +229,7 @@ def _locate(where: tuple[str | int, ...], lines: Lines) -> tuple[Where, int]:
 
 _PLAIN_WORDS = {
     "missing": "is missing",
-    "extra_forbidden": "is not a key that belongs here",
+    "extra_forbidden": "is not a known key here",
     "union_tag_not_found": "needs a kind: automatic, training or manual",
     "union_tag_invalid": "kind must be automatic, training or manual",
     "tuple_type": "must be a list",
@@ -310,7 +310,7 @@ def _wrong_names(
     def twice(what: str, name: str, where: Where) -> Iterator[Fault]:
         label = f"{what} {name}"
         if label in seen:
-            yield Fault(lines[where], f"{label} stands in line {seen[label]} already")
+            yield Fault(lines[where], f"{label} is already defined in line {seen[label]}")
         seen.setdefault(label, lines[where])
 
     penalties = plain.get("penalties") if isinstance(plain, dict) else None
@@ -324,7 +324,7 @@ def _wrong_names(
             id_place = (*criterion_place, "id")
             yield from twice("criterion", criterion.id, id_place)
             if not criterion.id.startswith(f"{item.id}."):
-                yield Fault(lines[id_place], f"criterion {criterion.id} stands under item {item.id}")
+                yield Fault(lines[id_place], f"criterion {criterion.id} is listed under item {item.id}")
             for n, name in enumerate(criterion.properties):
                 # A property in two criteria would make one failure cost twice.
                 place = (*criterion_place, "properties", n)
@@ -357,6 +357,6 @@ def _wrong_settings(rubric: Rubric, lines: Lines) -> Iterator[Fault]:
     for name in rubric.gradescope.visibility_of:
         line = lines["gradescope", "visibility_of", name]
         if name not in judged | criteria:
-            yield Fault(line, f"visibility_of: {name} is no automatic item or criterion")
+            yield Fault(line, f"visibility_of: {name} is not an automatic item or criterion")
         elif by_item and name in criteria:
             yield Fault(line, f"visibility_of: {name} is a criterion, but granularity is item")

@@ -74,7 +74,7 @@ def _criterion(
     ]
     decisive = next(iter(broken or failed), None)
     if decisive is None and all(verdict.status == "inapplicable" for verdict in verdicts):
-        broken = [Verdict(criterion.id, "error", "none of its properties fits how this part was built")]
+        broken = [Verdict(criterion.id, "error", "none of its properties applies to how this part was built")]
         decisive = broken[0]
     if decisive is None and unreached:
         blamed = {verdict: _blamed(verdict, others) for verdict in unreached}

@@ -81,7 +81,7 @@ def why_not_defined(definitions: Iterable[Definition]) -> str:
         if definition.kind == "broken":
             reason = f"{definition.place} does not parse ({definition.error})"
         elif not reason:
-            reason = f"it stands in {definition.place}, which does not run; make it a code cell"
+            reason = f"it is in {definition.place}, which does not run; change it to a code cell"
     return reason
 
 
@@ -98,7 +98,7 @@ def which_one_counted(name: str, definitions: Iterable[Definition]) -> str:
     if not other_ran_last and not (last.unfinished and meant):
         return ""
     places = ", ".join(dict.fromkeys(definition.place for definition in sound[:-1]))
-    text = f"{name} is defined in {places} and again in {last.place}; the last definition was graded"
+    text = f"{name} is defined in {places} and again in {last.place}; the last definition is graded"
     if last.unfinished:
         text += f", and its `{last.unfinished}` is not implemented"
     if other_ran_last:

@@ -208,7 +208,7 @@ class _Search:
         else:
             self.kept += len(data)
             if self.kept > MAX_FILE_BYTES:
-                raise NothingToGrade("holds notebooks of too great a size; hand in the one to grade")
+                raise NothingToGrade("contains notebooks that are too large; hand in only the one to grade")
         self.seen.append(seen)
         if len(self.seen) > 1:  # one that is alone needs no comparing
             for one in self.seen:
@@ -228,7 +228,7 @@ class _Search:
     def archive(self, file: Handed, name: str, data: bytes, depth: int) -> None:
         """Look at the files in an archive."""
         if depth >= MAX_NESTED:
-            self.problems[name] = "is an archive too deep within others; hand in the notebook itself"
+            self.problems[name] = "is an archive nested too deeply in other archives; hand in the notebook itself"
             return
         before = len(self.names), len(self.seen), len(self.weights)
         try:
@@ -508,7 +508,7 @@ def _preferences(wanted: str) -> tuple[tuple[str, Callable[[list[_Seen]], list[_
         ("it is the one that can be read as a notebook", _with_most(lambda one: one.worked >= 0)),
         ("it is the one of this homework", _with_most(lambda one: one.is_homework)),
         ("it was handed in last", _with_most(lambda one: _padded(one.attempt))),
-        ("it holds the most of this homework", _with_most(lambda one: one.worked)),
+        ("it contains the most of this homework", _with_most(lambda one: one.worked)),
         ("it was changed last", _changed_last),
         ("its number is the highest", _newest_versions),
         (by_name, _with_most(lambda one: [-number for number in _name_rank(one.name, wanted)[:2]])),

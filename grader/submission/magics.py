@@ -142,7 +142,7 @@ def _why_magic(name: str, rest: str) -> str:
 def _why_cell_magic(name: str) -> str:
     if name in ("bash", "sh", "script", "shell", "system", "sx", "cmd", "!"):
         return SHELL
-    return f"is no Python (%%{name[:30]})"
+    return f"is not Python (%%{name[:30]})"
 
 
 class _Scanner:

@@ -349,7 +349,7 @@ class _Planner:
 
 
 def _uses(name: str) -> str:
-    return f"uses `{name}`, which only a skipped cell makes"
+    return f"uses `{name}`, which only a skipped cell defines"
 
 
 def _defined_within(statement: ast.stmt) -> dict[str, None]:

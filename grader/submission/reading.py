@@ -160,9 +160,9 @@ def why_unreadable(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such file; check the path"
     if isinstance(error, PermissionError):
-        return "may not be read; check the file's permissions"
+        return "cannot be read; check the file's permissions"
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
-        return "is a symbolic link that leads nowhere; name the .ipynb file itself"
+        return "is a broken symbolic link; pass the .ipynb file itself"
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return _one_line(f"cannot be read ({reason}); check the path")
 
@@ -172,7 +172,7 @@ def _parse(data: bytes, name: str) -> Submission:
     warnings: list[str] = []
     notebook = _load_json(_decode(data, warnings))
     if not isinstance(notebook, dict):
-        raise NothingToGrade(f"is JSON, but no notebook; {_HAND_IN}")
+        raise NothingToGrade(f"is JSON, but not a notebook; {_HAND_IN}")
     raw_cells = _raw_cells(notebook)
     language = _language(notebook)
     if language and "python" not in language.lower():
@@ -237,7 +237,7 @@ def _decode(data: bytes, warnings: list[str]) -> str:
         text = data.decode(encoding, "replace").removeprefix("\ufeff")
     if not text.lstrip().startswith("{"):
         raise NothingToGrade(f"is a binary file, not a notebook; {_HAND_IN}")
-    warnings.append("some bytes are not UTF-8 text; they were replaced by question marks")
+    warnings.append("some bytes are not valid UTF-8 and were replaced by question marks")
     return text
 
 
@@ -245,13 +245,13 @@ def _load_json(text: str) -> Any:
     if sum(map(text.count, "{[,")) > MAX_JSON_VALUES:
         raise NothingToGrade("holds over ten million values; clear its outputs, save it and hand it in again")
     if not text.lstrip().startswith(("{", "[")):
-        raise NothingToGrade(f"is not a notebook: it holds no JSON; {_HAND_IN}")
+        raise NothingToGrade(f"is not a notebook: it is not JSON; {_HAND_IN}")
     try:
         return json.loads(text, strict=False)
     except json.JSONDecodeError as error:
         if not text[error.pos :].strip() or "Unterminated" in error.msg:
             raise NothingToGrade(
-                "breaks off before its end; the upload failed, so hand it in again"
+                "is cut off before its end; the upload failed, so submit it again"
             ) from None
         where = f"line {error.lineno}, column {error.colno}"
         raise NothingToGrade(f"is not a notebook: no JSON at {where} ({error.msg}); {_HAND_IN}") from None
@@ -292,7 +292,7 @@ class _Reader:
         markdown: list[MarkdownCell] = []
         for index, raw in enumerate(raw_cells):
             if not isinstance(raw, dict):
-                self.warnings.append(f"cell {index + 1} is no cell and was passed over")
+                self.warnings.append(f"cell {index + 1} is not a cell and was ignored")
                 continue
             kind = self._kind(raw, index)
             source = self._source(raw, index)
@@ -329,11 +329,11 @@ class _Reader:
             if isinstance(value, str | list):
                 text, lost = _joined(value)
                 if lost:
-                    self.warnings.append(f"cell {index + 1}: what was no text in its source was left out")
+                    self.warnings.append(f"cell {index + 1}: the parts of its source that are not text were left out")
                 break
         else:
             if raw.get("source") is not None:
-                self.warnings.append(f"cell {index + 1}: its source is no text and was left out")
+                self.warnings.append(f"cell {index + 1}: its source is not text and was left out")
             return ""
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         mended = _without_lone_surrogates(text)

@@ -47,10 +47,10 @@ def why_none(submission: Path, name: str) -> str:
     """Why `find` finds nothing, in words."""
     if submission.is_dir():
         count = sum(is_file(path) for path in submission.rglob(name))
-        return f"{count} files are called {name}, and only one may be" if count > 1 else f"there is no {name} in the folder"
+        return f"{count} files are called {name}, expected one" if count > 1 else f"there is no {name} in the folder"
     if is_file(submission.with_name(name)):
         own = submission.with_suffix(SUFFIX).name
-        return f"{name} lies beside more than one notebook; if it belongs to this one, call it {own}"
+        return f"{name} lies beside more than one notebook; if it belongs to this one, rename it {own}"
     return f"there is no {name} beside the notebook"
 
 
@@ -79,7 +79,7 @@ def read(path: Path) -> Mapping[str, Array]:
         tensors = load_tensors(path.read_bytes())
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise BadCheckpoint(f"{path.name}: is no safetensors file that can be read ({reason[0][:100]})") from None
+        raise BadCheckpoint(f"{path.name}: is not a readable safetensors file ({reason[0][:100]})") from None
     if len(tensors) > MAX_TENSORS:
         raise BadCheckpoint(f"{path.name}: holds more than {MAX_TENSORS} tensors")
     made: dict[str, Array] = {}

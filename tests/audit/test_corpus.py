@@ -54,7 +54,7 @@ def test_edits_and_cells(tmp_path: Path) -> None:
     [
         ("kind: mutant", "kind: murderer", "2a.yaml:5: entries.0.kind"),
         ("2a.softmax", "2a.softness", "2a.yaml:8: the rubric has no criterion 2a.softness"),
-        ("id: another-class", "id: no-scaling", "2a.yaml:9: entry no-scaling stands in line 4 already"),
+        ("id: another-class", "id: no-scaling", "2a.yaml:9: entry no-scaling is already defined in line 4"),
         ("sqrt(self.n_hidden)", "sqrt(self.n)", "2a.yaml:4: no-scaling: ' / math.sqrt(self.n)' occurs 0 times"),
         ("    loses: [2a.softmax]\n", "", "a mutant says what it loses"),
         ("kind: variant", "kind: variant\n    loses: [2a.mask]", "a variant loses nothing"),
@@ -62,7 +62,7 @@ def test_edits_and_cells(tmp_path: Path) -> None:
         ("AttentionHead\nentries", "Attention\nentries", "the reference has no class Attention"),
         ("title: Another", "titel: Another", "entries.1.title: Field required"),
         ("class: A", "class: [A", "2a.yaml:3: not YAML"),
-        ("part: 2a\n", "part: 2a\npart: 2a\n", "2a.yaml:2: 'part' stands twice here"),
+        ("part: 2a\n", "part: 2a\npart: 2a\n", "2a.yaml:2: 'part' is repeated here"),
     ],
 )
 def test_faults_are_named_with_their_line(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -303,7 +303,7 @@ def test_one_batch_at_a_time(
     with Store(tmp_path / "out"), pytest.raises(UsageError, match="another batch"):
         batch(classroom)
     shutil.rmtree(tmp_path / "out")
-    with pytest.raises(UsageError, match="no batch"):
+    with pytest.raises(UsageError, match="not a batch folder"):
         Store(tmp_path / "out", create=False).__enter__()
 
 

@@ -159,7 +159,7 @@ def test_strays_take_nobodys_name_away(tmp_path: Path, kind: str, n_strays: int,
         found = class_of(folder, files, kind)
         assert [entry.id for entry in found.entries if entry.key != "solution"] == ids, layout
         stray = rows(found)["solution"]
-        assert "does not follow the layout" in stray.notes[-1]
+        assert "does not match the layout" in stray.notes[-1]
         assert any("solution" in name for name in found.strange)
         assert (n_strays == 2) == ("grades.csv" in found.strange)
 

@@ -132,10 +132,10 @@ def test_two_of_one_name_are_told_apart_by_id_or_not_at_all(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "line 1 names no column with students"),
-        ("points,section\n1,2\n", "line 1 names no column with students"),
-        ("name,id\n", "holds no student"),
-        ("name,id\n,\n", "holds no student"),
+        ("", "line 1 has no column for students"),
+        ("points,section\n1,2\n", "line 1 has no column for students"),
+        ("name,id\n", "lists no students"),
+        ("name,id\n,\n", "lists no students"),
     ],
 )
 def test_what_is_no_roster_is_refused(text: str, message: str) -> None:

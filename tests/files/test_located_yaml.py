@@ -33,7 +33,7 @@ def test_scalars_stay_as_they_are_written() -> None:
         (b"a: 1\nb: [", 2, "not YAML"),
         (b"a: 1\nb: \xff", 2, "not UTF-8"),
         (b"a: &x 1\nb: *x", 1, "anchors and aliases are not allowed"),
-        (b"a: 1\na: 2", 2, "'a' stands twice here"),
+        (b"a: 1\na: 2", 2, "'a' is repeated here"),
         (b"a: 1\n? [b]\n: 2", 2, "a key must be plain text"),
         (b"a: !!python/object:os.system 1", 1, "tag"),
         (b"- " * 30 + b"1", 1, "nested deeper than 20 levels"),

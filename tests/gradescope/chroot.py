@@ -482,7 +482,7 @@ class Checks:
             assert status == 0, out
             status, out = container.run("/autograder/run_autograder")
             assert status == 0 and container.results()["score"] == 0, out
-            assert "Not judged" not in json.dumps(container.results())
+            assert "Not graded" not in json.dumps(container.results())
             told.append("CRLF and no execute bit")
         with self.container({"homework3.ipynb": template_text}) as container:
             path = container.autograder / "run_autograder"

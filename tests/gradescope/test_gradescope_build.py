@@ -93,7 +93,7 @@ def test_versions_are_those_of_this_environment_and_of_all_they_need(wheel: Path
 
 def test_a_broken_wheel_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.whl").write_text("no")
-    with pytest.raises(UsageError, match="is no wheel"):
+    with pytest.raises(UsageError, match="is not a wheel"):
         requirements(tmp_path / "a.whl")
 
 
@@ -123,10 +123,10 @@ def test_a_zip_whose_setup_fails_is_not_written(tmp_path: Path) -> None:
 
 def test_what_is_no_autograder_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"no")
-    with pytest.raises(UsageError, match="is no zip"):
+    with pytest.raises(UsageError, match="is not a readable zip"):
         unpack(tmp_path / "a.zip", tmp_path / "a")
     write_zip(tmp_path / "b.zip", {"folder/setup.sh": b""})
-    with pytest.raises(UsageError, match=r"lacks setup.sh"):
+    with pytest.raises(UsageError, match=r"not an autograder zip"):
         unpack(tmp_path / "b.zip", tmp_path / "b")
 
 
@@ -208,7 +208,7 @@ def test_the_students_view_leaves_out_what_is_hidden() -> None:
     assert "Total: 1 / 2" in shown(False)
     assert "Secret" in shown(True)
     results["tests"][1]["visibility"] = "after_due_date"
-    assert "Total: not shown" in shown(False) and "Total: 1 / 2" in shown(True)
+    assert "Total: hidden" in shown(False) and "Total: 1 / 2" in shown(True)
 
 
 def test_the_command_says_what_is_in_the_zip_and_that_it_was_not_checked(tmp_path: Path, wheel: Path) -> None:

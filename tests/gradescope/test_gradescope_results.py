@@ -114,7 +114,7 @@ def test_a_test_for_each_item_if_the_rubric_says_so() -> None:
     results = to_gradescope(result_of(rubric, "failed", "wrong", "test_one"), rubric)
     assert valid(results) and total(results) == (1.5, 2)
     (test,) = results["tests"]
-    assert test["number"] == "2a" and "2a.one  wrong" in test["output"] and "2a.two  Holds." in test["output"]
+    assert test["number"] == "2a" and "2a.one  wrong" in test["output"] and "2a.two  Passed." in test["output"]
 
 
 def test_the_counterexample_is_plain_text() -> None:
@@ -166,7 +166,7 @@ def test_the_graders_own_fault_is_told_as_such() -> None:
 def test_what_is_not_judged_yet_gives_a_valid_provisional_result() -> None:
     results = to_gradescope(whole(nothing_judged(RUBRIC)), RUBRIC, provisional=True)
     assert valid(results) and total(results) == (0, 18)
-    assert "Provisional" in results["output"] and "Not judged yet" in results["tests"][0]["output"]
+    assert "Provisional" in results["output"] and "Not graded yet" in results["tests"][0]["output"]
 
 
 def test_lateness_takes_from_the_score_and_from_no_test() -> None:

@@ -78,8 +78,8 @@ def some_points(container: Place) -> str:
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        ("raise SystemExit(3)", "The grader itself failed"),
-        ("import os; os.kill(os.getpid(), 9)", "memory was used up"),
+        ("raise SystemExit(3)", "The grader failed before it finished"),
+        ("import os; os.kill(os.getpid(), 9)", "memory ran out"),
         ("import time; time.sleep(60)", "The time for grading (0.3 minutes) was used up"),
     ],
 )
@@ -87,7 +87,7 @@ def test_the_points_so_far_stay(container: Place, code: str, told: str) -> None:
     # Three seconds are left when what the platform may need is kept back.
     ended(some_points(container) + code, "run.Place.minutes = 0.3")
     found = results(container)
-    assert found["score"] == 7 and told in found["output"] and "not judged yet" in found["output"]
+    assert found["score"] == 7 and told in found["output"] and "not graded yet" in found["output"]
     assert len(found["tests"]) == 1
 
 
@@ -120,7 +120,7 @@ def test_killed_before_anything_the_file_is_valid(container: Place) -> None:
     process.kill()
     process.wait()
     found = results(container)
-    assert found["score"] == 0 and "stopped before it could judge" in found["output"]
+    assert found["score"] == 0 and "stopped before it graded" in found["output"]
 
 
 def test_an_earlier_runs_results_are_not_kept(container: Place) -> None:

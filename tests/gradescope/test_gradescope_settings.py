@@ -26,7 +26,7 @@ def test_visibility_goes_from_criterion_to_item_to_all() -> None:
 @pytest.mark.parametrize(
     ("extra", "line", "reason"),
     [
-        ("minute: 3", 1, "not a key that belongs here"),
+        ("minute: 3", 1, "not a known key here"),
         ("minutes: 41", 1, "less than or equal to 40"),
         ("minutes: 1", 1, "greater than or equal to 2"),
         ("granularity: property", 1, "'criterion' or 'item'"),
@@ -36,16 +36,16 @@ def test_visibility_goes_from_criterion_to_item_to_all() -> None:
         (
             "visibility_of:\n    2a: visible\n    2a.three: hidden",
             3,
-            "2a.three is no automatic item or criterion",
+            "2a.three is not an automatic item or criterion",
         ),
-        ("visibility_of:\n    2d: hidden", 2, "2d is no automatic item or criterion"),
+        ("visibility_of:\n    2d: hidden", 2, "2d is not an automatic item or criterion"),
         (
             "granularity: item\n  visibility_of:\n    2a.one: hidden",
             3,
             "is a criterion, but granularity is item",
         ),
         ("lateness: {percent_per_day: 101}", 1, "less than or equal to 100"),
-        ("lateness:\n    percent: 10", 2, "not a key that belongs here"),
+        ("lateness:\n    percent: 10", 2, "not a known key here"),
     ],
 )
 def test_a_fault_is_named_with_its_line(extra: str, line: int, reason: str) -> None:

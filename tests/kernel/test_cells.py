@@ -156,7 +156,7 @@ def test_after_too_many_losses_only_definitions_run() -> None:
     assert len(kernels.all) == MAX_LOSSES + 2
     assert kernels.ran[-1] == ["d1", "d2", "d3", "d4", "d5", "d6"]
     assert statuses(outcomes) == ["timeout"] * 4 + ["rescued"] * 2
-    assert warnings == ["the kernel was lost too often; in the end only definitions were run"]
+    assert warnings == ["the kernel was restarted too often, so only definitions were run in the end"]
 
 
 def test_a_kernel_that_every_definition_loses_is_given_up() -> None:
@@ -165,7 +165,7 @@ def test_a_kernel_that_every_definition_loses_is_given_up() -> None:
     outcomes, warnings = run(plan_of(*cells), kernels)
     assert len(kernels.all) == MAX_LOSSES + MORE_LOSSES + 1
     assert outcomes[-1].status == "skipped" and outcomes[-1].reason == "not reached"
-    assert warnings[-1] == "the kernel was lost even by definitions; the cells after were not run"
+    assert warnings[-1] == "the kernel ended even while running only definitions; the later cells were not run"
 
 
 def test_the_class_of_an_exception_is_carried_along() -> None:
@@ -212,7 +212,7 @@ def test_after_the_time_for_all_cells_definitions_still_run() -> None:
     outcomes, _ = run(plan_of(planned(1, "long()", rescue="a"), planned(2, "b")), kernels, Limits(cells=0.0))
     assert kernels.ran == [["a"]]
     assert statuses(outcomes) == ["rescued", "skipped"]
-    assert {outcome.reason for outcome in outcomes} == {"the time for all cells was used up"}
+    assert {outcome.reason for outcome in outcomes} == {"the time limit for all cells was reached"}
 
 
 @pytest.mark.parametrize("certain", [True, False])

@@ -65,7 +65,7 @@ def test_everything_is_said():
         "– / 0.5",
         "2a.mask  AttentionHead  1 point lost",
         "alpha plain",
-        "required  Property plain",
+        "Requirement: Property plain",
         "│ mask",
         "4d.padding  DialogueLoss  0.5 points pending",
         "trains plain",

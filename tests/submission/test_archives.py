@@ -75,7 +75,7 @@ def test_paths_lead_nowhere_since_nothing_is_written(tmp_path, suffix, name):
         ({"a.zip": packed(".zip", {"b.txt": b"x"})}, "without a notebook"),
         ({f"{number}.txt": b"" for number in range(2100)}, "over 2000 files"),
         ({"a.ipynb": bytes(40 << 20)}, "far more"),
-        ({"a.ipynb": b"{"}, "breaks off"),
+        ({"a.ipynb": b"{"}, "is cut off"),
     ],
 )
 def test_what_cannot_be_graded_is_one_line(tmp_path, suffix, members, reason):

@@ -122,12 +122,12 @@ HELD = {
     "the empty template beside it": (
         {"homework3.ipynb": TEMPLATE, "mine.ipynb": homework(parts=1)},
         "mine.ipynb",
-        "it holds the most of this homework. Not graded: homework3.ipynb",
+        "it contains the most of this homework. Not graded: homework3.ipynb",
     ),
     "more of it": (
         {"homework3.ipynb": homework(parts=1), "b.ipynb": FINAL},
         "b.ipynb",
-        "it holds the most of this homework",
+        "it contains the most of this homework",
     ),
     "a notebook that is broken beside it": (
         {"homework3.ipynb": "{", "b.ipynb": FINAL},

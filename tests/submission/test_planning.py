@@ -121,7 +121,7 @@ def test_a_colab_notebook_without_marks():
         ("partly", "plots the results of a skipped cell"),
     ]
     assert code(cells[3].source).split("\n") == ["tf = transforms.ToTensor()", "model = AttentionHead(8, 4)"]
-    assert reasons(cells[3])[1] == (3, "uses `train_set`, which only a skipped cell makes")
+    assert reasons(cells[3])[1] == (3, "uses `train_set`, which only a skipped cell defines")
     assert "class EarlyStop" in cells[4].source
     assert "def plot" in cells[4].source
     assert "backward" not in cells[4].source
@@ -167,7 +167,7 @@ def test_downloads_are_left_out(source):
         ("import wandb\nwandb.init()", "talks to a logging service"),
         ("model.load_state_dict(torch.load('x.pt'))", "loads a saved model"),
         ("exit()", "stops the notebook"),
-        ("%%html\n<b>hello</b>", "is no Python (%%html)"),
+        ("%%html\n<b>hello</b>", "is not Python (%%html)"),
     ],
 )
 def test_other_things_that_are_left_out(source, reason):
@@ -245,12 +245,12 @@ def test_names_come_and_go_with_the_statements_that_make_them():
     )
     assert cells[0].decision == "skip"
     assert code(cells[1].source) == "def f(k=n, *, m: n = 2): return k\nclass C(f()): pass"
-    why = "line 2 of code cell 1, which makes it, was not run (uses `lines`, which only a skipped cell makes)"
+    why = "line 2 of code cell 1, which makes it, was not run (uses `lines`, which only a skipped cell defines)"
     assert cells[1].needs == (("n", why),)
     assert cells[2].decision == "run"
     assert code(cells[3].source) == "model(m)"
     assert cells[4].decision == "run"
-    assert cells[5].reason == "uses `lines`, which only a skipped cell makes"
+    assert cells[5].reason == "uses `lines`, which only a skipped cell defines"
 
 
 def test_blocks_are_split_where_that_is_safe():

@@ -97,7 +97,7 @@ def weaknesses(host: Host | None = None) -> str:
     if not host.seccomp:
         missing.append("seccomp is missing, so a submission can open network connections")
     if host.root and host.identity == "shared" and not host.as_root:
-        missing.append(f"there is no user but root for submissions ({host.why_shared})")
+        missing.append(f"submissions could only run as root ({host.why_shared})")
     return "; ".join(missing)
 
 
@@ -112,7 +112,7 @@ def require(level: Level, host: Host | None = None) -> None:
     if not meets(level, host):
         raise IsolationError(
             f"this machine isolates submissions at level {host.level}, grading needs {level}: {weaknesses(host)}. "
-            f"`grader doctor` says how to get it; to grade all the same: --require-isolation {host.level}"
+            f"`grader doctor` shows how to fix this; to grade anyway, pass --require-isolation {host.level}"
         )
 
 
@@ -130,17 +130,17 @@ def meets(level: Level, host: Host | None = None) -> bool:
 
 _NOTES = {
     "namespaces": "without it the kernel shares the machine's mounts, network and shared memory",
-    "uid": "without it the kernel is the grader's user: what it may not touch rests on Landlock alone",
-    "landlock": "without it the kernel reads every file that its user may read, the grader's code among them",
-    "scopes": "without it (Landlock before ABI 6) the kernel can signal processes of its own user",
-    "seccomp": "without it the kernel can open network connections and reach all of the system's interface",
-    "limits": "without it the kernel can use all memory and CPU time until the watchdog sees it",
-    "capabilities": "without it a kernel that runs as root may do what root may",
-    "keeper": "without it a submission that forks faster than the grader can look may outlive it",
+    "uid": "without it the kernel runs as the grader's user, so only Landlock protects the grader's files",
+    "landlock": "without it the kernel can read every file its user can read, including the grader's code",
+    "scopes": "without it (Landlock before ABI 6) the kernel can signal other processes of its user",
+    "seccomp": "without it the kernel can open network connections and make any system call",
+    "limits": "without it the kernel can use all memory and CPU time until the watchdog notices",
+    "capabilities": "without it a kernel that runs as root keeps all of root's rights",
+    "keeper": "without it a submission that forks faster than the grader can check may outlive it",
     "no_new_privs": "without it a set-user-ID program could give the kernel privileges",
     "undumpable": "without it processes of the same user can read the kernel's memory",
-    "dies_with_parent": "without it the kernel outlives a grader that is killed",
-    "descriptors": "without it the kernel keeps files that were open where it was started",
+    "dies_with_parent": "without it the kernel keeps running if the grader is killed",
+    "descriptors": "without it the kernel inherits files that its parent had open",
     "session": "without it the kernel can reach the grader's terminal",
 }
 
@@ -159,7 +159,7 @@ def describe(active: Iterable[str], host: Host | None = None) -> list[dict[str, 
             continue
         is_on = (name in on) if name != "scopes" else ("landlock" in on and host.landlock >= 6)
         if name == "uid" and is_on and host.identity == "reading":
-            note = f"keeps the right to read, within Landlock: {host.why_shared}"  # noqa: PLW2901
+            note = f"keeps the right to read all files, limited by Landlock: {host.why_shared}"  # noqa: PLW2901
         elif name == "uid" and not is_on and host.why_shared:
             note = f"{note} ({host.why_shared})"  # noqa: PLW2901
         elif name == "landlock" and is_on:

@@ -288,17 +288,17 @@ def gradients(
 ) -> list[torch.Tensor | None]:
     """Gradients of sum(cotangent * output); a plain sum, as torch imports sympy when it is given grad_outputs."""
     if type(output) not in _tensor_types:
-        raise Unfit(f"a {type_name(type(output))} was returned where a tensor is asked for")
+        raise Unfit(f"a {type_name(type(output))} was returned, expected a tensor")
     if cotangent is None:
         if not output.requires_grad:
             return [None] * len(values)
         cotangent = _cos(1.0 + _arange(output.numel(), dtype=output.dtype)).reshape(output.shape)
     if output.shape != cotangent.shape:
         raise Unfit(
-            f"a tensor of shape {tuple(output.shape)} was returned where {tuple(cotangent.shape)} is asked for"
+            f"a tensor of shape {tuple(output.shape)} was returned, expected {tuple(cotangent.shape)}"
         )
     if not output.requires_grad:
-        raise Unfit("the result is cut off from all weights and inputs, so nothing can learn from it")
+        raise Unfit("the result does not depend on any weight or input, so no gradient flows through it")
     learning = [value for value in values if value.requires_grad]
     if not learning:
         return [None] * len(values)

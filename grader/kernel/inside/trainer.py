@@ -298,7 +298,7 @@ class Run:
     def steps(self, count: int) -> list[float]:
         """Take so many steps; nothing waits for the device until all are under way."""
         if self.optimizer is None:
-            raise agent.Unfit("the model has no parameters that could learn")
+            raise agent.Unfit("the model has no trainable parameters")
         losses = []
         with self._beside():
             for number in range(count):

@@ -21,7 +21,7 @@ def test_it_lies_beside_the_only_notebook(tmp_path: Path) -> None:
     (tmp_path / "bob.ipynb").touch()
     assert checkpoint.find(tmp_path / "ada.ipynb", "vit.safetensors") is None, "it may be Bob's"
     assert checkpoint.why_none(tmp_path / "ada.ipynb", "vit.safetensors") == (
-        "vit.safetensors lies beside more than one notebook; if it belongs to this one, call it ada.safetensors"
+        "vit.safetensors lies beside more than one notebook; if it belongs to this one, rename it ada.safetensors"
     )
     (tmp_path / "ada.safetensors").touch()
     assert checkpoint.find(tmp_path / "ada.ipynb", "vit.safetensors") == tmp_path / "ada.safetensors"
@@ -44,9 +44,9 @@ def test_half_precision_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "no safetensors"),
-        (b"\x80\x04N.", "no safetensors"),
-        (b"\xff" * 64, "no safetensors"),
+        (b"", "not a readable safetensors"),
+        (b"\x80\x04N.", "not a readable safetensors"),
+        (b"\xff" * 64, "not a readable safetensors"),
         (save({"w": np.ones(3, np.int64)}), "not a floating-point"),
         (save({"w": np.array([1.0, np.nan], np.float32)}), "NaN"),
         (save({"w": np.array([np.inf], np.float32)}), "NaN or infinity"),
