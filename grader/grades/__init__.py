@@ -1,1 +1,1 @@
-"""Final grades: automatic, training and manual points, penalties and lateness in one total, and files that other systems import."""
+"""Final grades: points of all kinds, penalties and lateness in one total, and files that other systems import."""

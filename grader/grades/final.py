@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
-from enum import Enum
 from typing import Literal
 
 from grader.gradebook.content import content_of
@@ -16,18 +15,13 @@ from grader.report.terminal import points as shown
 from grader.scoring.result import CriterionResult, ItemResult, Result
 from grader.scoring.rubric import AutomaticItem, Item, Lateness, ManualItem, Rubric
 
+Absent = Literal["empty", "zero"]
+"""What students get who handed in nothing: no score, or 0 points."""
 By = Literal["automatic", "training", "manual", "override"]
 LATENESS = "lateness"
 """What is pending besides items."""
 NOT_GRADED = "not graded yet"
 ABSENT = "nothing was handed in"
-
-
-class Absent(str, Enum):
-    """What students get who handed in nothing."""
-
-    empty = "empty"
-    zero = "zero"
 
 
 @dataclass(frozen=True)
@@ -110,7 +104,7 @@ def compose(
     results: Mapping[str, Result],
     state: State,
     students: Mapping[str, Student],
-    absent: Absent = Absent.empty,
+    absent: Absent = "empty",
 ) -> tuple[FinalGrade, ...]:
     """The final grades of a class, in the order of its students.
 
@@ -222,7 +216,7 @@ class _Composer:
         if not self.student.handed_in:
             is_nothing = not self.has_decisions or not isinstance(item, ManualItem)
             if is_nothing:
-                return _item_grade(item, 0.0 if self.absent is Absent.zero else None, by, [ABSENT])
+                return _item_grade(item, 0.0 if self.absent == "zero" else None, by, [ABSENT])
             return _item_grade(item, None, by, [NOT_GRADED])
         if self.result is not None and self.result.error is not None:
             return _item_grade(item, None, by, [self.result.error])
