@@ -116,21 +116,20 @@ def parse_sheet(data: bytes, name: str, required: Sequence[Sequence[str]]) -> Sh
         text = body.decode(encoding)
     except UnicodeDecodeError:
         raise UsageError(f"{name}: is not text in {encoding}; export it again as CSV in UTF-8") from None
-    sheets: list[Sheet] = []
-    fault = ""
+    problems = []
     for delimiter in sorted(_DELIMITERS, key=_first_line(text).count, reverse=True):
         try:
             sheet = Sheet(name, text, delimiter, tuple(_records(text, delimiter)), encoding, mark)
         except ValueError as error:
-            fault = fault or str(error)
+            problems.append(f"{name}:{error}")
             continue
-        if all(sheet.column(*names) is not None for names in required):
+        absent = next((names[0] for names in required if sheet.column(*names) is None), None)
+        if absent is None:
             return sheet
-        sheets.append(sheet)
-    if not sheets:
-        raise UsageError(f"{name}:{fault}")
-    absent = next(names[0] for names in required if sheets[0].column(*names) is None)
-    raise UsageError(f'{name}: line 1 has no column "{absent}"; export the file again and leave its header as it is')
+        problems.append(
+            f'{name}: line 1 has no column "{absent}"; export the file again and leave its header as it is'
+        )
+    raise UsageError(problems[0])
 
 
 def _encoding_of(data: bytes) -> str:

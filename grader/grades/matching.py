@@ -125,7 +125,8 @@ class _Matching:
                     same = self.by_value[number].get(value, ())
                     hits |= {row.record: row for row in same if not is_weak or names_agree(student.name, row.name)}
             if len(hits) > 1:
-                hits = {record: row for record, row in hits.items() if names_agree(student.name, row.name)}
+                agreeing = {record: row for record, row in hits.items() if names_agree(student.name, row.name)}
+                hits = agreeing or hits
             if len(hits) == 1:
                 row = next(iter(hits.values()))
                 self.links.update(
