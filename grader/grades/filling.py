@@ -54,7 +54,7 @@ def filled(
     before = {place: sheet.records[place[0]].value(place[1]) for place in values}
     changed = {place: value for place, value in values.items() if before[place] != value}
     replaced = sum(place[1] == column and number_in(before[place]) is not None for place in changed)
-    notes = (f"{replaced} scores replace others that the file had",) if replaced else ()
+    notes = (f"scores replaced that the file had: {replaced}",) if replaced else ()
     title = one_line(sheet.header[column])
     data = sheet.edited(changed)
     return Filled(platform, sheet.name, data, title, tuple(written), tuple(pending), left, matches, notes)

@@ -61,7 +61,7 @@ def fill_moodle(path: Path, grades: Sequence[FinalGrade], rubric: Rubric, *, sca
             elif feedback is not None:
                 kept += 1
     found = filled("Moodle", sheet, column, values, written, pending, left, matches)
-    note = (f"{kept} students have other feedback in Moodle already, which stays",) if kept else ()
+    note = (f"feedback kept that somebody else wrote: {kept}",) if kept else ()
     return Filled(**{**vars(found), "notes": (*found.notes, *note)})
 
 

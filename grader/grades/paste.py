@@ -45,7 +45,7 @@ def _of_item(
     name: str, grades: Sequence[FinalGrade], rubric: Rubric, entries: Mapping[str, Sequence[RubricEntry]]
 ) -> Iterator[str]:
     item = next(item for item in rubric.items if item.id == name)
-    yield f"{item.id} {one_line(item.title)}: {shown(item.points)} points"
+    yield f"{item.id} {one_line(item.title)}, worth {shown(item.points)}"
     if entries.get(name):
         yield ""
         yield "Rubric"

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from grader.grades.filling import Filled
-from grader.grades.final import ABSENT, NOT_GRADED, Absent, FinalGrade
+from grader.grades.final import ABSENT, LATENESS, NOT_GRADED, Absent, FinalGrade
 from grader.report.console import output
 from grader.report.safe_text import one_line
 from grader.report.terminal import points
@@ -56,7 +56,7 @@ def _numbers(
     for export in exports:
         missing, strange = len(export.matches.missing), len(export.matches.strange)
         yield (
-            f"{export.platform}: {len(export.written)} scores in {export.column}, {len(export.pending)} pending, "
+            f"{export.platform}, {export.column}: {len(export.written)} filled in, {len(export.pending)} pending, "
             f"{len(export.left)} left as they are; unmatched: {missing} of the class, {strange} of the file"
         )
     if totals:
@@ -80,9 +80,11 @@ def _pending(grades: Sequence[FinalGrade]) -> Iterator[str]:
     if not groups:
         return
     yield "Pending:"
-    ordered = sorted(groups.items(), key=lambda group: (len(group[1]), group[0]))
+    ordered = sorted(groups.items(), key=lambda group: len(group[1]))
     for what, students in ordered[:MOST]:
         yield f"  {_named(students)}: {what}"
+    if any(LATENESS in grade.pending for grade in grades):
+        yield "  Settle lateness with --lateness FILE, or by a decision on each of these students"
     if len(ordered) > MOST:
         rest = sum(len(students) for _, students in ordered[MOST:])
         yield f"  and {rest} more students; see the column pending of grades.csv"
@@ -94,7 +96,8 @@ def _what(grade: FinalGrade) -> str:
     for name in grade.pending:
         reasons.setdefault(grade.why(name), []).append(name)
     return "; ".join(
-        ", ".join(names) + ("" if why == NOT_GRADED else f" ({one_line(why, 120)})")
+        ("all items" if len(names) == len(grade.items) else ", ".join(names))
+        + ("" if why == NOT_GRADED else f" ({one_line(why, 120)})")
         for why, names in reasons.items()
     )
 

@@ -85,10 +85,10 @@ def test_feedback_of_a_person_stays_and_our_own_is_replaced(tmp_path: Path) -> N
     student = Student("x", "300", platform="moodle")
     filled = fill(tmp_path, worksheet(people, feedback="Please see me"), [final("a", 3, student)])
     assert rows(filled.data)[1][10] == "Please see me"
-    assert filled.notes == ("1 students have other feedback in Moodle already, which stays",)
+    assert filled.notes == ("feedback kept that somebody else wrote: 1",)
     again = fill(tmp_path, fill(tmp_path, worksheet(people), [final("a", 3, student)]).data, [final("a", 4, student)])
     assert rows(again.data)[1][10].startswith("Small homework: 4 / 10<br>")
-    assert again.notes == ("1 scores replace others that the file had",)
+    assert again.notes == ("scores replaced that the file had: 1",)
 
 
 def test_a_locked_grade_is_left_and_named(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_a_students_text_has_points_entries_and_comment_of_each_item() -> None:
 def test_an_items_text_has_its_rubric_once_and_each_student() -> None:
     entries = {item.id: BOOK.entries(item.id) for item in RUBRIC.by_hand}
     assert by_item("1a", GRADES, RUBRIC, entries) == (
-        "1a A formula: 4 points\n"
+        "1a A formula, worth 4\n"
         "\nRubric\n  +2: The first formula is right.\n  +2: The second formula is right.\n  +0: Nothing is right.\n"
         "\nAda Lovelace (007): 2.5 / 4\n  +2: The first formula is right.\n  +0.5: adjustment\n  See $W_h$ & <b>me</b>\n"
         "\n=cmd|' /C calc'!A0 (0042): pending / 4\n  regrade requested\n"
