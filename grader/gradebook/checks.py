@@ -8,7 +8,7 @@ from grader.errors import UsageError
 from grader.gradebook.entries import entry_data, entry_from
 from grader.gradebook.events import JSON, Decision, Kind, check_decision
 from grader.gradebook.state import State
-from grader.report.safe_text import one_line
+from grader.report.safe_text import LONG, one_line
 
 
 def checked(state: State, decision: Decision) -> dict[str, JSON]:
@@ -42,7 +42,9 @@ def _entry(state: State, decision: Decision) -> dict[str, JSON]:
             raise UsageError(f"{item}: has no rubric entry {one_line(name)} to remove")
         data = entry_data(before, removed=True)
     else:
-        data = entry_data(entry_from(decision.data))
+        # What rubric.yaml can hold, where the entry may go.
+        text = one_line(str(decision.data.get("text", "")), LONG)
+        data = entry_data(entry_from({**decision.data, "text": text}))
     data["before"] = None if before is None else entry_data(before)
     return data
 
