@@ -16,10 +16,11 @@ from typing import Literal
 
 from grader.batch import reports
 from grader.batch.context import code_of_homework, code_of_judging, context_of, training_context_of
+from grader.batch.decisions import Decisions
 from grader.batch.memory import Settings, differences, refuse_differences, refuse_lost_students, settings_of
-from grader.batch.overrides import load_overrides
 from grader.batch.pool import Lost, WarmParentLost, alarm, workers
 from grader.batch.roster import ROSTER, load_roster
+from grader.batch.rows import Row, rows_of, scores
 from grader.batch.store import (
     Manifest,
     Member,
@@ -33,6 +34,7 @@ from grader.batch.submissions import Entry, digest_of, find_submissions
 from grader.batch.training import Trainee, Trainees, known_training, trainees_of
 from grader.errors import GraderError, HostError, UsageError
 from grader.grade import NO_TRAINING, Assignment, Judged, failure, judge, prepare, versions
+from grader.gradebook.state import State
 from grader.kernel import confinement
 from grader.kernel.confinement import Mark, Uids
 from grader.kernel.warm import WarmHost, client_of
@@ -118,6 +120,8 @@ class Outcome:
     """Of the class, in a line."""
     gone: tuple[str, ...] = ()
     strange: tuple[str, ...] = ()
+    imported: tuple[str, ...] = ()
+    """Overrides that `overrides.yaml` brought, or withdrew, now."""
 
 
 class _TooLong(BaseException):
@@ -178,7 +182,8 @@ def run_batch(
         gone = _gone(before, manifest)
         if before is not None and (before.sources != manifest.sources or options.roster):
             refuse_lost_students(folder, gone, options.change)
-        load_overrides(folder, manifest.members, assignment.rubric, manifest.keys.values())
+        decisions = Decisions(folder, manifest, assignment.rubric, before)
+        imported = decisions.import_file()
         store.write_manifest(manifest)
         store.put("rubric.yaml", rubric_text.decode("utf-8", "replace"))
         if roster_text:
@@ -201,7 +206,7 @@ def run_batch(
                 not_yet |= {trainee.entry.digest for trainee in able[options.limit or len(able) :]}
         finally:
             # Also after Ctrl-C: the reports say what is known by then.
-            rows = report(store, manifest, assignment.rubric, run.records)
+            rows = report(store, manifest, assignment.rubric, run.records, decisions.state())
         return Outcome(
             manifest.members,
             {row.member.key: row.result for row in rows if row.result is not None},
@@ -212,7 +217,8 @@ def run_batch(
             run.restarts,
             run.done["trained"],
             trainees.others,
-            scores=reports.scores(rows, assignment.rubric),
+            scores=scores(rows, assignment.rubric),
+            imported=imported,
             gone=tuple(gone),
             strange=manifest.strange,
         )
@@ -245,11 +251,11 @@ def _keys(before: Manifest | None, entries: Sequence[Entry]) -> dict[str, str]:
     return known | {entry.identity: entry.key for entry in entries}
 
 
-def report(store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]) -> list[reports.Row]:
+def report(
+    store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record], state: State
+) -> list[Row]:
     """Write results, feedback, grades and summary for the class; gives its rows."""
-    overrides = load_overrides(store.folder, manifest.members, rubric, manifest.keys.values())
-    results = results_of(store, manifest, rubric, records)
-    rows = reports.rows_of(manifest, rubric, results, overrides)
+    rows = rows_of(manifest, rubric, results_of(store, manifest, rubric, records), state)
     for row in rows:
         if row.result is not None:
             store.put(f"results/{row.member.key}.json", row.result.to_json())

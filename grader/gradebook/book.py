@@ -17,14 +17,14 @@ from grader.errors import UsageError
 from grader.gradebook.checks import checked
 from grader.gradebook.database import Connection, Database
 from grader.gradebook.entries import entries_of, worth_of
-from grader.gradebook.events import Decision, Event, Kind
+from grader.gradebook.events import JSON, Decision, Event, Kind
 from grader.gradebook.state import Log, State
-from grader.report.safe_text import one_line
+from grader.report.safe_text import SHORT, one_line
 from grader.scoring.rubric import Rubric, RubricEntry
 
 NAME = "gradebook.sqlite"
 LOCK_SECONDS = 120.0
-LONGEST_NAME = 80
+LONGEST_NAME = SHORT
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,10 @@ class Gradebook:
         act = act or uuid.uuid4().hex
         with self._database.writing() as connection:
             if not self._has(connection, act):
-                self.record_within(connection, who, decisions, act)
+                self._insert(connection, who, decisions, act)
         return act
 
-    def record_within(self, connection: Connection, who: str, decisions: Sequence[Decision], act: str) -> None:
-        """Record decisions as part of a transaction of `Database.writing`."""
+    def _insert(self, connection: Connection, who: str, decisions: Sequence[Decision], act: str) -> None:
         who = _name(who)
         if not decisions:
             raise UsageError("nothing to record")
@@ -130,6 +129,45 @@ class Gradebook:
     @staticmethod
     def _has(connection: Connection, act: str) -> bool:
         return connection.execute("SELECT 1 FROM events WHERE act = ? LIMIT 1", (act,)).fetchone() is not None
+
+    # -- imports -------------------------------------------------------------------------------------------------
+
+    def imported(self, name: str) -> JSON:
+        """What a file said when it was imported last; None if it never was."""
+        with self._database.reading() as connection:
+            return self._imported(connection, name)
+
+    def record_import(
+        self, name: str, base: JSON, now: JSON, decisions: Sequence[tuple[str, Decision]]
+    ) -> bool:
+        """Record what an imported file decided, as one act, and what the file says.
+
+        Args:
+            name: the name of the file.
+            base: what it said when it was imported last, as `imported` gave it.
+            now: what it says now.
+            decisions: what follows from that, each with who decided it.
+
+        Returns:
+            Whether it was recorded; False where somebody has imported the file since.
+        """
+        act = uuid.uuid4().hex
+        with self._database.writing() as connection:
+            if self._imported(connection, name) != base:
+                return False
+            for who, decision in decisions:
+                self._insert(connection, who, [decision], act)
+            connection.execute(
+                "INSERT INTO imports(at, name, data) VALUES (?, ?, ?)",
+                (self._clock().isoformat(), name, json.dumps(now, ensure_ascii=False)),
+            )
+        return True
+
+    @staticmethod
+    def _imported(connection: Connection, name: str) -> JSON:
+        row = connection.execute("SELECT data FROM imports WHERE name = ? ORDER BY id DESC LIMIT 1", (name,)).fetchone()
+        found: JSON = None if row is None else json.loads(row[0])
+        return found
 
     # -- reading -------------------------------------------------------------------------------------------------
 
