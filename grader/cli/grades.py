@@ -87,7 +87,7 @@ def grades(
 
       grader grades hw3 --canvas gradebook.csv --assignment "Homework 3"
     """
-    from grader.gradebook.book import Gradebook
+    from grader.batch.decisions import Decisions
     from grader.grades import export, final, terminal
     from grader.grades.canvas import fill_canvas
     from grader.grades.load import load_class
@@ -97,8 +97,7 @@ def grades(
         raise typer.BadParameter("--assignment: names a column of --canvas FILE")
     graded = load_class(folder, lateness)
     rubric = graded.rubric
-    with Gradebook.of_class(folder, rubric) as book:
-        state = book.state()
+    state = Decisions(folder, graded.manifest, rubric).state()
     composed = final.compose(rubric, graded.results, state, graded.students, absent.value)
     filled = []
     if canvas is not None:

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
-from grader.gradebook.content import content_of
-from grader.gradebook.state import Grade, Override, State
+from grader.grade import versions
+from grader.gradebook.results import with_decisions
+from grader.gradebook.state import State
 from grader.grades.students import Student
 from grader.gradescope.metadata import in_words, percent_off
 from grader.report.terminal import points as shown
+from grader.scoring.compose import Facts, compose_result
 from grader.scoring.result import CriterionResult, ItemResult, Result
-from grader.scoring.rubric import AutomaticItem, Item, Lateness, ManualItem, Rubric
+from grader.scoring.rubric import Lateness, Rubric
 
 Absent = Literal["empty", "zero"]
 """What students get who handed in nothing: no score, or 0 points."""
@@ -110,11 +112,20 @@ def compose(
 
     What a person decided counts more than what the grader found. An item is pending until somebody or something has
     given points for this very answer, and while a regrade request is open. Penalties and lateness are percentages of
-    what was earned and add up.
+    what was earned and add up. Raises `UsageError` where an override gives more than its item is worth.
     """
     known = frozenset(state.submissions())
+    nothing = compose_result(rubric, Facts("", versions(rubric)))
     return tuple(
-        _Composer(rubric, results.get(key), state, key, student, absent, key in known).grade()
+        _Composer(
+            rubric,
+            with_decisions(results.get(key, nothing), key, rubric, state, student.notebook),
+            state,
+            key,
+            student,
+            absent,
+            key in known,
+        ).grade()
         for key, student in students.items()
     )
 
@@ -126,10 +137,10 @@ def rounded(value: float) -> float:
 
 @dataclass(frozen=True)
 class _Composer:
-    """Composes the grade of one student."""
+    """Composes the grade of one student, whose result has what people decided."""
 
     rubric: Rubric
-    result: Result | None
+    result: Result
     state: State
     key: str
     student: Student
@@ -137,107 +148,45 @@ class _Composer:
     has_decisions: bool
 
     def grade(self) -> FinalGrade:
-        found = {item.id: item for item in self.result.items} if self.result else {}
-        items = tuple(self._noted(self._item(item, found.get(item.id))) for item in self.rubric.items)
+        notes = self.state.notes(self.key)
+        items = tuple(
+            self._item(item, [note.text for note in notes if note.item == item.id]) for item in self.result.items
+        )
         lateness, lateness_waits = self._lateness(self.rubric.gradescope.lateness)
         penalties = tuple(self._penalties())
         pending = [item.id for item in items if item.points is None]
         pending += [LATENESS] if lateness_waits else []
-        notes = tuple(note.text for note in self.state.notes(self.key) if note.item is None)
-        final = FinalGrade(self.key, self.student, items, penalties, lateness, None, tuple(pending), notes)
+        general = tuple(note.text for note in notes if note.item is None)
+        final = FinalGrade(self.key, self.student, items, penalties, lateness, None, tuple(pending), general)
         return final if pending else _with_total(final)
 
-    # -- items ---------------------------------------------------------------------------------------------------
+    def _item(self, item: ItemResult, notes: Sequence[str]) -> ItemGrade:
+        comment = "\n".join(filter(None, (item.grading.comment if item.grading else "", *notes)))
+        points, reasons = item.points, _reasons(item)
+        if item.second_look:
+            points, reasons = None, [item.second_look]
+        elif item.pending:
+            points, reasons = self._unjudged(item)
+        return ItemGrade(item.id, item.title, item.max_points, points, _given_by(item), tuple(reasons), comment)
 
-    def _item(self, item: Item, found: ItemResult | None) -> ItemGrade:
-        decided = self._decided(item, found) or self._found(item, found)
-        if reason := self._reopened(item, found):
-            return replace(decided, points=None, reasons=(reason,))
-        return decided
-
-    def _reopened(self, item: Item, found: ItemResult | None) -> str:
-        """Why what was decided does not count at present; nothing if it does."""
-        request = self.state.request(self.key, item.id)
-        if request is not None and request.is_open:
-            return "regrade requested"
-        if self.state.stale(self.key, item.id, content_of(found, self.student.notebook)):
-            return "the answer changed after it was graded"
-        return ""
-
-    def _decided(self, item: Item, found: ItemResult | None) -> ItemGrade | None:
-        """What a person decided on an item; None where nobody did. Of an override and a grade, the later one counts."""
-        overrides = self.state.overrides(self.key, item.id)
-        whole = next((each for each in overrides if each.criterion is None), None)
-        given = self.state.grade(self.key, item.id)
-        if whole is not None and (given is None or whole.at >= given.at):
-            points = min(max(whole.points, 0.0), item.points)
-            return _item_grade(item, points, "override", [whole.reason])
-        if given is not None:
-            return _item_grade(item, given.points, "manual", self._entries(item, given), given.comment)
-        return self._by_criteria(item, found, overrides) if overrides else None
-
-    def _entries(self, item: Item, given: Grade) -> Iterator[str]:
-        """The rubric entries of a grade, with their points."""
-        for entry in self.state.entries(item.id):
-            if entry.id in given.entries:
-                yield f"{shown_signed(entry.points)}: {entry.text}"
-        if given.adjustment:
-            yield f"{shown_signed(given.adjustment)}: adjustment"
-
-    def _by_criteria(
-        self, item: Item, found: ItemResult | None, overrides: Sequence[Override]
-    ) -> ItemGrade:
-        """The points of an item of which a person set some criteria."""
-        judged = {criterion.id: criterion for criterion in found.criteria} if found else {}
-        worth = {name: criterion.max_points for name, criterion in judged.items()}
-        if isinstance(item, AutomaticItem):
-            worth |= {criterion.id: criterion.points for criterion in item.criteria}
-        by_person = {each.criterion: each for each in overrides if each.criterion in worth}
-        if not by_person:
-            return self._found(item, found)
-        points, reasons = 0.0, []
-        for name, most in worth.items():
-            criterion = judged.get(name)
-            if name in by_person:
-                override = by_person[name]
-                given = min(max(override.points, 0.0), most)
-                reasons.append(f"{name}: {shown(given)} of {shown(most)}: {override.reason}")
-                points += given
-            elif criterion is None or criterion.status == "error":
-                return self._found(item, None)
-            else:
-                reasons += _lost(criterion)
-                points += criterion.points
-        return _item_grade(item, min(points, item.points), "override", reasons)
-
-    def _found(self, item: Item, found: ItemResult | None) -> ItemGrade:
-        """What the grader found out about an item."""
-        by: By = item.kind
+    def _unjudged(self, item: ItemResult) -> tuple[float | None, list[str]]:
+        """What counts for an item that nobody has given points for, and why."""
+        # A PDF may lie there for the others, once anything was decided about it.
+        is_absent = not self.student.handed_in and not (self.has_decisions and item.kind == "manual")
+        if is_absent:
+            return (0.0 if self.absent == "zero" else None), [ABSENT]
         if not self.student.handed_in:
-            is_nothing = not self.has_decisions or not isinstance(item, ManualItem)
-            if is_nothing:
-                return _item_grade(item, 0.0 if self.absent == "zero" else None, by, [ABSENT])
-            return _item_grade(item, None, by, [NOT_GRADED])
-        if self.result is not None and self.result.error is not None:
-            return _item_grade(item, None, by, [self.result.error])
-        if found is None or found.points is None or found.pending:
-            broken = found is not None and found.status == "error"
-            return _item_grade(item, None, by, ["the grader could not judge it" if broken else NOT_GRADED])
-        return _item_grade(item, found.points, by, [line for each in found.criteria for line in _lost(each)])
-
-    def _noted(self, item: ItemGrade) -> ItemGrade:
-        """An item with the notes that people wrote on it."""
-        texts = [note.text for note in self.state.notes(self.key) if note.item == item.id]
-        return replace(item, comment="\n".join(filter(None, (item.comment, *texts))))
+            return None, [NOT_GRADED]
+        if self.result.error is not None:
+            return None, [self.result.error]
+        return None, ["the grader could not judge it" if item.status == "error" else NOT_GRADED]
 
     # -- deductions ----------------------------------------------------------------------------------------------
 
     def _penalties(self) -> Iterator[Deduction]:
-        rules = {rule.id: rule for rule in self.rubric.penalties}
-        for given in self.state.penalties(self.key):
-            if given.id in rules:  # a rule that the rubric has dropped costs nothing
-                rule = rules[given.id]
-                yield Deduction(rule.id, rule.title, rule.percent, given.reason)
+        titles = {rule.id: rule.title for rule in self.rubric.penalties}
+        for given in self.result.penalties:
+            yield Deduction(given.id, titles[given.id], given.percent, given.reason)
 
     def _lateness(self, rule: Lateness) -> tuple[Deduction | None, bool]:
         """What lateness costs, and whether that is still pending."""
@@ -252,17 +201,31 @@ class _Composer:
         return (Deduction(LATENESS, "Late submission", percent, reason) if percent else None), False
 
 
-def _item_grade(
-    item: Item, points: float | None, by: By, reasons: Sequence[str] | Iterator[str], comment: str = ""
-) -> ItemGrade:
-    return ItemGrade(item.id, item.title, item.points, points, by, tuple(filter(None, reasons)), comment)
+def _given_by(item: ItemResult) -> By:
+    """Who gave an item's points, or has to."""
+    if item.set_by is not None or any(criterion.set_by for criterion in item.criteria):
+        return "override"
+    return "manual" if item.grading is not None else item.kind
 
 
-def _lost(criterion: CriterionResult) -> list[str]:
-    """Why a criterion was lost; nothing for one that was met."""
-    if criterion.status == "passed":
-        return []
-    return [f"{shown_signed(-criterion.max_points)}: {criterion.id}: {criterion.message or criterion.title}"]
+def _reasons(item: ItemResult) -> list[str]:
+    """Why an item has its points: a person's words, or the criteria that were lost."""
+    if item.set_by is not None:
+        return [item.set_by.why] if item.set_by.why else []
+    if item.grading is not None:
+        lines = [f"{shown_signed(entry.points)}: {entry.text}" for entry in item.grading.entries]
+        adjustment = item.grading.adjustment
+        return [*lines, *([f"{shown_signed(adjustment)}: adjustment"] if adjustment else [])]
+    return [line for criterion in item.criteria for line in _of_criterion(criterion)]
+
+
+def _of_criterion(criterion: CriterionResult) -> Iterator[str]:
+    """Why a criterion was lost, or what a person set it to; nothing for one that was met."""
+    if criterion.set_by is not None:
+        given = f"{shown(criterion.points)} of {shown(criterion.max_points)}"
+        yield f"{criterion.id}: {given}: {criterion.set_by.why}".removesuffix(": ")
+    elif criterion.status != "passed":
+        yield f"{shown_signed(-criterion.max_points)}: {criterion.id}: {criterion.message or criterion.title}"
 
 
 def shown_signed(points: float) -> str:

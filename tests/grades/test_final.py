@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from grader.errors import UsageError
 from grader.gradebook.content import content_of
 from grader.gradebook.entries import entry_data
 from grader.gradebook.events import Kind
@@ -108,8 +109,9 @@ def test_an_override_of_a_criterion_leaves_the_others() -> None:
     )
 
 
-def test_an_override_of_a_criterion_gives_at_most_what_that_is_worth() -> None:
-    assert item(of(override(5, "2a.shapes"), found=result("2a.shapes")), "2a")[0] == 5
+def test_an_override_of_more_than_a_criterion_is_worth_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"sets 5 points, but by this rubric it is worth 2"):
+        of(override(5, "2a.shapes"), found=result("2a.shapes"))
 
 
 def test_an_override_of_one_broken_criterion_leaves_the_other_broken_one_pending() -> None:
@@ -118,9 +120,10 @@ def test_an_override_of_one_broken_criterion_leaves_the_other_broken_one_pending
     assert of(FULL, override(2, "2a.shapes"), override(1, "2a.values"), found=found).total == 8
 
 
-def test_the_later_of_a_grade_and_an_override_counts() -> None:
-    assert item(of(FULL, override(1, None, "1a")), "1a")[:2] == (1, "override")
-    assert item(of(override(1, None, "1a"), FULL), "1a")[:2] == (4, "manual")
+def test_an_override_counts_more_than_a_grade_whose_comment_stays() -> None:
+    grade = of(graded("ada", "1a", "first", comment="Almost."), override(1, None, "1a"))
+    assert item(grade, "1a") == (1, "override", ("regraded",))
+    assert grade.items[0].comment == "Almost."
 
 
 def test_an_open_regrade_request_is_pending_until_it_is_answered() -> None:
@@ -134,7 +137,7 @@ def test_an_open_regrade_request_is_pending_until_it_is_answered() -> None:
 def test_a_grade_for_another_answer_needs_a_second_look() -> None:
     seen = content_of(None, "b" * 64)
     grade = of(graded("ada", "1a", "first", content=seen))
-    assert (grade.total, grade.why("1a")) == (None, "the answer changed after it was graded")
+    assert (grade.total, grade.why("1a")) == (None, "decided by tessa when the answer was another one")
     assert of(graded("ada", "1a", "first", content=content_of(None, ADA.notebook))).total == 8
 
 
