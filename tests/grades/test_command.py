@@ -157,6 +157,20 @@ def test_decisions_of_all_kinds_reach_the_total(folder: Path) -> None:
     assert rows["bob"]["overrides"] == "2a: looked at it"
 
 
+def test_overrides_that_no_batch_has_imported_yet_count(folder: Path) -> None:
+    grade(folder, "ada")
+    (folder / "overrides.yaml").write_text(
+        "- {submission: '0007', item: 2a, points: 1.5, who: Tessa, why: regraded}\n", encoding="utf-8"
+    )
+    run(folder)
+    assert (table(folder)["ada"]["2a"], table(folder)["ada"]["total"]) == ("1.5", "32.5")
+
+
+def test_a_class_that_nobody_graded_by_hand_gets_no_gradebook(folder: Path) -> None:
+    assert run(folder).splitlines()[0].startswith("Homework 3: 0 of 4 students graded fully, 3 pending, ")
+    assert not (folder / "gradebook.sqlite").exists()
+
+
 def test_nothing_handed_in_is_zero_on_request_only(folder: Path) -> None:
     assert "1 handed in nothing (0 points)" in run(folder, "--absent", "zero")
     assert table(folder)["cyd"]["total"] == "0"
