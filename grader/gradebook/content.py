@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 
+from grader.scoring.evidence import MOST_TEXT
 from grader.scoring.result import ItemResult
 
 
-def content_of(item: ItemResult | None, notebook: str = "", pdf: str = "") -> str:
+def content_of(item: ItemResult | None, notebook: str | None = None, pdf: str = "") -> str:
     """The content of an item's answer.
 
     Args:
         item: the item with the evidence that the notebook holds; an automatic one has none.
-        notebook: the digest of the notebook.
+        notebook: the digest of the notebook, empty where nothing was handed in.
         pdf: the digest of the PDF that was handed in with it.
     """
-    parts = {"notebook": notebook[:16], "pdf": pdf[:16]}
+    parts = {"notebook": "" if notebook is None else notebook[:16] or "none", "pdf": pdf[:16]}
     # What training found has no cell, and comes and goes with the machine that trained.
     shown = [] if item is None else [each for each in item.evidence if each.cell or each.kind == "written_answer"]
-    if shown:
+    is_whole = all(len(each.text or "") < MOST_TEXT for each in shown)
+    if shown and is_whole:
         digest = hashlib.sha256()
         for each in shown:
             for text in (each.kind, each.text or "", each.mime or "", each.data or ""):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -69,21 +70,45 @@ def new_entry_id(text: str, taken: Collection[str]) -> str:
     return next(name for name in names if name not in taken)
 
 
-def with_changes(
-    listed: Sequence[RubricEntry], changes: Iterable[tuple[RubricEntry | None, Event]]
-) -> tuple[RubricEntry, ...]:
-    """The entries that rubric.yaml lists, as later decisions changed them.
+@dataclass(frozen=True)
+class Redefinition:
+    """What an event made of an entry, None where it had or has none; ``undone`` if that was taken back."""
 
-    ``changes`` are entry events with what the entry was before. Where rubric.yaml states an entry as none of these events
-    knew it, somebody has edited it there since, and that counts.
+    id: str
+    before: RubricEntry | None
+    after: RubricEntry | None
+    undone: bool
+
+    @classmethod
+    def of(cls, event: Event, *, undone: bool) -> Redefinition:
+        """What an event of kind `entry` says."""
+        before = event.data.get("before")
+        return cls(
+            id=str(event.data["id"]),
+            before=entry_from(before) if isinstance(before, dict) else None,
+            after=None if event.data.get("removed") else entry_from(event.data),
+            undone=undone,
+        )
+
+
+def with_changes(listed: Sequence[RubricEntry], changes: Iterable[Redefinition]) -> tuple[RubricEntry, ...]:
+    """The entries that rubric.yaml lists, as people changed them while grading.
+
+    Where rubric.yaml states an entry as none of the changes knew it, somebody has edited it there since, and that counts.
     """
     current: dict[str, RubricEntry | None] = {entry.id: entry for entry in listed}
     known: dict[str, list[RubricEntry | None]] = {}
-    for before, event in changes:
-        name = str(event.data["id"])
-        after = None if event.data.get("removed") else entry_from(event.data)
-        known.setdefault(name, [before]).extend((before, after))
+    held: dict[str, RubricEntry | None] = {}
+    for change in changes:
+        states = known.setdefault(change.id, [])
+        if change.before not in states:
+            # That is how it stood in rubric.yaml by then.
+            states.append(change.before)
+            held[change.id] = change.before
+        states.append(change.after)
+        if not change.undone:
+            held[change.id] = change.after
     for name, states in known.items():
         if current.get(name) in states:
-            current[name] = states[-1]
+            current[name] = held[name]
     return tuple(entry for entry in current.values() if entry is not None)

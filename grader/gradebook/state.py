@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from grader.gradebook.content import differs
-from grader.gradebook.entries import composed, entry_from, with_changes
+from grader.gradebook.entries import Redefinition, composed, with_changes
 from grader.gradebook.events import Event, Kind
 from grader.scoring.rubric import RubricEntry
 
@@ -217,7 +217,8 @@ class State:
         return self._worth.get(item)
 
     def _entries_with(self, item: str, changed: RubricEntry | None) -> tuple[RubricEntry, ...]:
-        changes = [(_before(event), event) for event in self.log.at(None, item, Kind.entry)]
+        events = (event for event in self.log.events.get((None, item), ()) if event.kind is Kind.entry)
+        changes = (Redefinition.of(event, undone=self.is_undone(event)) for event in events)
         entries = with_changes(self._items.get(item, ()), changes)
         if changed is None:
             return entries
@@ -386,9 +387,3 @@ class State:
         items = self._by_submission.get(submission, ())
         found = [event for item in items for event in self.log.at(submission, item, kind)]
         return sorted(found, key=lambda event: event.id)
-
-
-def _before(event: Event) -> RubricEntry | None:
-    """What an entry was before an event changed it."""
-    before = event.data.get("before")
-    return entry_from(before) if isinstance(before, dict) else None
