@@ -59,7 +59,8 @@ def grades(
     absent: Annotated[
         Absent,
         typer.Option(
-            help="Students who handed in nothing. empty: no score, so the platform's own rule applies. zero: 0 points.",
+            help="Students who handed in nothing. empty: no score, so the platform's own rule applies. zero: 0 points; an item "
+            "stays pending once a person decided anything about the student, who may have handed in a PDF alone.",
         ),
     ] = Absent.empty,
     scale: Annotated[
