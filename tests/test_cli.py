@@ -81,6 +81,9 @@ COMMANDS = [
     ["data", "fetch"],
     ["gradescope", "build"],
     ["gradescope", "try"],
+    ["gradebook", "log"],
+    ["gradebook", "overrides"],
+    ["gradebook", "rubric"],
 ]
 
 
