@@ -82,6 +82,9 @@ COMMANDS = [
     ["data", "fetch"],
     ["gradescope", "build"],
     ["gradescope", "try"],
+    ["gradebook", "log"],
+    ["gradebook", "overrides"],
+    ["gradebook", "rubric"],
 ]
 
 

@@ -22,6 +22,7 @@ NO_VERDICT_DEPENDS_ON = (
     "check.py",
     "cli",
     "doctor.py",
+    "gradebook",
     "grades",
     "gradescope",
     "homework3",

@@ -117,7 +117,7 @@ class Gradebook:
             data = checked(state, decision)
             at = self._clock().isoformat()
             place = (decision.submission, decision.item)
-            rows.append((at, who, act, decision.kind.value, *place, json.dumps(data, ensure_ascii=False)))
+            rows.append((at, who, act, decision.kind.value, *place, json.dumps(data)))
         connection.executemany(
             "INSERT INTO events(at, who, act, kind, submission, item, data) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
         )
@@ -159,7 +159,7 @@ class Gradebook:
                 self._insert(connection, who, [decision], act)
             connection.execute(
                 "INSERT INTO imports(at, name, data) VALUES (?, ?, ?)",
-                (self._clock().isoformat(), name, json.dumps(now, ensure_ascii=False)),
+                (self._clock().isoformat(), name, json.dumps(now)),
             )
         return True
 

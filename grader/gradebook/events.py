@@ -77,7 +77,7 @@ def _is_text(value: JSON) -> bool:
 
 
 def _is_id(value: JSON) -> bool:
-    return isinstance(value, str) and value.strip() != "" and len(value) <= 200
+    return isinstance(value, str) and value.strip() != "" and len(value) <= 200 and value.isprintable()
 
 
 def _is_number(value: JSON) -> bool:

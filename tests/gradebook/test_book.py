@@ -62,6 +62,7 @@ WRONG: list[tuple[Decision, str]] = [
     (Decision(Kind.lateness, "s1", None, {"percent": 101}), "lateness: percent must be a percentage or null"),
     (Decision(Kind.penalty, "s1", None, {"id": "pages", "on": 1}), "penalty: on must be true or false"),
     (Decision(Kind.pages, "s1", "1a", {"pages": [1.5]}), "pages: pages must be a list of page numbers"),
+    (grade("s\udcff", "full"), "grade: submission and item must be ids"),
     (Decision(Kind.undo, None, None, {"act": "x"}), "there is nothing like this to undo"),
 ]
 
@@ -219,6 +220,6 @@ def test_what_was_graded_since_is_not_handed_out(book: Gradebook) -> None:
 
 
 def test_data_is_kept_as_it_was_given(book: Gradebook) -> None:
-    data: dict[str, JSON] = {"flag": "altered: é", "reason": "read", "resolved": True}
+    data: dict[str, JSON] = {"flag": "altered: é", "reason": "a\x00b\udcff\u2028", "resolved": True}
     book.record("Ada", [Decision(Kind.flag, "s1", None, data), Decision(Kind.reveal, "s1", "1a")])
     assert [dict(each.data) for each in book.events()] == [data, {}]
