@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from hypothesis import HealthCheck, given, settings
@@ -39,7 +39,8 @@ class Part:
     """A judged part of the homework and what it builds on.
 
     ``probe`` are constructor arguments, and ``probe_inputs`` makes the arguments of a call, with which to find out whether
-    the student's class builds its stand-ins and works with them.
+    the student's class builds its stand-ins and works with them. ``family`` is the first half of the names of its properties
+    where several modules hold them; by default it is the name of their module.
     """
 
     item: str
@@ -48,6 +49,7 @@ class Part:
     probe: tuple[int, ...] = ()
     probe_inputs: Callable[[], tuple[Any, ...]] = tuple
     lenient: bool = True
+    family: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,11 @@ def property_of(
     strategies = strategy if isinstance(strategy, tuple) else (strategy,)
 
     def declare(program: Callable[[Any, Any], Program]) -> Callable[[Any], None]:
-        module = program.__module__.rpartition(".")[2]
+        family = part.family or program.__module__.rpartition(".")[2]
         title = " ".join((inspect.getdoc(program) or "").split())
         if not title:
-            raise TypeError(f"{module}.{program.__name__} needs a docstring: it is what students read")
-        declared = Property(f"{module}.{program.__name__}", title, part, world, examples, strategies, program, catches)
+            raise TypeError(f"{family}.{program.__name__} needs a docstring: it is what students read")
+        declared = Property(f"{family}.{program.__name__}", title, part, world, examples, strategies, program, catches)
 
         @settings(
             max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck)

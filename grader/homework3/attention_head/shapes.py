@@ -1,0 +1,141 @@
+"""Shapes, batches, modes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from grader.homework3 import common, strategies
+from grader.homework3.attention_head.calls import (
+    PART,
+    REAL_MASKS,
+    Way,
+    build,
+    cases,
+    masked,
+    output_of,
+    square_cases,
+)
+from grader.homework3.attention_head.excuses import by_instance, either_way
+from grader.homework3.attention_head.names import NO_MASK, NO_WEIGHT, ROWS
+from grader.homework3.excuses import Judged, Results, or_else, plain
+from grader.homework3.strategies import SequenceCase
+from grader.judging import expect
+from grader.judging.property import Program, property_of
+from grader.kernel.remote import Remote, Student
+
+
+@property_of(
+    PART,
+    (
+        strategies.heads(masks=("none",)),
+        cases(masks=REAL_MASKS, least_batch=2, least_tokens=2),
+        square_cases(masks=REAL_MASKS, least_batch=2),
+        strategies.heads(masks=("full",), most_tokens=1, least_batch=2),
+        strategies.long_sequences("causal", batch=2, dim=128, n_hidden=64),
+    ),
+    examples=5,
+)
+def test_shapes(student: Student, case: SequenceCase) -> Program:
+    """AttentionHead returns attn_output of shape (B, T, n_hidden) and alpha of shape (B, T, T), with a mask and without."""
+    head = student.AttentionHead(case.dim, case.n_hidden)
+    calls = [Way().call(student, head, case.x)]
+    if case.mask is not None:
+        calls.append(masked(head, case.x, case.mask))
+    for reply, how in zip((yield calls), ("", " with a mask"), strict=False):
+        if how and any(value is None for value in Way().read(reply, case)):
+            # Not the right numbers in another order: a mask that spreads over them.
+            expect.stand_back((NO_WEIGHT, NO_MASK), "with a mask no results of the right size are returned")
+        out, alpha = expect.parts(reply, 2, f"AttentionHead{how}")
+        expect.shape(out, (case.batch, case.tokens, case.n_hidden), f"attn_output (B, T, n_hidden){how}")
+        expect.shape(alpha, (case.batch, case.tokens, case.tokens), f"alpha (B, T, T){how}")
+
+
+@property_of(PART, cases(least_batch=2, least_tokens=2), examples=3)
+def test_sequences_are_independent(student: Student, case: SequenceCase) -> Program:
+    """Each sequence of a batch gets the result that it gets alone."""
+
+    def program(way: Way) -> Judged:
+        # A head for each call: what one call leaves behind for the next is a matter of other properties.
+        head, _ = yield from build(student, case, way)
+        whole = way.call(student, head, case.x)
+        alone = [case.x[b : b + 1] for b in range(case.batch)]
+        replies = [whole]
+        for x in alone:
+            single, _ = yield from build(student, case, way)
+            replies.append(way.call(student, single, x))
+        replies = yield replies
+        results = [
+            way.read(replies[0], case),
+            *(way.read(r, case, x) for r, x in zip(replies[1:], alone, strict=True)),
+        ]
+        if any(alpha is not None and not common.sound(alpha) for _, alpha in results):
+            expect.stand_back(ROWS, "the attention weights are no distributions over the tokens")
+        yield from or_else(lambda: _each_as_alone(results), by_instance(student, case))
+
+    yield from either_way(program, student, case)
+
+
+def _each_as_alone(results: list[Results]) -> None:
+    out, alpha = output_of(results[0]), results[0][1]
+    for b, (single_out, single_alpha) in enumerate(results[1:]):
+        why = f"sequence {b} of the batch gets another result than alone"
+        if single_out is None:
+            raise expect.Violation("a batch of one sequence gives no output of shape (1, T, n_hidden)")
+        expect.close(out[b : b + 1], single_out, "attn_output", why)
+        if alpha is not None and single_alpha is not None:
+            expect.close(alpha[b : b + 1], single_alpha, "alpha", why)
+
+
+@property_of(PART, strategies.heads(masks=("none",)), examples=2)
+def test_x_is_not_changed(student: Student, case: SequenceCase) -> Program:
+    """x is after the call what it was before it."""
+    x = student.tensor(case.x)
+    head = student.AttentionHead(case.dim, case.n_hidden)
+    _, after = yield Way().call(student, head, x, case.x.shape), x
+    common.unchanged(after, case.x, "x")
+
+
+@property_of(PART, cases(masks=REAL_MASKS, least_tokens=2), examples=4)
+def test_same_in_training_and_evaluation(student: Student, case: SequenceCase) -> Program:
+    """The same input gives the same output in training and in evaluation mode, with a mask and without."""
+    head, _ = yield from build(student, case)
+    assert case.mask is not None
+    replies = []
+    # All without a mask come first: a mask that stays in use is the mask's matter.
+    calls: list[Callable[[], Remote]] = [
+        lambda: Way().call(student, head, case.x),
+        lambda: masked(head, case.x, case.mask),
+    ]
+    for call in calls:
+        head.mode(True)
+        replies += [call(), call()]
+        head.mode(False)
+        replies.append(call())
+    results = [Way().read(reply, case) for reply in (yield replies)]
+    for how, (first, second, late) in (("", results[:3]), ("with a mask ", results[3:])):
+        for again, why in (
+            (second, f"{how}the same input gives another result the second time"),
+            (late, f"{how}evaluation mode gives another result than training mode"),
+        ):
+            yield from or_else(lambda: _same(first, again, why), _by_leak(case, first, late))  # noqa: B023
+
+
+def _same(first: Results, again: Results, why: str) -> None:
+    for value, other in zip(first, again, strict=True):
+        if value is not None and other is not None:
+            expect.close(plain(other), plain(value), "the result", why)
+
+
+def _by_leak(case: SequenceCase, *found: Results) -> Judged:
+    """Stand back if a masked token gets weight in one of the modes, and not in the other."""
+    assert case.mask is not None
+    leaks = [
+        float(np.where(case.mask == 0, np.abs(plain(alpha)), 0.0).max()) > expect.MASKED
+        for _, alpha in found
+        if alpha is not None
+    ]
+    if any(leaks) and not all(leaks):
+        expect.stand_back(NO_WEIGHT, "a masked token gets weight in one of the modes")
+    yield from ()

@@ -1,0 +1,196 @@
+"""The heads that a module builds, as stand-ins see them: their number, inputs, order, masks and gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from grader.homework3 import common, gradients, oracles, strategies
+from grader.homework3.multi_headed_attention.calls import (
+    PART,
+    REAL_MASKS,
+    Way,
+    build,
+    cases,
+    given,
+    heads_called,
+    long_cases,
+    many_heads,
+    masked,
+    readable,
+    reweigh,
+)
+from grader.homework3.multi_headed_attention.excuses import showing
+from grader.homework3.multi_headed_attention.names import MASKS, MODES, SHAPES
+from grader.homework3.strategies import SequenceCase
+from grader.judging import expect
+from grader.judging.property import Program, property_of
+from grader.kernel.remote import Remote, Student
+from grader.kernel.wire import Array
+
+
+@property_of(
+    PART, (strategies.multi_heads(masks=("none",)), many_heads(), long_cases()), world="stand-ins", examples=4
+)
+def test_num_heads_heads_of_the_given_sizes(student: Student, case: SequenceCase) -> Program:
+    """There are num_heads different AttentionHeads, each with the dim and n_hidden given (n_hidden is per head)."""
+    module = build(student, case)
+    made = yield from heads_called(student, module, case)
+    called = common.called(made)
+    built = yield student.standins()
+    expect.holds(
+        len(called) == case.num_heads,
+        f"expected {case.num_heads} different AttentionHeads (num_heads={case.num_heads}), but forward used {len(called)}",
+    )
+    for index in called:
+        sizes = built[index]
+        expect.holds(
+            (sizes["dim"], sizes["n_hidden"]) == (case.dim, case.n_hidden),
+            f"an AttentionHead is built with dim={sizes['dim']}, n_hidden={sizes['n_hidden']}, "
+            f"but dim={case.dim}, n_hidden={case.n_hidden} are asked for",
+        )
+
+
+@property_of(PART, (cases(), many_heads()), world="stand-ins", examples=3)
+def test_heads_are_registered(student: Student, case: SequenceCase) -> Program:
+    """Each head is registered, so that its weights are among the module's parameters and are trained."""
+    module = build(student, case)
+    made = yield from heads_called(student, module, case)
+    called = common.called(made)
+    lost = yield from common.out_of_reach(student, module, called)
+    expect.holds(
+        not lost, f"{len(lost)} of {len(called)} heads are not among the module's parameters (nn.ModuleList?)"
+    )
+
+
+@property_of(PART, (cases(), cases(masks=REAL_MASKS)), world="stand-ins", examples=3)
+def test_every_head_sees_the_input(student: Student, case: SequenceCase) -> Program:
+    """Each head gets x itself."""
+    module = build(student, case)
+    for call in (yield from heads_called(student, module, case)):
+        got = expect.tensor(call["x"], case.x.shape, "the input of a head")
+        expect.close(got, case.x.astype(np.float64), "input of a head", "a head gets something other than x")
+
+
+@property_of(
+    PART,
+    (cases(least_tokens=2), cases(least_tokens=2, masks=REAL_MASKS), many_heads()),
+    world="stand-ins",
+    examples=4,
+)
+def test_alphas_are_in_the_order_of_the_heads(student: Student, case: SequenceCase) -> Program:
+    """alphas[:, h] are the attention weights of the h-th head built, in one call after the other."""
+    module = build(student, case)
+    rounds = []
+    for x in (case.x, np.roll(case.x, 1, axis=1) * np.float32(0.5)):
+        student.forget_calls()
+        rounds.append((given(student, module, x, case.mask), student.calls()))
+    replies = yield [reply for reply, _ in rounds], [made for _, made in rounds]
+    for reply, made in zip(*replies, strict=True):
+        alphas = readable(reply, case)[1]
+        if alphas is None:
+            expect.stand_back((SHAPES, MASKS), "no attention weights of shape (B, H, T, T) are returned")
+        by_head = {int(call["index"]): call for call in common.calls(made, case.batch)}
+        for place, index in enumerate(sorted(by_head)[: case.num_heads]):
+            mixing = common.mixing_of(by_head[index], case)
+            want = oracles.marks(mixing, 1, index, by_head[index]["x"])[:, 0]
+            why = f"alphas[:, {place}] are not the weights of head {place}"
+            expect.close(alphas[:, place], want, f"alphas[:, {place}]", why)
+
+
+@property_of(
+    PART, (cases(least_tokens=2), cases(least_tokens=2, masks=REAL_MASKS)), world="stand-ins", examples=2
+)
+def test_every_head_learns(student: Student, case: SequenceCase) -> Program:
+    """A loss on the output gives the input, and each head on which the output depends, a gradient."""
+    module = build(student, case)
+    rng = case.rng()
+    weights = common.generic_weights((yield from reweigh(module, case, rng)), rng)
+    module.load(weights)
+    module.mode(True)
+    made = yield from heads_called(student, module, case)
+
+    def call(x: Array) -> Remote:
+        return given(student, module, x, case.mask).tensor_of(case.x.shape)
+
+    leaf = student.tensor(case.x, requires_grad=True)
+    out = _given_leaf(student, module, leaf, case).tensor_of(case.x.shape)
+    heads = {index: student.standin(index).attribute("weight") for index in common.called(made)}
+    before, found, *shapes = yield (
+        out,
+        student.gradients(out, None, [*heads.values(), leaf]),
+        *heads.values(),
+    )
+    changes = []
+    for index, shape in zip(heads, shapes, strict=True):
+        student.standin(index).load({"weight": common.nudged(shape, rng)})
+        changes.append(call(case.x))
+        student.standin(index).load({"weight": shape})
+    along = rng.normal(size=case.x.shape).astype(np.float32)
+    changes += [call(case.x + np.float32(step) * along) for step in (gradients.STEP, -gradients.STEP)]
+    *after, up, down = yield changes
+    if not common.fits((yield call(case.x)), before):
+        expect.stand_back(MODES, "the output changes by chance")
+    for place, (gradient, value) in enumerate(zip(found[:-1], after, strict=False)):
+        common.learns(gradient, before, value, f"head {place} gets no gradient, so it never learns")
+    by_x = float((found[-1] * along).sum()) if isinstance(found[-1], np.ndarray) else 0.0
+    right = gradients.agrees(before, up, down, by_x)
+    expect.holds(right, "the gradient that reaches the input x is not that of the output")
+
+
+def _given_leaf(student: Student, module: Remote, leaf: Remote, case: SequenceCase) -> Remote:
+    x = leaf.method("clone")  # not a leaf: that x is changed is for another property to say
+    return Way().call(student, module, x, case.x.shape) if case.mask is None else masked(module, x, case.mask)
+
+
+@property_of(
+    PART,
+    (
+        cases(masks=("random", *REAL_MASKS), least_tokens=3, least_batch=2),
+        long_cases("random", batch=2),
+        many_heads(masks=REAL_MASKS, least_tokens=3),
+    ),
+    world="stand-ins",
+    examples=4,
+)
+def test_the_mask_reaches_each_head(student: Student, case: SequenceCase) -> Program:
+    """Each head gets attn_mask as it was given, for one mask after the other, in training and in evaluation mode."""
+    module = build(student, case)
+    second = strategies.make_mask("random", case.batch, case.tokens, case.rng())
+    assert case.mask is not None and second is not None
+    small = np.maximum(second[:, :-1, :-1], np.eye(case.tokens - 1, dtype=np.float32))
+    less = np.ascontiguousarray(case.x[:, :-1])
+    rounds = [
+        (case.x, case.mask, False),
+        (case.x, second, True),
+        (case.x, case.mask, True),
+        (less, small, False),
+    ]
+    replies, seen = [], []
+    for x, mask, training in rounds:
+        module.mode(training)
+        student.forget_calls()
+        # By keyword, as AttentionResidual does.
+        replies.append(module(x=x, attn_mask=mask))
+        seen.append(student.calls())
+    replies, seen = yield replies, seen
+    showing((readable(replies[0], case)[0], None))
+    for made, (x, mask, _) in zip(seen, rounds, strict=True):
+        expect.compared()
+        common.masks_arrive(common.calls(made, case.batch), _with(case, x, mask), "a head")
+
+
+def _with(case: SequenceCase, x: Array, mask: Array) -> SequenceCase:
+    return SequenceCase(case.sizes, x.shape[0], x.shape[1], case.mask_kind, case.seed, x, mask)
+
+
+@property_of(
+    PART, (cases(least_tokens=2, least_batch=2), cases(least_tokens=2)), world="stand-ins", examples=3
+)
+def test_no_mask_reaches_each_head(student: Student, case: SequenceCase) -> Program:
+    """With attn_mask=None each head gets None, or a mask of ones."""
+    module = build(student, case)
+    student.forget_calls()
+    reply, made = yield module(case.x, None), student.calls()
+    showing((readable(reply, case)[0], None))
+    expect.compared()
+    common.masks_arrive(common.calls(made, case.batch), case, "a head")
