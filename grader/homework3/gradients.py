@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common
+from grader.homework3 import checks
 from grader.judging import expect
 from grader.kernel.remote import Remote, Student
 from grader.kernel.wire import Array
@@ -76,7 +76,7 @@ def hold(
     if any(np.any(move) for move in without.values()):
         moves.append((without, 0.0))
     *replies, again = yield [*_moved(module, x, weights, moves, call), call(x)]
-    if not common.fits(again, found.output):
+    if not checks.close_values(again, found.output):
         expect.stand_back(modes, "two equal calls give different results")
     pairs = list(zip(replies[0::2], replies[1::2], strict=True))
     if not any(_differ(found.output, value) for pair in pairs for value in pair):
@@ -89,13 +89,19 @@ def hold(
             len(pairs) > 2 and all(_differ(found.output, value) for value in pairs[2])
         ):
             yield from _blame(module, x, weights, directions, found, call)
-            raise expect.Violation("some weights get no gradient, or a wrong one, though the output follows them")
-        why = "no gradient reaches the input x" if by_x == 0 else "the gradient of x is not that of the output"
+            raise expect.Violation(
+                "some weights get no gradient, or a wrong one, though the output follows them"
+            )
+        why = (
+            "no gradient reaches the input x" if by_x == 0 else "the gradient of x is not that of the output"
+        )
         expect.holds(not of_x or agrees(found.output, *pairs[1], by_x), why)
     except expect.Violation as raised:
         violation = raised
     if violation is not None:
-        if not all(common.fits(value, found.output) for value in (yield [call(x) for _ in range(12)])):
+        if not all(
+            checks.close_values(value, found.output) for value in (yield [call(x) for _ in range(12)])
+        ):
             expect.stand_back(modes, "two equal calls give different results")
         raise violation
 
@@ -159,7 +165,10 @@ def _loss(value: Any) -> float | None:
 def _differ(one: Any, other: Any) -> bool:
     if not isinstance(one, np.ndarray) or not isinstance(other, np.ndarray) or one.shape != other.shape:
         return False
-    return bool(np.abs(one.astype(np.float64) - other).max(initial=0.0) > 2e-5 * max(1.0, np.abs(one).max(initial=0.0)))
+    return bool(
+        np.abs(one.astype(np.float64) - other).max(initial=0.0)
+        > 2e-5 * max(1.0, np.abs(one).max(initial=0.0))
+    )
 
 
 def _as_array(gradient: Any, like: Array) -> Array:

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from grader.homework3 import HOMEWORK, common
+from grader.homework3 import HOMEWORK, checks, stand_in_calls
 
 
 def generators(module: ModuleType) -> Iterator[ast.FunctionDef]:
@@ -21,7 +21,11 @@ def generators(module: ModuleType) -> Iterator[ast.FunctionDef]:
             yield node
 
 
-@pytest.mark.parametrize("module", [*HOMEWORK.modules, common], ids=lambda module: module.__name__.rpartition(".")[2])
+@pytest.mark.parametrize(
+    "module",
+    [*HOMEWORK.modules, checks, stand_in_calls],
+    ids=lambda module: module.__name__.rpartition(".")[2],
+)
 def test_no_program_returns_early_without_a_word(module):
     silent = [
         f"{function.name}, line {node.lineno}"
@@ -32,7 +36,11 @@ def test_no_program_returns_early_without_a_word(module):
     assert silent == [], "use expect.stand_back, which names the property that finds the fault"
 
 
-@pytest.mark.parametrize("module", [*HOMEWORK.modules, common], ids=lambda module: module.__name__.rpartition(".")[2])
+@pytest.mark.parametrize(
+    "module",
+    [*HOMEWORK.modules, checks, stand_in_calls],
+    ids=lambda module: module.__name__.rpartition(".")[2],
+)
 def test_cases_are_left_to_properties_that_exist(module):
     named = [
         constant.value

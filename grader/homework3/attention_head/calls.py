@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis.strategies import SearchStrategy
 
-from grader.homework3 import common, identify, strategies
+from grader.homework3 import checks, identify, parameters, strategies
 from grader.homework3.excuses import Results
 from grader.homework3.strategies import SequenceCase
 from grader.judging import expect
@@ -54,21 +54,21 @@ class Way:
         batch, tokens = (case.x if x is None else x).shape[:2]
         if self.swapped and isinstance(reply, tuple | list) and len(reply) == 2:
             reply = reply[::-1]
-        return common.two_results(reply, (batch, tokens, case.n_hidden), (batch, tokens, tokens))
+        return checks.two_results(reply, (batch, tokens, case.n_hidden), (batch, tokens, tokens))
 
 
 def alpha_of(results: Results) -> Array:
     """The attention weights; a violation if there are none."""
     if results[1] is None:
         raise expect.Violation("no attention weights of shape (B, T, T) are returned")
-    return common.finite(results[1], "alpha")
+    return checks.finite(results[1], "alpha")
 
 
 def output_of(results: Results) -> Array:
     """The output; a violation if there is none."""
     if results[0] is None:
         raise expect.Violation("no output of shape (B, T, n_hidden) is returned")
-    return common.finite(results[0], "attn_output")
+    return checks.finite(results[0], "attn_output")
 
 
 def build(
@@ -78,7 +78,7 @@ def build(
     head = student.AttentionHead(case.dim, case.n_hidden)
     head.mode(False)
     call = lambda: (way or Way()).call(student, head, case.x)  # noqa: E731
-    weights = yield from common.reweigh(head, case.rng(), call)
+    weights = yield from parameters.randomize_weights(head, case.rng(), call)
     return head, weights
 
 

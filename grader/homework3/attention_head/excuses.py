@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common
+from grader.homework3 import checks
 from grader.homework3.attention_head.calls import Way, build
 from grader.homework3.attention_head.names import (
     DEPENDS,
@@ -24,7 +24,14 @@ from grader.homework3.attention_head.names import (
     SHAPES,
     SOFTMAX,
 )
-from grader.homework3.excuses import Certain, Judged, alike, holds, is_constant, is_even
+from grader.homework3.excuses import (
+    InexcusableViolation,
+    Judged,
+    is_constant,
+    is_uniform,
+    passes,
+    same_results,
+)
 from grader.homework3.strategies import SequenceCase
 from grader.judging import expect
 from grader.kernel.remote import Remote, Student
@@ -40,15 +47,15 @@ def either_way(program: Callable[[Way], Judged], student: Student, case: Sequenc
     violation = None
     try:
         yield from program(Way())
-    except Certain:
+    except InexcusableViolation:
         raise
     except expect.Violation as found:
         violation = found
     if violation is not None:
-        if (yield from holds(program(Way(ones=True)))) and (yield from _none_is_no_ones(student, case)):
+        if (yield from passes(program(Way(ones=True)))) and (yield from _none_is_no_ones(student, case)):
             why = "it is right with a mask of ones, but not with attn_mask=None"
             expect.stand_back(NO_MASK, why, compared=True)
-        if (yield from holds(program(Way(swapped=True)))):
+        if (yield from passes(program(Way(swapped=True)))):
             expect.stand_back(SHAPES, "the two results are returned in the wrong order")
         raise violation
 
@@ -57,34 +64,36 @@ def _none_is_no_ones(student: Student, case: SequenceCase) -> Generator[Any, Any
     """Whether None and a mask of ones give different results."""
     head, _ = yield from build(student, case)
     one, other = yield [way.call(student, head, case.x) for way in (Way(ones=True), Way())]
-    return not alike(Way().read(one, case), Way().read(other, case))
+    return not same_results(Way().read(one, case), Way().read(other, case))
 
 
-def telling(
+def stand_back_from_uninformative_alphas(
     student: Student, weights: Mapping[str, Array], case: SequenceCase, alpha: Array | None
 ) -> Judged:
     """Stand back from weights that show nothing: none, no distributions, even or constant ones, or those of no parameters."""
     if alpha is None:
         expect.stand_back(SHAPES, "no attention weights of shape (B, T, T) are returned")
-    if not common.sound(alpha):
+    if not checks.is_distribution(alpha):
         expect.stand_back(ROWS, "the attention weights are no distributions over the tokens")
-    if is_even(alpha):
+    if is_uniform(alpha):
         expect.stand_back((DEPENDS, SOFTMAX), "every token gets the same attention weight")
     if len(alpha) > 1 and np.abs(alpha - alpha[:1]).max() < 1e-6:
         expect.stand_back((DEPENDS, SOFTMAX, INDEPENDENT), "all sequences get the same attention weights")
-    yield from made_of_weights(student, weights, case)
+    yield from stand_back_without_parameters(student, weights, case)
 
 
-def made_of_weights(student: Student, weights: Mapping[str, Array], case: SequenceCase) -> Judged:
+def stand_back_without_parameters(
+    student: Student, weights: Mapping[str, Array], case: SequenceCase
+) -> Judged:
     """Stand back from a head that has no weights at all, registered or not: two of them are alike."""
     if not weights:
         way, others = Way(), [student.AttentionHead(case.dim, case.n_hidden) for _ in range(2)]
         one, other = yield [way.call(student, head, case.x) for head in others]
-        if alike(way.read(one, case), way.read(other, case)):
+        if same_results(way.read(one, case), way.read(other, case)):
             expect.stand_back(LEARNING, "the results come from no parameters")
 
 
-def showing(out: Array | None) -> None:
+def stand_back_from_constant_output(out: Array | None) -> None:
     """Stand back from an output that is the same for every token, which shows nothing of what a mask does."""
     if out is None:
         expect.stand_back((OUTPUT, SHAPES), "no output of shape (B, T, n_hidden) is returned")
@@ -92,22 +101,22 @@ def showing(out: Array | None) -> None:
         expect.stand_back(OUTPUT, "the output is the same for every token")
 
 
-def by_chance(call: Callable[[], Remote], case: SequenceCase) -> Judged:
+def stand_back_if_nondeterministic(call: Callable[[], Remote], case: SequenceCase) -> Judged:
     """Stand back if two equal calls give different results."""
     first, second = yield call(), call()
-    if not alike(Way().read(first, case), Way().read(second, case)):
+    if not same_results(Way().read(first, case), Way().read(second, case)):
         expect.stand_back(MODES, "two equal calls give different results")
 
 
-def by_instance(student: Student, case: SequenceCase) -> Judged:
+def stand_back_if_instances_differ(student: Student, case: SequenceCase) -> Judged:
     """Stand back if two heads with the same parameters give different results."""
     (one, _), (other, _) = (yield from build(student, case)), (yield from build(student, case))
     first, second = yield [Way().call(student, head, case.x) for head in (one, other)]
-    if not alike(Way().read(first, case), Way().read(second, case)):
+    if not same_results(Way().read(first, case), Way().read(second, case)):
         expect.stand_back((REGISTERED, LEARNING), "two heads with the same parameters give different results")
 
 
-def by_place(student: Student, head: Remote, case: SequenceCase) -> Judged:
+def stand_back_if_batch_matters(student: Student, head: Remote, case: SequenceCase) -> Judged:
     """Stand back if a sequence of the batch gets other results than alone, where nothing is masked."""
     way = Way()
     alone = [case.x[b : b + 1] for b in range(case.batch)]
@@ -115,11 +124,11 @@ def by_place(student: Student, head: Remote, case: SequenceCase) -> Judged:
     whole = way.read(replies[0], case)
     for b, reply in enumerate(replies[1:]):
         for value, single in zip(whole, way.read(reply, case, alone[b]), strict=True):
-            if value is not None and single is not None and not common.matches(value[b : b + 1], single):
+            if value is not None and single is not None and not checks.matches(value[b : b + 1], single):
                 expect.stand_back(INDEPENDENT, "a sequence of the batch gets another result than alone")
 
 
-def by_other_scores(student: Student, head: Remote, case: SequenceCase, token: int) -> Judged:
+def stand_back_if_scores_mix_tokens(student: Student, head: Remote, case: SequenceCase, token: int) -> Judged:
     """Stand back if, without a mask, a token changes the proportion of two others' weights."""
     way, other = Way(), case.x.copy()
     other[:, token] += 1.5
@@ -128,17 +137,17 @@ def by_other_scores(student: Student, head: Remote, case: SequenceCase, token: i
     rest = [place for place in range(case.tokens) if place != token]
     shares = [alpha[:, rest][:, :, rest] for alpha in alphas if alpha is not None]
     reason = f"without a mask token {token} changes how others share their weight"
-    if len(shares) == 2 and not all(common.sound(alpha) for alpha in alphas):
-        if not common.matches(shares[0], shares[1]):
+    if len(shares) == 2 and not all(checks.is_distribution(alpha) for alpha in alphas):
+        if not checks.matches(shares[0], shares[1]):
             expect.stand_back(ROWS, reason)
     elif len(shares) == 2:
         before, after = (np.log(np.maximum(share, 1e-30)) for share in shares)
         before, after = (share - share.mean(-1, keepdims=True) for share in (before, after))
-        if not common.matches(before, after, scale=20.0):
+        if not checks.matches(before, after, scale=20.0):
             expect.stand_back(SOFTMAX, reason)
 
 
-def by_other_mixing(student: Student, head: Remote, case: SequenceCase) -> Judged:
+def stand_back_if_output_ignores_alpha(student: Student, head: Remote, case: SequenceCase) -> Judged:
     """Stand back if the output is not made with the attention weights that are returned, where nothing is masked."""
     way = Way()
     tokens = case.x.reshape(-1, 1, 1, case.dim)
@@ -148,7 +157,7 @@ def by_other_mixing(student: Student, head: Remote, case: SequenceCase) -> Judge
     known = [value.reshape(-1) for value in values if value is not None]
     if out is None:
         expect.stand_back(OUTPUT, "no output of shape (B, T, n_hidden) is returned")
-    if alpha is not None and common.sound(alpha) and len(known) == len(values):
+    if alpha is not None and checks.is_distribution(alpha) and len(known) == len(values):
         want = alpha @ np.array(known).reshape(case.batch, case.tokens, case.n_hidden)
-        if not common.matches(out, want):
+        if not checks.matches(out, want):
             expect.stand_back(OUTPUT, "the output is not made with the attention weights that are returned")

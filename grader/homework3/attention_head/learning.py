@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common, gradients, strategies
+from grader.homework3 import checks, gradients, parameters, strategies
 from grader.homework3.attention_head.calls import PART, REAL_MASKS, Way, build, cases, masked
 from grader.homework3.attention_head.excuses import either_way
 from grader.homework3.attention_head.names import (
@@ -20,7 +20,7 @@ from grader.homework3.attention_head.names import (
     SHAPES,
     SOFTMAX,
 )
-from grader.homework3.excuses import Judged, is_even
+from grader.homework3.excuses import Judged, is_uniform
 from grader.homework3.strategies import SequenceCase
 from grader.judging import expect
 from grader.judging.property import Program, property_of
@@ -48,15 +48,15 @@ def test_every_weight_gets_a_gradient(student: Student, case: SequenceCase) -> P
             return masked(head, x, case.mask).tensor_of(shape)
 
         rng = case.rng()
-        found = yield from common.own_parameters(head, lambda: call(case.x))
+        found = yield from parameters.own_parameters(head, lambda: call(case.x))
         expect.holds(bool(found), "the module has no parameters that could learn")
-        weights = {name: 0.6 * value for name, value in common.generic_weights(found, rng).items()}
+        weights = {name: 0.6 * value for name, value in parameters.generic_weights(found, rng).items()}
         weights = {name: value.astype(np.float32) for name, value in weights.items()}
         head.load(weights)
         out, free = way.read((yield way.call(student, head, case.x)), case)
         if out is None:
             expect.stand_back((SHAPES, OUTPUT), "no output of shape (B, T, n_hidden) is returned")
-        if is_even(free):
+        if is_uniform(free):
             expect.stand_back((DEPENDS, SOFTMAX), "every token gets the same attention weight")
         nothing = (OUTPUT, MODES, NO_WEIGHT, PERMITTED, INFLUENCE, ROWS)
         yield from gradients.hold(
@@ -85,11 +85,11 @@ def test_all_that_is_learned_is_registered(student: Student, case: SequenceCase)
     frozen = way.call(student, head, case.x).tensor_of((case.batch, case.tokens, case.n_hidden))
     replies, is_free = yield replies, frozen.attribute("requires_grad")
     (usual, alpha), (moved, _), (empty, _), (after, _) = (way.read(reply, case) for reply in replies)
-    if is_even(alpha):
+    if is_uniform(alpha):
         expect.stand_back((DEPENDS, SOFTMAX), "every token gets the same attention weight")
     if any(value is None or not np.all(np.isfinite(value)) for value in (usual, moved, empty, after)):
         expect.stand_back((SHAPES, OUTPUT), "no output of shape (B, T, n_hidden) is returned")
-    if common.matches(np.asarray(usual), np.asarray(moved)):
+    if checks.matches(np.asarray(usual), np.asarray(moved)):
         expect.stand_back(OUTPUT, "the output is the same whatever the tokens are")
     why = "attn_output depends on weights that are not among the module's parameters"
     expect.close(np.asarray(after), np.asarray(empty), "attn_output", why)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from grader.homework3 import common, strategies
+from grader.homework3 import checks, strategies
 from grader.homework3.attention_head.calls import (
     PART,
     REAL_MASKS,
@@ -17,9 +17,9 @@ from grader.homework3.attention_head.calls import (
     output_of,
     square_cases,
 )
-from grader.homework3.attention_head.excuses import by_instance, either_way
+from grader.homework3.attention_head.excuses import either_way, stand_back_if_instances_differ
 from grader.homework3.attention_head.names import NO_MASK, NO_WEIGHT, ROWS
-from grader.homework3.excuses import Judged, Results, or_else, plain
+from grader.homework3.excuses import Judged, Results, check_or_excuse, finite_or_zero
 from grader.homework3.strategies import SequenceCase
 from grader.judging import expect
 from grader.judging.property import Program, property_of
@@ -70,14 +70,16 @@ def test_sequences_are_independent(student: Student, case: SequenceCase) -> Prog
             way.read(replies[0], case),
             *(way.read(r, case, x) for r, x in zip(replies[1:], alone, strict=True)),
         ]
-        if any(alpha is not None and not common.sound(alpha) for _, alpha in results):
+        if any(alpha is not None and not checks.is_distribution(alpha) for _, alpha in results):
             expect.stand_back(ROWS, "the attention weights are no distributions over the tokens")
-        yield from or_else(lambda: _each_as_alone(results), by_instance(student, case))
+        yield from check_or_excuse(
+            lambda: _expect_each_as_alone(results), stand_back_if_instances_differ(student, case)
+        )
 
     yield from either_way(program, student, case)
 
 
-def _each_as_alone(results: list[Results]) -> None:
+def _expect_each_as_alone(results: list[Results]) -> None:
     out, alpha = output_of(results[0]), results[0][1]
     for b, (single_out, single_alpha) in enumerate(results[1:]):
         why = f"sequence {b} of the batch gets another result than alone"
@@ -94,7 +96,7 @@ def test_x_is_not_changed(student: Student, case: SequenceCase) -> Program:
     x = student.tensor(case.x)
     head = student.AttentionHead(case.dim, case.n_hidden)
     _, after = yield Way().call(student, head, x, case.x.shape), x
-    common.unchanged(after, case.x, "x")
+    checks.expect_unchanged(after, case.x, "x")
 
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=2), examples=4)
@@ -119,20 +121,22 @@ def test_same_in_training_and_evaluation(student: Student, case: SequenceCase) -
             (second, f"{how}the same input gives another result the second time"),
             (late, f"{how}evaluation mode gives another result than training mode"),
         ):
-            yield from or_else(lambda: _same(first, again, why), _by_leak(case, first, late))  # noqa: B023
+            yield from check_or_excuse(
+                lambda: _expect_same(first, again, why), _stand_back_if_one_mode_leaks(case, first, late)
+            )  # noqa: B023
 
 
-def _same(first: Results, again: Results, why: str) -> None:
+def _expect_same(first: Results, again: Results, why: str) -> None:
     for value, other in zip(first, again, strict=True):
         if value is not None and other is not None:
-            expect.close(plain(other), plain(value), "the result", why)
+            expect.close(finite_or_zero(other), finite_or_zero(value), "the result", why)
 
 
-def _by_leak(case: SequenceCase, *found: Results) -> Judged:
+def _stand_back_if_one_mode_leaks(case: SequenceCase, *found: Results) -> Judged:
     """Stand back if a masked token gets weight in one of the modes, and not in the other."""
     assert case.mask is not None
     leaks = [
-        float(np.where(case.mask == 0, np.abs(plain(alpha)), 0.0).max()) > expect.MASKED
+        float(np.where(case.mask == 0, np.abs(finite_or_zero(alpha)), 0.0).max()) > expect.MASKED
         for _, alpha in found
         if alpha is not None
     ]

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from grader.homework3 import common, identify, oracles, strategies
+from grader.homework3 import checks, identify, oracles, parameters, strategies
 from grader.homework3.attention_head.calls import PART, Way, alpha_of, build, cases, probe_for, square_cases
 from grader.homework3.attention_head.excuses import either_way
 from grader.homework3.attention_head.names import LEARNING, REGISTERED, ROWS, SOFTMAX
-from grader.homework3.attention_head.weights import largest_score, named, score_maps, scored, scores, spread
-from grader.homework3.excuses import Certain, Judged
+from grader.homework3.attention_head.weights import (
+    has_named_layers,
+    largest_score,
+    score_maps,
+    scores,
+    unmasked_alphas,
+    with_spread_scores,
+)
+from grader.homework3.excuses import InexcusableViolation, Judged
 from grader.homework3.strategies import SequenceCase
 from grader.judging import expect
 from grader.judging.property import Program, property_of
@@ -21,7 +28,9 @@ from grader.kernel.wire import Array
 def test_rows_of_alpha_are_distributions(student: Student, case: SequenceCase) -> Program:
     """Each row of alpha holds weights of at least 0 that sum to 1."""
     head, _ = yield from build(student, case)
-    common.distributions(alpha_of(Way().read((yield Way().call(student, head, case.x)), case)), "alpha")
+    checks.expect_distributions(
+        alpha_of(Way().read((yield Way().call(student, head, case.x)), case)), "alpha"
+    )
 
 
 @property_of(
@@ -43,24 +52,26 @@ def test_alpha_is_the_softmax_of_scaled_scores(student: Student, case: SequenceC
         # One head for several inputs: of the same shape, and then of a smaller one.
         other = np.asarray(case.x[:, ::-1] + np.roll(case.x, 1, axis=1), np.float32) * np.float32(0.7)
         inputs = [case.x, other, np.ascontiguousarray(other[:, 2:])]
-        if named(weights, case):
+        if has_named_layers(weights, case):
             replies = yield [way.call(student, head, x) for x in inputs]
             alphas = [alpha_of(way.read(reply, case, x)) for reply, x in zip(replies, inputs, strict=True)]
             why = "alpha is not softmax(Q K^T / sqrt(n_hidden))"
             pairs = list(score_maps(weights))
-            gaps = [float(np.abs(scored(case.x, *pair) - alphas[0]).max()) for pair in pairs]
+            gaps = [float(np.abs(unmasked_alphas(case.x, *pair) - alphas[0]).max()) for pair in pairs]
             q, k = pairs[int(np.argmin(gaps))]
-            if any(common.other_temperature(alphas[0], scored(case.x, *pair)) for pair in pairs):
-                raise Certain(f"{why}: the scores have another scale", {"your alpha": expect.show(alphas[0])})
+            if any(checks.has_other_temperature(alphas[0], unmasked_alphas(case.x, *pair)) for pair in pairs):
+                raise InexcusableViolation(
+                    f"{why}: the scores have another scale", {"your alpha": expect.show(alphas[0])}
+                )
             for x, alpha in zip(inputs, alphas, strict=True):
-                expect.close(alpha, scored(x, q, k), "alpha", why, scale=2.0)
+                expect.close(alpha, unmasked_alphas(x, q, k), "alpha", why, scale=2.0)
         else:
-            yield from _is_attention_in_any_layout(way, student, head, case, weights, inputs, rng)
+            yield from _expect_attention_in_any_layout(way, student, head, case, weights, inputs, rng)
 
     yield from either_way(program, student, case)
 
 
-def _is_attention_in_any_layout(
+def _expect_attention_in_any_layout(
     way: Way,
     student: Student,
     head: Remote,
@@ -80,9 +91,9 @@ def _is_attention_in_any_layout(
     told = [probe, fresh, *inputs, probe, probe]
     alphas = [alpha_of(way.read(reply, case, x)) for reply, x in zip((yield replies), told, strict=True)]
     at_probe, *others, at_more, at_equal = alphas
-    common.distributions(at_probe, "alpha")
+    checks.expect_distributions(at_probe, "alpha")
     found = identify.fit_scores(probe, at_probe)
-    if not common.matches(found.alphas(probe), at_probe, scale=5.0):
+    if not checks.matches(found.alphas(probe), at_probe, scale=5.0):
         why = "the scores are not inner products of one linear map of the query's token and one of the key's token"
         expect.close(at_probe, found.alphas(probe), "alpha", why, scale=5.0)
     why = "alpha of other tokens does not follow from how queries and keys depend on the first ones"
@@ -94,7 +105,7 @@ def _is_attention_in_any_layout(
     expect.holds(identify.rank(matrix) > 0, "alpha does not depend on the token of the query")
     if not identify.has_rank(matrix, want):
         # A second draw of weights: by chance a matrix may be near one of lower rank.
-        other = common.generic_weights(weights, rng)
+        other = parameters.generic_weights(weights, rng)
         head.load({name: np.float32(0.5) * value for name, value in other.items()})
         again = alpha_of(way.read((yield way.call(student, head, probe)), case, probe))
         matrix_again = identify.fit_scores(probe, again).tokens_only
@@ -105,20 +116,20 @@ def _is_attention_in_any_layout(
         expect.holds(identify.has_rank(matrix_again, want), text)
     if size > 2 and identify.is_symmetric(matrix):
         raise expect.Violation("queries and keys come from the same weights")
-    if weights and not common.matches(at_more, at_probe):
+    if weights and not checks.matches(at_more, at_probe):
         scaled = identify.ScoreMap(found.basis, more**2 * found.matrix)
         why = "queries and keys are not linear in the module's parameters"
         expect.close(
             at_more, scaled.alphas(probe), "alpha with all parameters 1.3 times as large", why, scale=10.0
         )
         wants = _alphas_of_equal_parameters(probe, equal, case)
-        wrong = any(common.other_temperature(at_equal, want) for want in wants)
+        wrong = any(checks.has_other_temperature(at_equal, want) for want in wants)
         why = (
             "the scores are not divided by sqrt(n_hidden)"
             if wrong
             else "the scores are not those of equal parameters"
         )
-        common.close_to_one(at_equal, wants, f"alpha with all parameters {equal}", why)
+        checks.expect_close_to_any(at_equal, wants, f"alpha with all parameters {equal}", why)
     else:
         expect.stand_back((REGISTERED, LEARNING), "alpha does not follow the module's parameters")
 
@@ -151,9 +162,9 @@ def test_large_scores_stay_finite(student: Student, case: SequenceCase) -> Progr
 
     def program(way: Way) -> Judged:
         head, weights = yield from build(student, case, way)
-        x = spread(case.x)
-        x = np.float32(common.stretch(largest_score(weights, case, x))) * x
-        if named(weights, case):
+        x = with_spread_scores(case.x)
+        x = np.float32(checks.scale_to_large_scores(largest_score(weights, case, x))) * x
+        if has_named_layers(weights, case):
             alpha = alpha_of(way.read((yield way.call(student, head, x)), case))
             maps = [scores(x, q, k) for q, k in score_maps(weights)]
         else:
@@ -162,14 +173,14 @@ def test_large_scores_stay_finite(student: Student, case: SequenceCase) -> Progr
             alpha, at_probe = (
                 alpha_of(way.read(r, case, v)) for r, v in zip(replies, (x, probe), strict=True)
             )
-            if not common.sound(at_probe):
+            if not checks.is_distribution(at_probe):
                 expect.stand_back(ROWS, "the attention weights are no distributions over the tokens")
             found = identify.fit_scores(probe, at_probe)
-            if not common.matches(found.alphas(probe), at_probe, scale=5.0):
+            if not checks.matches(found.alphas(probe), at_probe, scale=5.0):
                 expect.stand_back(SOFTMAX, "the scores are no inner products of queries and keys")
             z = x.astype(np.float64) @ found.basis.T
             maps = [identify.with_one(z) @ found.matrix @ np.swapaxes(z, -1, -2)]
-        common.distributions(alpha, "alpha", common.LARGE_SCORES_MISS)
+        checks.expect_distributions(alpha, "alpha", checks.LARGE_SCORES_MISS)
         # Where one score leads by far, its token gets all the weight, rounding or not.
         top = np.take_along_axis(alpha, maps[0].argmax(-1)[..., None], axis=-1)[..., 0]
         sure = np.all([_lead(found) > 30 for found in maps], axis=0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common, identify, strategies
+from grader.homework3 import checks, identify, strategies
 from grader.homework3.attention_head.calls import (
     PART,
     REAL_MASKS,
@@ -19,7 +19,7 @@ from grader.homework3.attention_head.calls import (
     probe_for,
     square_cases,
 )
-from grader.homework3.attention_head.excuses import either_way, made_of_weights
+from grader.homework3.attention_head.excuses import either_way, stand_back_without_parameters
 from grader.homework3.attention_head.names import (
     DEPENDS,
     INFLUENCE,
@@ -31,8 +31,16 @@ from grader.homework3.attention_head.names import (
     SHAPES,
     SOFTMAX,
 )
-from grader.homework3.attention_head.weights import ROLES, Map, affine, named, role, score_maps, scores
-from grader.homework3.excuses import Judged, Results, is_even, plain
+from grader.homework3.attention_head.weights import (
+    ROLES,
+    Map,
+    affine,
+    has_named_layers,
+    layer_maps,
+    score_maps,
+    scores,
+)
+from grader.homework3.excuses import Judged, Results, finite_or_zero, is_uniform
 from grader.homework3.strategies import SequenceCase
 from grader.judging import expect
 from grader.judging.property import Program, property_of
@@ -60,7 +68,7 @@ def test_output_is_the_weighted_sum_of_values(student: Student, case: SequenceCa
         replies = yield [way.call(student, head, x) for x in inputs]
         results = [way.read(reply, case, x) for reply, x in zip(replies, inputs, strict=True)]
         outs = [output_of(found) for found in results]
-        yield from _uneven(results[0][1])
+        yield from _stand_back_from_uniform_alphas(results[0][1])
         value_map, kind = yield from _value_map(student, way, head, case, weights, results[0])
         for x, found, out in zip(inputs, results, outs, strict=True):
             alphas = _alphas_used(weights, x, found[1])
@@ -79,7 +87,7 @@ def test_masked_output_is_the_weighted_sum_of_values(student: Student, case: Seq
         replies = yield way.call(student, head, case.x), masked(head, case.x, case.mask)
         bare, (out, alpha) = (way.read(reply, case) for reply in replies)
         output_of(bare)
-        yield from _uneven(bare[1])
+        yield from _stand_back_from_uniform_alphas(bare[1])
         value_map, kind = yield from _value_map(student, way, head, case, weights, bare)
         assert case.mask is not None
         if out is None:
@@ -92,7 +100,7 @@ def test_masked_output_is_the_weighted_sum_of_values(student: Student, case: Seq
             )
         free = _alphas_used(weights, case.x, bare[1])
         unmasked = value_map(case.x, free[min(kind, len(free) - 1)])
-        if common.matches(out, unmasked, scale=5.0) and not common.matches(
+        if checks.matches(out, unmasked, scale=5.0) and not checks.matches(
             out, value_map(case.x, used), scale=5.0
         ):
             expect.stand_back(
@@ -104,9 +112,9 @@ def test_masked_output_is_the_weighted_sum_of_values(student: Student, case: Seq
     yield from either_way(program, student, case)
 
 
-def _uneven(alpha: Array | None) -> Judged:
+def _stand_back_from_uniform_alphas(alpha: Array | None) -> Judged:
     """Stand back if all weights are even, where a mean would pass for a weighted sum."""
-    if is_even(alpha):
+    if is_uniform(alpha):
         expect.stand_back((DEPENDS, SOFTMAX), "every token gets the same attention weight")
     yield from ()
 
@@ -120,16 +128,16 @@ def _value_map(
     """
     alphas, seen = _alphas_used(weights, case.x, bare[1]), output_of(bare)
     kinds = range(len(alphas))
-    if named(weights, case):
-        maps = [(_of_layer(v), kind) for kind in kinds for v in role(weights, "W_V")]
+    if has_named_layers(weights, case):
+        maps = [(_of_layer(v), kind) for kind in kinds for v in layer_maps(weights, "W_V")]
     else:
-        yield from made_of_weights(student, weights, case)
+        yield from stand_back_without_parameters(student, weights, case)
         probe = probe_for(case, case.rng())
         found = yield from _lone_values(student, way, head, case, probe)
-        yield from _held_to_the_parameters(student, way, head, case, weights, probe, found)
+        yield from _expect_values_of_parameters(student, way, head, case, weights, probe, found)
         maps = [(lambda x, alpha: found.outputs(x, alpha[:, None]), kind) for kind in kinds]
     for made, kind in maps:
-        if common.matches(made(case.x, alphas[kind]), seen, scale=5.0):
+        if checks.matches(made(case.x, alphas[kind]), seen, scale=5.0):
             return made, kind
     return maps[0]
 
@@ -149,7 +157,7 @@ def _alphas_used(
     found = [] if alpha is None else [np.nan_to_num(alpha, nan=0.0, posinf=0.0, neginf=0.0)]
     if all(name in weights for name in ROLES):
         found += [identify.softmax(scores(x, q, k), mask) for q, k in score_maps(weights)]
-    elif alpha is not None and not common.sound(alpha):
+    elif alpha is not None and not checks.is_distribution(alpha):
         found.append(identify.softmax(np.nan_to_num(alpha, nan=0.0), mask))
     if not found:
         expect.stand_back(SHAPES, "no attention weights of shape (B, T, T) are returned")
@@ -165,14 +173,14 @@ def _lone_values(
     replies = yield [way.call(student, head, token) for token in tokens]
     results = [way.read(reply, case, token) for reply, token in zip(replies, tokens, strict=True)]
     outs = np.concatenate([output_of(found) for found in results])
-    weights = [np.ones((1, 1, 1)) if alpha is None else plain(alpha) for _, alpha in results]
+    weights = [np.ones((1, 1, 1)) if alpha is None else finite_or_zero(alpha) for _, alpha in results]
     # A weight that is not 1 is the softmax's matter, as long as it is not 0.
     usable = all(0.05 < abs(float(weight[0, 0, 0])) < 50 for weight in weights)
     alphas = np.concatenate(weights)[:, None] if usable else np.ones((len(tokens), 1, 1, 1))
     return identify.fit_values(np.concatenate(tokens), alphas, outs, basis_of_probe)
 
 
-def _held_to_the_parameters(
+def _expect_values_of_parameters(
     student: Student,
     way: Way,
     head: Remote,
@@ -194,10 +202,10 @@ def _held_to_the_parameters(
         head.load(weights)
         out = output_of(way.read((yield reply), case, token))
         value = values_of(found, token)
-        if common.matches(out, value):
+        if checks.matches(out, value):
             expect.stand_back((REGISTERED, LEARNING), "the values do not follow the module's parameters")
         text = "the values are not linear in the module's parameters"
-        expect.require(common.matches(out, more * value, scale=10.0), text)
+        expect.require(checks.matches(out, more * value, scale=10.0), text)
 
 
 def values_of(found: identify.ValueMap, x: Array) -> Array:
@@ -213,15 +221,15 @@ def test_values_have_weights_of_their_own(student: Student, case: SequenceCase) 
     head, weights = yield from build(student, case)
     probe = probe_for(case, case.rng())
     out, alpha = way.read((yield way.call(student, head, probe)), case, probe)
-    yield from _uneven(alpha)
+    yield from _stand_back_from_uniform_alphas(alpha)
     output_of((out, alpha))
-    if named(weights, case):
+    if has_named_layers(weights, case):
         expect.compared()  # by name it is known what comes from where
     else:
-        yield from _own_weights(student, way, head, case, weights, probe, alpha)
+        yield from _expect_own_weights(student, way, head, case, weights, probe, alpha)
 
 
-def _own_weights(
+def _expect_own_weights(
     student: Student,
     way: Way,
     head: Remote,
@@ -230,13 +238,13 @@ def _own_weights(
     probe: Array,
     alpha: Array | None,
 ) -> Judged:
-    yield from made_of_weights(student, weights, case)
+    yield from stand_back_without_parameters(student, weights, case)
     values = (yield from _lone_values(student, way, head, case, probe)).tokens_only(0)
-    if alpha is None or not common.sound(alpha):
+    if alpha is None or not checks.is_distribution(alpha):
         expect.stand_back((ROWS, SHAPES), "the attention weights are no distributions over the tokens")
     found = identify.fit_scores(probe, alpha)
     matrix = found.tokens_only
-    bilinear = common.matches(found.alphas(probe), alpha, scale=5.0)
+    bilinear = checks.matches(found.alphas(probe), alpha, scale=5.0)
     if not bilinear or identify.rank(matrix) < case.n_hidden or identify.is_symmetric(matrix):
         expect.require(
             identify.rank(values) == case.n_hidden, "the values are not made of n_hidden independent numbers"

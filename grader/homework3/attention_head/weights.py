@@ -19,20 +19,20 @@ def affine(x: Array, linear: Map) -> Array:
     return oracles.affine(x, *linear)
 
 
-def role(weights: Mapping[str, Array], name: str) -> list[Map]:
+def layer_maps(weights: Mapping[str, Array], name: str) -> list[Map]:
     """A named layer of the homework, with its bias and without (its formula has none)."""
     weight, bias = weights[f"{name}.weight"].astype(np.float64), weights.get(f"{name}.bias")
     return [(weight, None), *([(weight, bias.astype(np.float64))] if bias is not None else [])]
 
 
-def named(weights: Mapping[str, Array], case: SequenceCase) -> bool:
+def has_named_layers(weights: Mapping[str, Array], case: SequenceCase) -> bool:
     """Whether the homework's own three layers are there."""
     return all(name in weights and weights[name].shape == (case.n_hidden, case.dim) for name in ROLES)
 
 
 def score_maps(weights: Mapping[str, Array]) -> Iterator[tuple[Map, Map]]:
     """What may be (W_Q, W_K), where they are known by name: each with its bias and without."""
-    yield from ((q, k) for q in role(weights, "W_Q") for k in role(weights, "W_K"))
+    yield from ((q, k) for q in layer_maps(weights, "W_Q") for k in layer_maps(weights, "W_K"))
 
 
 def scores(x: Array, query: Map, key: Map) -> Array:
@@ -42,7 +42,7 @@ def scores(x: Array, query: Map, key: Map) -> Array:
     return found
 
 
-def scored(x: Array, query: Map, key: Map) -> Array:
+def unmasked_alphas(x: Array, query: Map, key: Map) -> Array:
     """The attention weights of scores, where nothing is masked."""
     return identify.softmax(scores(x, query, key), None)
 
@@ -53,7 +53,7 @@ def with_scores_of(largest: float, x: Array, found: Array) -> Array:
     return np.asarray(size * x, np.float32)
 
 
-def spread(x: Array) -> Array:
+def with_spread_scores(x: Array) -> Array:
     """Tokens whose rows of scores are far apart: pairs that are each other's negative, and a last one that is short.
 
     So the largest score of most rows is far above their least, and that of the last row is far below those of the others.
@@ -64,7 +64,7 @@ def spread(x: Array) -> Array:
     return np.concatenate([x[:, :half], -x[:, :half], rest], axis=1)
 
 
-def only(chosen: Array, tokens: int) -> Array:
+def one_token_mask(chosen: Array, tokens: int) -> Array:
     """The mask that permits each row just its chosen token."""
     mask: Array = (np.arange(tokens) == chosen[..., None]).astype(np.float32)
     return mask
@@ -72,6 +72,6 @@ def only(chosen: Array, tokens: int) -> Array:
 
 def largest_score(weights: Mapping[str, Array], case: SequenceCase, x: Array) -> float | None:
     """The largest score of ``x``, where the layout is known."""
-    if not named(weights, case):
+    if not has_named_layers(weights, case):
         return None
     return float(max(np.abs(scores(x, q, k)).max() for q, k in score_maps(weights)))

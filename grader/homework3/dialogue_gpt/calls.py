@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common, oracles, strategies
+from grader.homework3 import checks, oracles, parameters, strategies
 from grader.homework3.dialogue_gpt.names import EMBEDDINGS, LONGEST, MASK, MODES, SHAPES
 from grader.homework3.strategies import GPTCase
 from grader.judging import expect
@@ -26,7 +26,7 @@ SHOWN = "log_softmax(logits)"
 def build(student: Student, case: GPTCase) -> Generator[Any, Any, Remote]:
     """A model with new weights of ordinary size."""
     model: Remote = student.DialogueGPT(*case.sizes.values())
-    yield from common.reweigh(model, case.rng())
+    yield from parameters.randomize_weights(model, case.rng())
     model.mode(False)
     return model
 
@@ -71,7 +71,9 @@ def second_value(reply: Any) -> Any:
     return reply[1] if isinstance(reply, tuple | list) and len(reply) == 2 else None
 
 
-def not_by_chance(program: Callable[[Student, GPTCase], Program]) -> Callable[[Student, GPTCase], Program]:
+def unless_nondeterministic(
+    program: Callable[[Student, GPTCase], Program],
+) -> Callable[[Student, GPTCase], Program]:
     """A violation counts only if the same ids give the same logits each time, which another property finds."""
 
     @functools.wraps(program)
@@ -79,14 +81,14 @@ def not_by_chance(program: Callable[[Student, GPTCase], Program]) -> Callable[[S
         try:
             yield from program(student, case)
         except expect.Violation:
-            if not (yield from changes_by_chance(student, case)):
+            if not (yield from is_nondeterministic(student, case)):
                 raise
             expect.stand_back(MODES, "the same input gives other logits each time")
 
     return run
 
 
-def counted_by_chance(
+def compared_if_nondeterministic(
     program: Callable[[Student, GPTCase], Program],
 ) -> Callable[[Student, GPTCase], Program]:
     """What differs by chance costs nothing further: that there is a result of the right kind counts."""
@@ -96,25 +98,25 @@ def counted_by_chance(
         try:
             yield from program(student, case)
         except expect.Violation:
-            if not (yield from changes_by_chance(student, case)):
+            if not (yield from is_nondeterministic(student, case)):
                 raise
             expect.compared()
 
     return run
 
 
-def changes_by_chance(student: Student, case: GPTCase) -> Generator[Any, Any, bool]:
+def is_nondeterministic(student: Student, case: GPTCase) -> Generator[Any, Any, bool]:
     """Whether two equal calls give different logits; enough equal sequences show chance that is rare."""
     model = yield from build(student, case)
     model.mode(True)
-    many = np.repeat(case.input_ids[:1], common.MANY, axis=0)
+    many = np.repeat(case.input_ids[:1], checks.MANY, axis=0)
     one, other = (first_value(reply) for reply in (yield model(many), model(many)))
     if one is None or other is None or not np.all(np.isfinite(one)):
         return False
     return not expect.is_close(one, other, scale=10)
 
 
-def recorded(student: Student) -> Remote:
+def recorded_calls(student: Student) -> Remote:
     """What the stand-ins were called with since the last time."""
     calls = student.calls()
     student.forget_calls()
@@ -133,7 +135,7 @@ def _first_mask(call: dict[str, Any]) -> Array:
     return np.asarray(mask.reshape(-1, tokens, tokens)[0] > 0)
 
 
-def same_input(one: dict[str, Any], other: dict[str, Any], row: int = 0) -> None:
+def stand_back_unless_same_input(one: dict[str, Any], other: dict[str, Any], row: int = 0) -> None:
     """Stand back if two calls of the stand-in, of which the first may be for more sequences, differ before the Transformer."""
     first, second = one["x"][row : row + len(other["x"])], other["x"]
     if first.shape != second.shape or not np.allclose(first, second, atol=1e-5):

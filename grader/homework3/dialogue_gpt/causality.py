@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common, strategies
+from grader.homework3 import parameters, stand_in_calls, strategies
 from grader.homework3.dialogue_gpt.calls import (
     FELT,
     PART,
     SHOWN,
     build,
-    not_by_chance,
     prefix,
     readable,
-    recorded,
+    recorded_calls,
+    unless_nondeterministic,
 )
 from grader.homework3.dialogue_gpt.names import ALPHAS, ATTENDS, EARLIER, EMBEDDINGS, LONGEST, MODES, SHAPES
 from grader.homework3.dialogue_gpt.shapes import returned_alphas
@@ -67,7 +67,7 @@ def test_the_mask_is_causal(student: Student, case: GPTCase) -> Program:
             raise
         expect.stand_back(LONGEST, "a sequence of max_N tokens cannot be given")
     for (mode, ids, _), calls in zip(made, replies, strict=True):
-        for call in common.calls(calls, len(ids)):
+        for call in stand_in_calls.recorded_calls(calls, len(ids)):
             _expect_causal(call["mask"], ids, mode)
 
 
@@ -102,13 +102,13 @@ def _expect_causal(given: Any, ids: Array, mode: str) -> None:
 
 
 @property_of(PART, strategies.dialogues(), world="stand-ins", examples=3)
-@not_by_chance
+@unless_nondeterministic
 def test_the_head_reads_what_the_transformer_returns(student: Student, case: GPTCase) -> Program:
     """The logits at a position follow from what the Transformer returns there, and from nothing else."""
     model = yield from build(student, case)
     student.forget_calls()
     _, made = yield model(np.full_like(case.input_ids, strategies.UNK)), student.calls()
-    first = common.calls(made, case.batch)[0]
+    first = stand_in_calls.recorded_calls(made, case.batch)[0]
     if np.allclose(first["x"][:, 1:], first["x"][:, :1], atol=1e-5):
         expect.stand_back(EMBEDDINGS, "the Transformer gets the same input for a token wherever it stands")
     index = first["index"]
@@ -126,7 +126,7 @@ def test_the_head_reads_what_the_transformer_returns(student: Student, case: GPT
 
 
 @property_of(PART, strategies.dialogues(), examples=2)
-@not_by_chance
+@unless_nondeterministic
 def test_later_tokens_change_no_earlier_logits(student: Student, case: GPTCase) -> Program:
     """Changing a token changes no logits before it."""
     model = yield from build(student, case)
@@ -147,15 +147,15 @@ def test_later_tokens_change_no_earlier_logits(student: Student, case: GPTCase) 
 
 
 @property_of(PART, strategies.dialogues(least_tokens=5), examples=2)
-@not_by_chance
+@unless_nondeterministic
 def test_logits_of_a_prefix_are_a_prefix_of_the_logits(student: Student, case: GPTCase) -> Program:
     """The first tokens alone give the logits that they give at the head of a longer sequence."""
     model = yield from build(student, case)
     size = int(case.rng().integers(3, case.tokens))
     student.forget_calls()
     replies = yield (
-        (model(case.input_ids), recorded(student)),
-        (model(prefix(case.input_ids, size)), recorded(student)),
+        (model(case.input_ids), recorded_calls(student)),
+        (model(prefix(case.input_ids, size)), recorded_calls(student)),
     )
     (reply, made), (short, calls) = replies
     if len(made) == len(calls) == 1 and not np.allclose(made[0]["x"][:, :size], calls[0]["x"], atol=1e-5):
@@ -169,7 +169,7 @@ def test_logits_of_a_prefix_are_a_prefix_of_the_logits(student: Student, case: G
 
 
 @property_of(PART, strategies.dialogues(), examples=3)
-@not_by_chance
+@unless_nondeterministic
 def test_every_earlier_token_counts(student: Student, case: GPTCase) -> Program:
     """Each token can change the logits of every position from its own on."""
     model = yield from build(student, case)
@@ -179,7 +179,7 @@ def test_every_earlier_token_counts(student: Student, case: GPTCase) -> Program:
     for step in (1, 2, 3):
         batches.append(case.input_ids.copy())
         batches[-1][:, place] = strategies.next_words(case.input_ids[:, place], case.vocab_size, step)
-    replies = yield [(model(ids), recorded(student)) for ids in batches]
+    replies = yield [(model(ids), recorded_calls(student)) for ids in batches]
     (reply, made), *changed = replies
     if len(made) == 1 and all(np.array_equal(made[0]["x"], calls[0]["x"]) for _, calls in changed if calls):
         expect.stand_back(EMBEDDINGS, "the Transformer gets the same input for other tokens")
@@ -207,14 +207,14 @@ def test_alphas_are_lower_triangular(student: Student, case: GPTCase) -> Program
 def test_attention_reaches_the_logits(student: Student, case: GPTCase) -> Program:
     """Where no Transformer is built: weights change the attention weights, and through them the logits."""
     model = yield from build(student, case)
-    found = yield from common.own_parameters(model)
-    weights = common.generic_weights(found, case.rng())
+    found = yield from parameters.own_parameters(model)
+    weights = parameters.generic_weights(found, case.rng())
     model.load(weights)
     base = model(case.input_ids, return_attn=True)
     names = [name for name, value in weights.items() if value.ndim > 1]
     changed = []
     for name in names:
-        model.load({name: common.nudged(weights[name], case.rng(), size=0.3)})
+        model.load({name: parameters.nudged(weights[name], case.rng(), size=0.3)})
         changed.append(model(case.input_ids, return_attn=True))
         model.load({name: weights[name]})
     reply, others = yield base, changed

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common, strategies
-from grader.homework3.dialogue_gpt.calls import PART, build, not_by_chance, prefix, readable
+from grader.homework3 import parameters, strategies
+from grader.homework3.dialogue_gpt.calls import PART, build, prefix, readable, unless_nondeterministic
 from grader.homework3.dialogue_gpt.names import LONGEST, SHAPES
 from grader.homework3.strategies import GPTCase
 from grader.judging import expect
@@ -60,13 +60,13 @@ def all_words(case: GPTCase) -> Array:
     examples=3,
     catches=True,
 )
-@not_by_chance
+@unless_nondeterministic
 def test_token_plus_position_embeddings(student: Student, case: GPTCase) -> Program:
     """The Transformer gets, at each position, a learned token embedding plus a learned embedding of that position."""
     model = student.DialogueGPT(*case.sizes.values())
-    found = yield from common.own_parameters(model)
+    found = yield from parameters.own_parameters(model)
     rng = case.rng()
-    weights, step = common.generic_weights(found, rng), common.generic_weights(found, rng)
+    weights, step = parameters.generic_weights(found, rng), parameters.generic_weights(found, rng)
     expect.holds(bool(weights), "the model has no parameters of its own, so no embedding is learned")
     model.load(weights)
     ids = all_words(case)
@@ -154,7 +154,7 @@ def _expect_learned(table: Table, other: Table, case: GPTCase) -> None:
 def test_positions_matter(student: Student, case: GPTCase) -> Program:
     """The same token at different positions gives different logits, and each position has weights of its own that learn."""
     model = yield from build(student, case)
-    weights = yield from common.own_parameters(model)
+    weights = yield from parameters.own_parameters(model)
     ids = np.full_like(case.input_ids, int(case.input_ids[0, -1]))
     sizes = range(1, case.tokens + 1)
     outs = [model(prefix(ids, size)) for size in sizes]
@@ -186,7 +186,7 @@ def test_positions_matter(student: Student, case: GPTCase) -> Program:
 def test_embeddings_learn(student: Student, case: GPTCase) -> Program:
     """A loss on the logits gives every table of embeddings, and every matrix, that the logits depend on a gradient."""
     model = student.DialogueGPT(*case.sizes.values())
-    weights = yield from common.reweigh(model, case.rng())
+    weights = yield from parameters.randomize_weights(model, case.rng())
     reply = model(case.input_ids)
     (value,) = yield (reply,)
     logits, value = (reply[0], value[0]) if isinstance(value, tuple | list) and value else (reply, value)

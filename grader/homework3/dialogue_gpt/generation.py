@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from grader.homework3 import strategies
-from grader.homework3.dialogue_gpt.calls import PART, build, counted_by_chance, prefix, readable
+from grader.homework3.dialogue_gpt.calls import PART, build, compared_if_nondeterministic, prefix, readable
 from grader.homework3.dialogue_gpt.names import EARLIER, LATER, LONGEST, POSITIONS
 from grader.homework3.strategies import GPTCase
 from grader.judging import expect
@@ -17,7 +17,7 @@ from grader.kernel.remote import Remote, Student, StudentError
 
 
 @property_of(PART, strategies.dialogues(), examples=2)
-@counted_by_chance
+@compared_if_nondeterministic
 def test_generate_continues_greedily(student: Student, case: GPTCase) -> Program:
     """The provided generate works on the model: from the start token on it adds the most likely token each time."""
     model = yield from build(student, case)
@@ -30,7 +30,7 @@ def test_generate_continues_greedily(student: Student, case: GPTCase) -> Program
     examples=2,
     catches=True,
 )
-@counted_by_chance
+@compared_if_nondeterministic
 def test_generate_fills_the_longest_sequence(student: Student, case: GPTCase) -> Program:
     """The provided generate works up to max_N tokens, the homework's 200 among them."""
     model = yield from build(student, case)

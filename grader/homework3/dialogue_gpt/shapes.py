@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common, oracles, strategies
+from grader.homework3 import oracles, parameters, stand_in_calls, strategies
 from grader.homework3.dialogue_gpt.calls import (
     PART,
     SHOWN,
@@ -14,9 +14,9 @@ from grader.homework3.dialogue_gpt.calls import (
     first_value,
     logits_of,
     readable,
-    recorded,
-    same_input,
+    recorded_calls,
     second_value,
+    stand_back_unless_same_input,
 )
 from grader.homework3.dialogue_gpt.names import ALPHAS, SHAPES, TRIANGULAR
 from grader.homework3.strategies import GPTCase
@@ -82,8 +82,8 @@ def test_alphas_when_asked(student: Student, case: GPTCase) -> Program:
     shape = (case.batch, case.num_layers, case.num_heads, case.tokens, case.tokens)
     alphas = expect.tensor(expect.parts(full, 2, "DialogueGPT")[1], shape, "alphas")
     if stands_in:
-        call = common.calls(calls[len(calls) // 2 :], case.batch)[-1]
-        mix = common.mixing_of({**call, "mask": _fitting_mask(call, case)}, case)  # type: ignore[arg-type]
+        call = stand_in_calls.recorded_calls(calls[len(calls) // 2 :], case.batch)[-1]
+        mix = stand_in_calls.mixing_of({**call, "mask": _fitting_mask(call, case)}, case)  # type: ignore[arg-type]
         x = call["x"].astype(np.float64)
         want = oracles.marks(mix, case.num_layers * case.num_heads, int(call["index"]), x).reshape(shape)
         expect.close(
@@ -115,15 +115,15 @@ def test_sequences_are_independent(student: Student, case: GPTCase) -> Program:
     """Each sequence of a batch gets the result that it gets alone."""
     model = yield from build(student, case)
     student.forget_calls()
-    alone = [(model(case.input_ids[row : row + 1]), recorded(student)) for row in range(case.batch)]
-    rows, (reply, made) = yield alone, (model(case.input_ids, return_attn=True), recorded(student))
-    together = common.calls(made, case.batch) if made else []
+    alone = [(model(case.input_ids[row : row + 1]), recorded_calls(student)) for row in range(case.batch)]
+    rows, (reply, made) = yield alone, (model(case.input_ids, return_attn=True), recorded_calls(student))
+    together = stand_in_calls.recorded_calls(made, case.batch) if made else []
     if not made and np.any(np.abs(np.triu(returned_alphas(reply, case), 1)) > expect.MASKED):
         expect.stand_back(TRIANGULAR, "in a batch a later token gets weight")
     logits = readable(reply, case, to=(SHAPES, ALPHAS))
     for row, (value, calls) in enumerate(rows):
         if len(together) == len(calls) == 1:
-            same_input(together[0], calls[0], row)
+            stand_back_unless_same_input(together[0], calls[0], row)
         got = readable(value, case, batch=1, to=(SHAPES, ALPHAS))[0]
         why = f"sequence {row} of the batch gets another result than alone"
         expect.close(logits[row], got, SHOWN, why, scale=10)
@@ -158,13 +158,13 @@ def test_same_in_training_and_evaluation(student: Student, case: GPTCase) -> Pro
     replies = []
     for training in (True, True, False):
         model.mode(training)
-        replies.append((model(case.input_ids), recorded(student)))
+        replies.append((model(case.input_ids), recorded_calls(student)))
     (first, made), (second, _), (late, calls) = yield replies
     one = readable(first, case)
     why = "the same input gives another output the second time"
     expect.close(readable(second, case), one, SHOWN, why, scale=10)
     if len(made) == len(calls) == 1:
-        same_input(made[0], calls[0])
+        stand_back_unless_same_input(made[0], calls[0])
     why = "evaluation mode gives another output than training mode"
     expect.close(readable(late, case), one, SHOWN, why, scale=10)
 
@@ -199,12 +199,12 @@ def test_the_transformer_gets_its_sizes(student: Student, case: GPTCase) -> Prog
     model = student.DialogueGPT(*case.sizes.values())
     model(case.input_ids)
     calls, built = yield student.calls(), student.standins()
-    called = common.called(calls)
+    called = stand_in_calls.called_indices(calls)
     expect.holds(len(called) == 1, f"{len(called)} different Transformers take part, but one is asked for")
     wanted = {name: case.sizes[name] for name in ("dim", "attn_dim", "mlp_dim", "num_heads", "num_layers")}
     made = {name: built[called[0]][name] for name in wanted}
     expect.holds(made == wanted, f"the Transformer is built with {made}, but {wanted} are asked for")
-    lost = yield from common.out_of_reach(student, model, called)
+    lost = yield from stand_in_calls.unregistered_stand_ins(student, model, called)
     expect.holds(not lost, "the Transformer is not among the model's parameters")
 
 
@@ -213,8 +213,8 @@ def test_alphas_are_attention_weights(student: Student, case: GPTCase) -> Progra
     """The first layer's attention weights are a softmax of scores that are linear in the query's token and in the key's."""
     model = student.DialogueGPT(*case.sizes.values())
     rng = case.rng()
-    found = yield from common.own_parameters(model)
-    model.load({name: 0.4 * value for name, value in common.generic_weights(found, rng).items()})
+    found = yield from parameters.own_parameters(model)
+    model.load({name: 0.4 * value for name, value in parameters.generic_weights(found, rng).items()})
     model.mode(False)
     # One base sequence, and for each pair (query i, key j) the four with one of two tokens at i and one of two at j.
     base = np.full(case.tokens, strategies.UNK + 1, np.int64)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis.strategies import SearchStrategy
 
-from grader.homework3 import common, strategies
+from grader.homework3 import checks, parameters, stand_in_calls, strategies
 from grader.homework3.excuses import Results
 from grader.homework3.strategies import SequenceCase
 from grader.judging import expect
@@ -59,11 +59,11 @@ def build(student: Student, case: SequenceCase) -> Remote:
     return module
 
 
-def reweigh(
+def randomize_weights(
     module: Remote, case: SequenceCase, rng: np.random.Generator
 ) -> Generator[Any, Any, dict[str, Array]]:
     """Give the module's own parameters new weights of ordinary size."""
-    return common.reweigh(module, rng, lambda: common.free(module, case.x, case))
+    return parameters.randomize_weights(module, rng, lambda: checks.call_unmasked(module, case.x, case))
 
 
 @dataclass(frozen=True)
@@ -100,21 +100,21 @@ def readable(reply: Any, case: SequenceCase, x: Array | None = None) -> Results:
     """The module's two results, as far as they can be told; their numbers need not be finite."""
     batch, tokens = (case.x if x is None else x).shape[:2]
     shapes = (batch, tokens, case.dim), (batch, case.num_heads, tokens, tokens)
-    return common.two_results(reply, *shapes)
+    return checks.two_results(reply, *shapes)
 
 
 def output_of(results: Results) -> Array:
     """The output; a violation if there is none."""
     if results[0] is None:
         raise expect.Violation("no output of shape (B, T, dim) is returned")
-    return common.finite(results[0], "output")
+    return checks.finite(results[0], "output")
 
 
 def alphas_of(results: Results) -> Array:
     """The attention weights; a violation if there are none."""
     if results[1] is None:
         raise expect.Violation("no attention weights of shape (B, H, T, T) are returned")
-    return common.finite(results[1], "alphas")
+    return checks.finite(results[1], "alphas")
 
 
 def heads_called(
@@ -123,7 +123,7 @@ def heads_called(
     """The calls of stand-in heads that one call makes, with the case's mask if there is one."""
     student.forget_calls()
     given(student, module, case.x, case.mask)
-    return common.calls((yield student.calls()), case.batch)
+    return stand_in_calls.recorded_calls((yield student.calls()), case.batch)
 
 
 def given_tensor(student: Student, module: Remote, x: Remote, case: SequenceCase) -> Remote:

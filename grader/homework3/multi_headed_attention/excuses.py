@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3.excuses import Judged, Results, alike, holds, is_constant, is_even
+from grader.homework3.excuses import Judged, Results, is_constant, is_uniform, passes, same_results
 from grader.homework3.multi_headed_attention.calls import Way, build, readable
 from grader.homework3.multi_headed_attention.names import (
     MASKS,
@@ -43,7 +43,7 @@ def either_way(program: Callable[[Way], Judged], student: Student, case: Sequenc
     except expect.Violation as found:
         violation = found
     if violation is not None:
-        if (yield from holds(program(Way(ones=True)))) and (yield from _none_is_no_ones(student, case)):
+        if (yield from passes(program(Way(ones=True)))) and (yield from _none_is_no_ones(student, case)):
             why = "it is right with a mask of ones, but not with attn_mask=None"
             expect.stand_back((NO_MASK, WHOLE_NO_MASK), why, compared=True)
         raise violation
@@ -53,27 +53,27 @@ def _none_is_no_ones(student: Student, case: SequenceCase) -> Generator[Any, Any
     """Whether None and a mask of ones give different results."""
     module = build(student, case)
     one, other = yield [way.call(student, module, case.x) for way in (Way(ones=True), Way())]
-    return not alike(readable(one, case), readable(other, case))
+    return not same_results(readable(one, case), readable(other, case))
 
 
-def by_chance(call: Callable[[], Remote], case: SequenceCase) -> Judged:
+def stand_back_if_nondeterministic(call: Callable[[], Remote], case: SequenceCase) -> Judged:
     """Stand back if two equal calls give different results."""
     first, second = yield call(), call()
-    if not alike(readable(first, case), readable(second, case)):
+    if not same_results(readable(first, case), readable(second, case)):
         expect.stand_back(MODES, "two equal calls give different results")
 
 
-def showing(results: Results) -> None:
+def stand_back_from_uninformative_results(results: Results) -> None:
     """Stand back from results that show nothing of what a mask does: a constant output, or even weights."""
     out, alphas = results
     if out is not None and is_constant(out):
         to = (PROJECTION, WHOLE_PROJECTION, WHOLE_LONE, WHOLE_ALPHAS)
         expect.stand_back(to, "the output is the same for every token")
-    if is_even(alphas):
+    if is_uniform(alphas):
         expect.stand_back((ORDER, WHOLE_ALPHAS), "every token gets the same attention weight")
 
 
-def mask_matters(bare: Results, hidden: Results, mask: Array | None) -> None:
+def stand_back_unless_mask_matters(bare: Results, hidden: Results, mask: Array | None) -> None:
     """Stand back where a mask that hides something changes nothing: then nothing about masks can be seen."""
     if mask is None or np.all(mask > 0):
         return

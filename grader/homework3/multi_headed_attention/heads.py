@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grader.homework3 import common, gradients, oracles, strategies
+from grader.homework3 import checks, gradients, oracles, parameters, stand_in_calls, strategies
 from grader.homework3.multi_headed_attention.calls import (
     PART,
     REAL_MASKS,
@@ -16,10 +16,10 @@ from grader.homework3.multi_headed_attention.calls import (
     long_cases,
     many_heads,
     masked,
+    randomize_weights,
     readable,
-    reweigh,
 )
-from grader.homework3.multi_headed_attention.excuses import showing
+from grader.homework3.multi_headed_attention.excuses import stand_back_from_uninformative_results
 from grader.homework3.multi_headed_attention.names import MASKS, MODES, SHAPES
 from grader.homework3.strategies import SequenceCase
 from grader.judging import expect
@@ -35,7 +35,7 @@ def test_num_heads_heads_of_the_given_sizes(student: Student, case: SequenceCase
     """There are num_heads different AttentionHeads, each with the dim and n_hidden given (n_hidden is per head)."""
     module = build(student, case)
     made = yield from heads_called(student, module, case)
-    called = common.called(made)
+    called = stand_in_calls.called_indices(made)
     built = yield student.standins()
     expect.holds(
         len(called) == case.num_heads,
@@ -55,8 +55,8 @@ def test_heads_are_registered(student: Student, case: SequenceCase) -> Program:
     """Each head is registered, so that its weights are among the module's parameters and are trained."""
     module = build(student, case)
     made = yield from heads_called(student, module, case)
-    called = common.called(made)
-    lost = yield from common.out_of_reach(student, module, called)
+    called = stand_in_calls.called_indices(made)
+    lost = yield from stand_in_calls.unregistered_stand_ins(student, module, called)
     expect.holds(
         not lost, f"{len(lost)} of {len(called)} heads are not among the module's parameters (nn.ModuleList?)"
     )
@@ -89,9 +89,9 @@ def test_alphas_are_in_the_order_of_the_heads(student: Student, case: SequenceCa
         alphas = readable(reply, case)[1]
         if alphas is None:
             expect.stand_back((SHAPES, MASKS), "no attention weights of shape (B, H, T, T) are returned")
-        by_head = {int(call["index"]): call for call in common.calls(made, case.batch)}
+        by_head = {int(call["index"]): call for call in stand_in_calls.recorded_calls(made, case.batch)}
         for place, index in enumerate(sorted(by_head)[: case.num_heads]):
-            mixing = common.mixing_of(by_head[index], case)
+            mixing = stand_in_calls.mixing_of(by_head[index], case)
             want = oracles.marks(mixing, 1, index, by_head[index]["x"])[:, 0]
             why = f"alphas[:, {place}] are not the weights of head {place}"
             expect.close(alphas[:, place], want, f"alphas[:, {place}]", why)
@@ -104,7 +104,7 @@ def test_every_head_learns(student: Student, case: SequenceCase) -> Program:
     """A loss on the output gives the input, and each head on which the output depends, a gradient."""
     module = build(student, case)
     rng = case.rng()
-    weights = common.generic_weights((yield from reweigh(module, case, rng)), rng)
+    weights = parameters.generic_weights((yield from randomize_weights(module, case, rng)), rng)
     module.load(weights)
     module.mode(True)
     made = yield from heads_called(student, module, case)
@@ -114,7 +114,9 @@ def test_every_head_learns(student: Student, case: SequenceCase) -> Program:
 
     leaf = student.tensor(case.x, requires_grad=True)
     out = _given_leaf(student, module, leaf, case).tensor_of(case.x.shape)
-    heads = {index: student.standin(index).attribute("weight") for index in common.called(made)}
+    heads = {
+        index: student.standin(index).attribute("weight") for index in stand_in_calls.called_indices(made)
+    }
     before, found, *shapes = yield (
         out,
         student.gradients(out, None, [*heads.values(), leaf]),
@@ -122,16 +124,16 @@ def test_every_head_learns(student: Student, case: SequenceCase) -> Program:
     )
     changes = []
     for index, shape in zip(heads, shapes, strict=True):
-        student.standin(index).load({"weight": common.nudged(shape, rng)})
+        student.standin(index).load({"weight": parameters.nudged(shape, rng)})
         changes.append(call(case.x))
         student.standin(index).load({"weight": shape})
     along = rng.normal(size=case.x.shape).astype(np.float32)
     changes += [call(case.x + np.float32(step) * along) for step in (gradients.STEP, -gradients.STEP)]
     *after, up, down = yield changes
-    if not common.fits((yield call(case.x)), before):
+    if not checks.close_values((yield call(case.x)), before):
         expect.stand_back(MODES, "the output changes by chance")
     for place, (gradient, value) in enumerate(zip(found[:-1], after, strict=False)):
-        common.learns(gradient, before, value, f"head {place} gets no gradient, so it never learns")
+        checks.expect_gradient(gradient, before, value, f"head {place} gets no gradient, so it never learns")
     by_x = float((found[-1] * along).sum()) if isinstance(found[-1], np.ndarray) else 0.0
     right = gradients.agrees(before, up, down, by_x)
     expect.holds(right, "the gradient that reaches the input x is not that of the output")
@@ -173,13 +175,15 @@ def test_the_mask_reaches_each_head(student: Student, case: SequenceCase) -> Pro
         replies.append(module(x=x, attn_mask=mask))
         seen.append(student.calls())
     replies, seen = yield replies, seen
-    showing((readable(replies[0], case)[0], None))
+    stand_back_from_uninformative_results((readable(replies[0], case)[0], None))
     for made, (x, mask, _) in zip(seen, rounds, strict=True):
         expect.compared()
-        common.masks_arrive(common.calls(made, case.batch), _with(case, x, mask), "a head")
+        stand_in_calls.expect_masks_passed_on(
+            stand_in_calls.recorded_calls(made, case.batch), _case_with(case, x, mask), "a head"
+        )
 
 
-def _with(case: SequenceCase, x: Array, mask: Array) -> SequenceCase:
+def _case_with(case: SequenceCase, x: Array, mask: Array) -> SequenceCase:
     return SequenceCase(case.sizes, x.shape[0], x.shape[1], case.mask_kind, case.seed, x, mask)
 
 
@@ -191,6 +195,6 @@ def test_no_mask_reaches_each_head(student: Student, case: SequenceCase) -> Prog
     module = build(student, case)
     student.forget_calls()
     reply, made = yield module(case.x, None), student.calls()
-    showing((readable(reply, case)[0], None))
+    stand_back_from_uninformative_results((readable(reply, case)[0], None))
     expect.compared()
-    common.masks_arrive(common.calls(made, case.batch), case, "a head")
+    stand_in_calls.expect_masks_passed_on(stand_in_calls.recorded_calls(made, case.batch), case, "a head")

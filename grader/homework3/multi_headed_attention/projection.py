@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common, gradients, oracles, strategies
+from grader.homework3 import checks, gradients, oracles, parameters, stand_in_calls, strategies
 from grader.homework3.excuses import Judged
 from grader.homework3.multi_headed_attention.calls import (
     PART,
@@ -20,8 +20,8 @@ from grader.homework3.multi_headed_attention.calls import (
     long_cases,
     many_heads,
     output_of,
+    randomize_weights,
     readable,
-    reweigh,
 )
 from grader.homework3.multi_headed_attention.names import (
     HEADS,
@@ -54,10 +54,13 @@ def test_output_is_one_linear_map_of_the_heads(student: Student, case: SequenceC
     """The output is one linear map W_O of the heads' outputs side by side, with nothing else added, masked or not."""
     module = build(student, case)
     rng = case.rng()
-    weights = yield from reweigh(module, case, rng)
+    weights = yield from randomize_weights(module, case, rng)
     made = yield from heads_called(student, module, case)
     built = yield student.standins()
-    sizes = {index: (built[index]["dim"], built[index]["n_hidden"]) for index in common.called(made)}
+    sizes = {
+        index: (built[index]["dim"], built[index]["n_hidden"])
+        for index in stand_in_calls.called_indices(made)
+    }
     first = {index: strategies.numbers(rng, *shape) for index, shape in sizes.items()}
     second = {index: strategies.numbers(rng, *shape) for index, shape in sizes.items()}
     zero = {index: np.zeros(shape, np.float32) for index, shape in sizes.items()}
@@ -82,7 +85,7 @@ def test_output_is_one_linear_map_of_the_heads(student: Student, case: SequenceC
     why = "the output is not linear in the heads' outputs"
     expect.close(at_both - at_second, at_first - at_zero, "output", why, scale=20)
     outputs = {
-        int(call["index"]): common.mixing_of(call, case)
+        int(call["index"]): stand_in_calls.mixing_of(call, case)
         @ call["x"].astype(np.float64)
         @ first[int(call["index"])]
         for call in made
@@ -96,16 +99,16 @@ def test_output_is_one_linear_map_of_the_heads(student: Student, case: SequenceC
     found = [
         oracles.affine(heads, matrix, bias_)
         for heads in side_by_side
-        for _, matrix, _, bias_ in oracles.maps(common.wide(weights), case.dim, heads.shape[-1])
+        for _, matrix, _, bias_ in oracles.maps(parameters.to_float64(weights), case.dim, heads.shape[-1])
     ]
     if found:
         why = "the output is not W_O applied to the heads side by side"
-        common.close_to_one(at_first, found, "output", why)
+        checks.expect_close_to_any(at_first, found, "output", why)
     else:
-        yield from _is_one_map_in_any_layout(student, module, case, weights, first, side_by_side)
+        yield from _expect_one_map_in_any_layout(student, module, case, weights, first, side_by_side)
 
 
-def _is_one_map_in_any_layout(
+def _expect_one_map_in_any_layout(
     student: Student,
     module: Remote,
     case: SequenceCase,
@@ -123,12 +126,12 @@ def _is_one_map_in_any_layout(
     sums = [size * heads_.sum(-1, keepdims=True) for heads_ in side_by_side]
     wants = [np.broadcast_to(total - total.mean(1, keepdims=True), out.shape) for total in sums]
     why = "with equal weights the output is not the sum of all numbers of all heads, times that weight"
-    common.close_to_one(centered, wants, "output, less its mean over the tokens,", why)
+    checks.expect_close_to_any(centered, wants, "output, less its mean over the tokens,", why)
 
 
 def _same_calls(made: list[dict[str, Any]], again: Any, batch: int) -> bool:
     """Whether two calls of the module gave the same inputs to the same heads."""
-    calls = common.calls(again, batch)
+    calls = stand_in_calls.recorded_calls(again, batch)
     return len(calls) == len(made) and all(
         one["index"] == other["index"] and np.array_equal(one["x"], other["x"])
         for one, other in zip(made, calls, strict=True)
@@ -140,10 +143,13 @@ def test_each_number_of_each_head_counts(student: Student, case: SequenceCase) -
     """Each of the n_hidden numbers of each head counts for the output, with weights of its own."""
     module = build(student, case)
     rng = case.rng()
-    module.load(common.generic_weights((yield from reweigh(module, case, rng)), rng))
+    module.load(parameters.generic_weights((yield from randomize_weights(module, case, rng)), rng))
     made = yield from heads_called(student, module, case)
     built = yield student.standins()
-    sizes = {index: (built[index]["dim"], built[index]["n_hidden"]) for index in common.called(made)}
+    sizes = {
+        index: (built[index]["dim"], built[index]["n_hidden"])
+        for index in stand_in_calls.called_indices(made)
+    }
     for index, shape in sizes.items():
         student.standin(index).load({"weight": np.zeros(shape, np.float32)})
     x, probe = np.abs(case.x[:1]), rng.uniform(0.5, 1.5, size=case.dim)
@@ -159,10 +165,10 @@ def test_each_number_of_each_head_counts(student: Student, case: SequenceCase) -
     values = [output_of(readable(reply, case, x)) for reply in (yield replies)]
     effects = [value - values[0] for value in values[1:]]
     for n, effect in enumerate(effects):
-        counts = float(np.abs(effect).max(initial=0.0)) > common.LEAST_EFFECT
+        counts = float(np.abs(effect).max(initial=0.0)) > checks.LEAST_EFFECT
         expect.holds(counts, f"{names[n]} does not count for the output")
         for m in range(n):
-            own = float(np.abs(effect - effects[m]).max(initial=0.0)) > common.LEAST_EFFECT
+            own = float(np.abs(effect - effects[m]).max(initial=0.0)) > checks.LEAST_EFFECT
             expect.holds(own, f"{names[n]} counts for the output just as {names[m]} does")
 
 
@@ -171,19 +177,19 @@ def test_the_output_map_is_registered(student: Student, case: SequenceCase) -> P
     """The linear map of the output is a parameter of the module: with all of them at 0, the heads do not count."""
     module = build(student, case)
     rng = case.rng()
-    weights = yield from reweigh(module, case, rng)
+    weights = yield from randomize_weights(module, case, rng)
     module.load({name: np.zeros_like(value) for name, value in weights.items()})
     made = yield from heads_called(student, module, case)
     built = yield student.standins()
     replies = [Way().call(student, module, case.x)]
-    for index in common.called(made):
+    for index in stand_in_calls.called_indices(made):
         shape = (built[index]["dim"], built[index]["n_hidden"])
         student.standin(index).load({"weight": strategies.numbers(rng, *shape)})
     replies.append(Way().call(student, module, case.x))
     module.load(weights)
     replies.append(Way().call(student, module, np.ascontiguousarray(case.x[:, ::-1]) * np.float32(2)))
     before, after, other = [output_of(readable(reply, case)) for reply in (yield replies)]
-    if common.matches(other, before):
+    if checks.matches(other, before):
         expect.stand_back(PROJECTION, "the output is the same whatever the heads give")
     expect.close(
         after, before, "output", "the heads reach the output by weights that are not among the parameters"
@@ -195,7 +201,7 @@ def test_the_output_map_learns(student: Student, case: SequenceCase) -> Program:
     """A loss on the output gives each weight of the module's own the gradient that is due."""
     module = build(student, case)
     rng = case.rng()
-    weights = common.generic_weights((yield from reweigh(module, case, rng)), rng)
+    weights = parameters.generic_weights((yield from randomize_weights(module, case, rng)), rng)
     module.load(weights)
     module.mode(True)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common, strategies
-from grader.homework3.excuses import Judged, Results, holds, or_else, plain
+from grader.homework3 import checks, stand_in_calls, strategies
+from grader.homework3.excuses import Judged, Results, check_or_excuse, finite_or_zero, passes
 from grader.homework3.multi_headed_attention.calls import (
     PART,
     REAL_MASKS,
@@ -20,7 +20,11 @@ from grader.homework3.multi_headed_attention.calls import (
     readable,
     square_cases,
 )
-from grader.homework3.multi_headed_attention.excuses import either_way, mask_matters, showing
+from grader.homework3.multi_headed_attention.excuses import (
+    either_way,
+    stand_back_from_uninformative_results,
+    stand_back_unless_mask_matters,
+)
 from grader.homework3.multi_headed_attention.names import (
     MASKS,
     ORDER,
@@ -85,9 +89,9 @@ def test_sequences_are_independent(student: Student, case: SequenceCase) -> Prog
             if single_out is None:
                 raise expect.Violation("a batch of one sequence gives no output of shape (1, T, dim)")
             expect.close(out[b : b + 1], single_out, "output", why)
-            if alphas is None or single_alphas is None or not common.sound(single_alphas):
+            if alphas is None or single_alphas is None or not checks.is_distribution(single_alphas):
                 continue
-            if not common.matches(alphas[b : b + 1], single_alphas) and (yield student.standins()):
+            if not checks.matches(alphas[b : b + 1], single_alphas) and (yield student.standins()):
                 expect.stand_back(ORDER, "alphas are those of another sequence or head")
             expect.close(alphas[b : b + 1], single_alphas, "alphas", why)
 
@@ -99,7 +103,7 @@ def test_x_is_not_changed(student: Student, case: SequenceCase) -> Program:
     """x is after the call what it was before it."""
     x = student.tensor(case.x)
     _, after = yield Way().call(student, build(student, case), x, case.x.shape), x
-    common.unchanged(after, case.x, "x")
+    checks.expect_unchanged(after, case.x, "x")
 
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=2), examples=3)
@@ -126,39 +130,39 @@ def test_same_in_training_and_evaluation(student: Student, case: SequenceCase) -
             (second, f"{how}the same input gives another result the second time"),
             (late, f"{how}evaluation mode gives another result than training mode"),
         ):
-            yield from or_else(
-                lambda: _same(first, again, why),  # noqa: B023
-                _by_mask_of_a_mode(seen[2:], case),
-                _by_leak(case, first, late),
+            yield from check_or_excuse(
+                lambda: _expect_same(first, again, why),  # noqa: B023
+                _stand_back_if_one_mode_masks(seen[2:], case),
+                _stand_back_if_one_mode_leaks(case, first, late),
             )
 
 
-def _same(first: Results, again: Results, why: str) -> None:
+def _expect_same(first: Results, again: Results, why: str) -> None:
     for value, other in zip(first, again, strict=True):
         if value is not None and other is not None:
-            expect.close(plain(other), plain(value), "the result", why)
+            expect.close(finite_or_zero(other), finite_or_zero(value), "the result", why)
 
 
-def _by_mask_of_a_mode(seen: list[Any], case: SequenceCase) -> Judged:
+def _stand_back_if_one_mode_masks(seen: list[Any], case: SequenceCase) -> Judged:
     """Stand back if the heads get the mask in one mode, and not in the other."""
     arrive = []
     for made in seen:
         if isinstance(made, list) and made:
-            arrive.append((yield from holds(_masks_of(made, case))))
+            arrive.append((yield from passes(_masks_of(made, case))))
     if arrive and not all(arrive):
         expect.stand_back(MASKS, "the heads do not get the mask in both modes")
 
 
 def _masks_of(made: Any, case: SequenceCase) -> Judged:
-    common.masks_arrive(common.calls(made), case, "a head")
+    stand_in_calls.expect_masks_passed_on(stand_in_calls.recorded_calls(made), case, "a head")
     yield from ()
 
 
-def _by_leak(case: SequenceCase, *found: Results) -> Judged:
+def _stand_back_if_one_mode_leaks(case: SequenceCase, *found: Results) -> Judged:
     """Stand back if a masked token gets weight in one of the modes, and not in the other."""
     assert case.mask is not None
     leaks = [
-        float(np.where(case.mask[:, None] == 0, np.abs(plain(alphas)), 0.0).max()) > expect.MASKED
+        float(np.where(case.mask[:, None] == 0, np.abs(finite_or_zero(alphas)), 0.0).max()) > expect.MASKED
         for _, alphas in found
         if alphas is not None
     ]
@@ -174,6 +178,6 @@ def test_the_mask_is_not_changed(student: Student, case: SequenceCase) -> Progra
     mask = student.tensor(case.mask)
     module = build(student, case)
     bare, hidden, after = yield Way().call(student, module, case.x), masked(module, case.x, mask), mask
-    showing(readable(bare, case))
-    mask_matters(readable(bare, case), readable(hidden, case), case.mask)
-    common.unchanged(after, case.mask, "attn_mask")
+    stand_back_from_uninformative_results(readable(bare, case))
+    stand_back_unless_mask_matters(readable(bare, case), readable(hidden, case), case.mask)
+    checks.expect_unchanged(after, case.mask, "attn_mask")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common, gradients, identify, oracles, strategies
+from grader.homework3 import checks, gradients, identify, oracles, parameters, strategies
 from grader.homework3.excuses import Judged
 from grader.homework3.multi_headed_attention.calls import (
     PART,
@@ -19,8 +19,8 @@ from grader.homework3.multi_headed_attention.calls import (
     given_tensor,
     many_heads,
     output_of,
+    randomize_weights,
     readable,
-    reweigh,
 )
 from grader.homework3.multi_headed_attention.excuses import either_way
 from grader.homework3.multi_headed_attention.names import (
@@ -32,7 +32,7 @@ from grader.homework3.multi_headed_attention.names import (
     WHOLE_PROJECTION,
 )
 from grader.homework3.multi_headed_attention.whole_maps import (
-    alphas_used,
+    alphas_or_stand_back,
     fitted_values,
     predicted,
     probes_for,
@@ -63,7 +63,7 @@ def test_whole_alphas_are_attention(student: Student, case: SequenceCase) -> Pro
     def program(way: Way) -> Judged:
         module = build(student, case)
         rng = case.rng()
-        weights = yield from reweigh(module, case, rng)
+        weights = yield from randomize_weights(module, case, rng)
         probe, fresh = probes_for(case, rng, 2)
         more, equal = 1.3, 0.25
         inputs = [probe, fresh, case.x, probe, probe]
@@ -76,33 +76,33 @@ def test_whole_alphas_are_attention(student: Student, case: SequenceCase) -> Pro
         at_probe, at_fresh, at_x, at_more, at_equal = (
             alphas_of(readable(reply, case, x)) for reply, x in told
         )
-        common.distributions(at_probe, "alphas")
+        checks.expect_distributions(at_probe, "alphas")
         maps = score_maps(probe, at_probe)
         why = "the scores are not inner products of one linear map of the query's token and one of the key's token"
         expect.close(at_probe, predicted(maps, probe), "alphas", why, scale=5.0)
         why = "alphas of other tokens do not follow from how queries and keys depend on the first ones"
         for x, alphas in ((fresh, at_fresh), (case.x, at_x)):
             expect.close(alphas, predicted(maps, x), "alphas", why, scale=10.0)
-        yield from _ranks(way, student, module, case, weights, probe, maps, rng)
-        if not weights or common.matches(at_more, at_probe):
+        yield from _expect_ranks(way, student, module, case, weights, probe, maps, rng)
+        if not weights or checks.matches(at_more, at_probe):
             expect.stand_back(WHOLE_LEARNING, "alphas do not follow the module's parameters")
         scaled = [identify.ScoreMap(found.basis, more**2 * found.matrix) for found in maps]
         why = "queries and keys are not linear in the module's parameters"
         name = "alphas with all parameters 1.3 times as large"
         expect.close(at_more, predicted(scaled, probe), name, why, scale=10.0)
         wants = list(_alphas_of_equal_parameters(probe, equal, case))
-        wrong = any(common.other_temperature(at_equal, want) for want in wants)
+        wrong = any(checks.has_other_temperature(at_equal, want) for want in wants)
         why = (
             "the scores are not divided by sqrt(n_hidden)"
             if wrong
             else "the scores are not those of equal parameters"
         )
-        common.close_to_one(at_equal, wants, f"alphas with all parameters {equal}", why)
+        checks.expect_close_to_any(at_equal, wants, f"alphas with all parameters {equal}", why)
 
     yield from either_way(program, student, case)
 
 
-def _ranks(
+def _expect_ranks(
     way: Way,
     student: Student,
     module: Remote,
@@ -118,7 +118,7 @@ def _ranks(
     expect.holds(min(ranks) > 0, "alphas do not depend on the token of the query")
     if not all(identify.has_rank(found.tokens_only, want) for found in maps):
         # A second draw of weights: by chance a matrix may be near one of lower rank.
-        other = common.generic_weights(weights, rng)
+        other = parameters.generic_weights(weights, rng)
         module.load({name: np.float32(0.5) * value for name, value in other.items()})
         again = score_maps(probe, alphas_of(readable((yield way.call(student, module, probe)), case, probe)))
         ranks = [identify.rank(found.tokens_only) for found in again]
@@ -149,34 +149,34 @@ def test_whole_heads_have_weights_of_their_own(student: Student, case: SequenceC
     """Queries, keys and values of each head come from weights of its own."""
     module = build(student, case)
     rng = case.rng()
-    module.load(common.generic_weights((yield from reweigh(module, case, rng)), rng))
-    yield from has_weights_of_its_own(student, module, case, rng)
+    module.load(parameters.generic_weights((yield from randomize_weights(module, case, rng)), rng))
+    yield from expect_own_weights(student, module, case, rng)
 
 
-def has_weights_of_its_own(
+def expect_own_weights(
     student: Student, module: Remote, case: SequenceCase, rng: np.random.Generator
 ) -> Judged:
     """Hold that each head has weights of its own."""
     probes = [np.float32(0.7) * probe for probe in probes_for(case, rng, 4 + case.num_heads)]
     replies = yield [Way().call(student, module, x) for x in probes]
     results = [readable(reply, case, x) for reply, x in zip(replies, probes, strict=True)]
-    used = [alphas_used(found[1]) for found in results]
-    if not common.sound(used[0]):
+    used = [alphas_or_stand_back(found[1]) for found in results]
+    if not checks.is_distribution(used[0]):
         used = [identify.softmax(found, None) for found in used]
     for head in range(1, case.num_heads):
         for other in range(head):
             why = f"heads {other} and {head} have the same attention weights"
             expect.differs(used[0][:, other], used[0][:, head], "alphas", why, least=1e-6)
     maps = score_maps(probes[0], used[0])
-    if common.matches(predicted(maps, probes[0]), used[0], scale=5.0):
-        _differ_in(case, "queries", [found.tokens_only for found in maps])
-        _differ_in(case, "keys", [found.tokens_only.T for found in maps])
+    if checks.matches(predicted(maps, probes[0]), used[0], scale=5.0):
+        _expect_different_spaces(case, "queries", [found.tokens_only for found in maps])
+        _expect_different_spaces(case, "keys", [found.tokens_only.T for found in maps])
     values = fitted_values(probes, used, [output_of(found) for found in results])
     if values is not None:
-        _differ_in(case, "values", [values.tokens_only(head) for head in range(case.num_heads)])
+        _expect_different_spaces(case, "values", [values.tokens_only(head) for head in range(case.num_heads)])
 
 
-def _differ_in(case: SequenceCase, what: str, matrices: list[Array]) -> None:
+def _expect_different_spaces(case: SequenceCase, what: str, matrices: list[Array]) -> None:
     """Compare the spaces that the heads' matrices span; those of another rank are for other properties to find."""
     for head in range(1, len(matrices)):
         for other in range(head):
@@ -191,7 +191,7 @@ def test_whole_every_weight_learns(student: Student, case: SequenceCase) -> Prog
     """A loss on the output gives the input, and every weight, the gradient that is due, with a mask and without."""
     module = build(student, case)
     rng = case.rng()
-    found = common.generic_weights((yield from reweigh(module, case, rng)), rng)
+    found = parameters.generic_weights((yield from randomize_weights(module, case, rng)), rng)
     weights = {name: np.float32(0.5) * value for name, value in found.items()}
     expect.holds(bool(weights), "the module has no parameters that could learn")
     module.load(weights)

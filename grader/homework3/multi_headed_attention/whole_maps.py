@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from hypothesis.strategies import SearchStrategy
 
-from grader.homework3 import common, identify
-from grader.homework3.excuses import Results, is_even, plain
+from grader.homework3 import checks, identify
+from grader.homework3.excuses import Results, finite_or_zero, is_uniform
 from grader.homework3.multi_headed_attention.calls import Way, cases, output_of, readable
 from grader.homework3.multi_headed_attention.names import SHAPES, WHOLE_ALPHAS, WHOLE_VALUES
 from grader.homework3.strategies import SequenceCase
@@ -51,25 +51,25 @@ def predicted(maps: list[identify.ScoreMap], x: Array) -> Array:
     return np.stack([found.alphas(x) for found in maps], axis=1)
 
 
-def alphas_used(alphas: Array | None) -> Array:
+def alphas_or_stand_back(alphas: Array | None) -> Array:
     """The attention weights that an output may be made with, which need not be distributions."""
     if alphas is None:
         expect.stand_back(SHAPES, "no attention weights of shape (B, H, T, T) are returned")
-    return plain(alphas)
+    return finite_or_zero(alphas)
 
 
 def fitted_values(probes: list[Array], alphas: list[Array], outs: list[Array]) -> identify.ValueMap | None:
     """The map of values and W_O of each head that fits all outputs; None if none does."""
     x, used, out = (np.concatenate(part) for part in (probes, alphas, outs))
     found = identify.fit_values(x, used, out)
-    return found if common.matches(found.outputs(x, used), out, scale=20.0) else None
+    return found if checks.matches(found.outputs(x, used), out, scale=20.0) else None
 
 
-def telling(alphas: Array | None) -> Array:
+def informative_alphas(alphas: Array | None) -> Array:
     """Attention weights of an unmasked call that show what a mask does to them; else stand back."""
     if alphas is None:
         expect.stand_back(SHAPES, "no attention weights of shape (B, H, T, T) are returned")
-    if not common.sound(alphas) or is_even(alphas):
+    if not checks.is_distribution(alphas) or is_uniform(alphas):
         expect.stand_back(WHOLE_ALPHAS, "the attention weights are even, or no distributions over the tokens")
     return alphas
 
@@ -85,9 +85,12 @@ def identified(
     inputs = [*probes, *fresh]
     replies = yield [way.call(student, module, x) for x in inputs]
     results = [readable(reply, case, x) for reply, x in zip(replies, inputs, strict=True)]
-    outs, alphas = [output_of(found) for found in results], [alphas_used(found[1]) for found in results]
+    outs, alphas = (
+        [output_of(found) for found in results],
+        [alphas_or_stand_back(found[1]) for found in results],
+    )
     first = alphas[0]
-    if is_even(first) or np.ptp(first, axis=-2).max() < 1e-6:
+    if is_uniform(first) or np.ptp(first, axis=-2).max() < 1e-6:
         expect.stand_back(WHOLE_ALPHAS, "the attention weights do not depend on the query")
     if any(
         np.abs(first[:, head] - first[:, other]).max() < 1e-6
@@ -95,18 +98,20 @@ def identified(
         for other in range(head)
     ):
         expect.stand_back(WHOLE_VALUES, "heads have the same attention weights")
-    ways: list[Callable[[Array], Array]] = [plain]
-    if not common.sound(first):
+    ways: list[Callable[[Array], Array]] = [finite_or_zero]
+    if not checks.is_distribution(first):
         ways.append(lambda found: identify.softmax(np.nan_to_num(found, neginf=-1e30), None))
     x, out = np.concatenate(probes), np.concatenate(outs[: len(probes)])
     for use in ways:
         used = np.concatenate([use(found) for found in alphas[: len(probes)]])
         found = identify.fit_values(x, used, out, constant=True)
-        if common.matches(found.outputs(x, used), out, scale=20.0):
+        if checks.matches(found.outputs(x, used), out, scale=20.0):
             break
     else:
         maps = score_maps(probes[0], np.maximum(first, 1e-30))
-        if not common.sound(first) or not common.matches(predicted(maps, probes[0]), first, scale=5.0):
+        if not checks.is_distribution(first) or not checks.matches(
+            predicted(maps, probes[0]), first, scale=5.0
+        ):
             expect.stand_back(
                 WHOLE_ALPHAS, "the attention weights that are returned are not those of attention"
             )
@@ -115,7 +120,7 @@ def identified(
     return found, use, results[len(probes) :]
 
 
-def some_alphas(alphas: Array | None) -> Array:
+def present(alphas: Array | None) -> Array:
     """Attention weights that are known to be there."""
     assert alphas is not None
     return alphas

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from grader.homework3 import common, strategies
-from grader.homework3.excuses import Judged, Results, or_else, plain
+from grader.homework3 import checks, strategies
+from grader.homework3.excuses import Judged, Results, check_or_excuse, finite_or_zero
 from grader.homework3.multi_headed_attention.calls import (
     PART,
     REAL_MASKS,
@@ -13,12 +13,16 @@ from grader.homework3.multi_headed_attention.calls import (
     build,
     cases,
     masked,
+    randomize_weights,
     readable,
-    reweigh,
 )
-from grader.homework3.multi_headed_attention.excuses import by_chance, mask_matters, showing
+from grader.homework3.multi_headed_attention.excuses import (
+    stand_back_from_uninformative_results,
+    stand_back_if_nondeterministic,
+    stand_back_unless_mask_matters,
+)
 from grader.homework3.multi_headed_attention.names import SHAPES, WHOLE_ALPHAS, WHOLE_MASKS, WHOLE_PROJECTION
-from grader.homework3.multi_headed_attention.whole_maps import telling
+from grader.homework3.multi_headed_attention.whole_maps import informative_alphas
 from grader.homework3.strategies import SequenceCase
 from grader.judging import expect
 from grader.judging.property import Program, property_of
@@ -38,7 +42,7 @@ from grader.kernel.remote import Remote, Student
 def test_whole_masked_tokens_get_no_weight(student: Student, case: SequenceCase) -> Program:
     """A masked token gets no weight in any head, and permitted ones share it in proportion, for one mask after the other."""
     module = build(student, case)
-    yield from reweigh(module, case, case.rng())
+    yield from randomize_weights(module, case, case.rng())
     second = strategies.make_mask("random", case.batch, case.tokens, case.rng())
     assert case.mask is not None and second is not None
     bare = Way().call(student, module, case.x)
@@ -47,12 +51,12 @@ def test_whole_masked_tokens_get_no_weight(student: Student, case: SequenceCase)
     module.mode(True)
     replies.append(module(x=case.x, attn_mask=case.mask))
     free, *seen = (readable(reply, case) for reply in (yield [bare, *replies]))
-    weights = telling(free[1])
+    weights = informative_alphas(free[1])
     for (_, alphas), mask in zip(seen, (case.mask, second, case.mask), strict=True):
         if alphas is None:
             raise expect.Violation("with attn_mask no attention weights of shape (B, H, T, T) are returned")
         hidden = np.broadcast_to((mask == 0)[:, None], alphas.shape) & (weights > 1e-4)
-        expect.zero(common.finite(alphas, "alphas"), hidden, "alphas", "a masked token gets weight")
+        expect.zero(checks.finite(alphas, "alphas"), hidden, "alphas", "a masked token gets weight")
         kept = weights * mask[:, None]
         total = kept.sum(-1, keepdims=True)
         if total.min() > 1e-3:
@@ -64,8 +68,8 @@ def test_whole_masked_tokens_get_no_weight(student: Student, case: SequenceCase)
 def test_whole_masked_tokens_have_no_influence(student: Student, case: SequenceCase) -> Program:
     """Changing a token that row i may not attend to changes nothing in row i."""
     module = build(student, case)
-    yield from reweigh(module, case, case.rng())
-    blind, token = common.blind(case)
+    yield from randomize_weights(module, case, case.rng())
+    blind, token = checks.masked_token(case)
     other = case.x.copy()
     other[:, token] += 1.5
     replies = yield (
@@ -75,32 +79,34 @@ def test_whole_masked_tokens_have_no_influence(student: Student, case: SequenceC
         Way().call(student, module, other),
     )
     free, (out, alphas), (after, _), (moved, _) = (readable(reply, case) for reply in replies)
-    showing(free)
+    stand_back_from_uninformative_results(free)
     if free[0] is not None and moved is not None and np.array_equal(free[0][blind], moved[blind]):
         expect.stand_back(
             (SHAPES, WHOLE_ALPHAS, WHOLE_PROJECTION), "even without a mask no token influences another"
         )
-    if alphas is not None and np.any(np.isnan(alphas)) and not common.sound(free[1]):
+    if alphas is not None and np.any(np.isnan(alphas)) and not checks.is_distribution(free[1]):
         expect.stand_back(WHOLE_ALPHAS, "the attention weights are no distributions over the tokens")
     if out is None or after is None:
         expect.stand_back(
             (WHOLE_MASKS, WHOLE_PROJECTION), "with a mask no output is returned that can be read"
         )
-    before, later = common.finite(out, "output"), common.finite(after, "output")
+    before, later = checks.finite(out, "output"), checks.finite(after, "output")
     rows = blind[:, :, None]
     why = f"the output changes with token {token}, which is masked for that row"
     check = lambda: expect.close(  # noqa: E731
         np.where(rows, later, 0), np.where(rows, before, 0), "output", why, scale=5.0
     )
-    yield from or_else(
+    yield from check_or_excuse(
         check,
-        by_chance(lambda: masked(module, case.x, case.mask), case),
-        _by_other_scores(student, module, case, token),
-        _by_mixed_tokens(student, module, case),
+        stand_back_if_nondeterministic(lambda: masked(module, case.x, case.mask), case),
+        _stand_back_if_scores_mix_tokens(student, module, case, token),
+        _stand_back_if_order_matters(student, module, case),
     )
 
 
-def _by_other_scores(student: Student, module: Remote, case: SequenceCase, token: int) -> Judged:
+def _stand_back_if_scores_mix_tokens(
+    student: Student, module: Remote, case: SequenceCase, token: int
+) -> Judged:
     """Stand back if, without a mask, a token changes the proportion of two others' weights."""
     other = case.x.copy()
     other[:, token] += 1.5
@@ -108,24 +114,24 @@ def _by_other_scores(student: Student, module: Remote, case: SequenceCase, token
     found = [readable(reply, case)[1] for reply in replies]
     rest = [place for place in range(case.tokens) if place != token]
     shares = [alphas[:, :, rest][..., rest] for alphas in found if alphas is not None]
-    if len(shares) == 2 and all(common.sound(alphas) for alphas in found):
+    if len(shares) == 2 and all(checks.is_distribution(alphas) for alphas in found):
         logs = [np.log(np.maximum(share, 1e-30)) for share in shares]
         before, after = (log - log.mean(-1, keepdims=True) for log in logs)
-        if not common.matches(before, after, scale=20.0):
+        if not checks.matches(before, after, scale=20.0):
             expect.stand_back(
                 WHOLE_ALPHAS, f"without a mask token {token} changes how others share their weight"
             )
-    elif len(shares) == 2 and not common.matches(shares[0], shares[1]):
+    elif len(shares) == 2 and not checks.matches(shares[0], shares[1]):
         expect.stand_back(WHOLE_ALPHAS, f"without a mask token {token} changes the weights of others")
 
 
-def _by_mixed_tokens(student: Student, module: Remote, case: SequenceCase) -> Judged:
+def _stand_back_if_order_matters(student: Student, module: Remote, case: SequenceCase) -> Judged:
     """Stand back if tokens are mixed up even without a mask: in another order they give other outputs."""
     turn = np.roll(np.arange(case.tokens), 1)
     turned = np.ascontiguousarray(case.x[:, turn])
     replies = yield Way().call(student, module, case.x), Way().call(student, module, turned)
     (out, _), (after, _) = (readable(reply, case) for reply in replies)
-    if out is not None and after is not None and not common.matches(after, out[:, turn], scale=5.0):
+    if out is not None and after is not None and not checks.matches(after, out[:, turn], scale=5.0):
         expect.stand_back((WHOLE_PROJECTION, WHOLE_ALPHAS), "the output depends on the order of the tokens")
 
 
@@ -143,7 +149,7 @@ def _by_mixed_tokens(student: Student, module: Remote, case: SequenceCase) -> Ju
 def test_whole_no_mask_is_a_mask_of_ones(student: Student, case: SequenceCase) -> Program:
     """attn_mask=None gives what a mask of ones gives, also after a call with another mask."""
     module = build(student, case)
-    yield from reweigh(module, case, case.rng())
+    yield from randomize_weights(module, case, case.rng())
     hides = strategies.make_mask("causal", case.batch, case.tokens, case.rng())
     replies = yield (
         module(case.x, case.mask),
@@ -153,27 +159,31 @@ def test_whole_no_mask_is_a_mask_of_ones(student: Student, case: SequenceCase) -
     )
     ones, bare, hidden, after = (readable(reply, case) for reply in replies)
     if case.tokens > 1:
-        showing(bare)
-        mask_matters(ones, hidden, hides)
-    check = lambda: _same_results(ones, [bare, after])  # noqa: E731
-    yield from or_else(
+        stand_back_from_uninformative_results(bare)
+        stand_back_unless_mask_matters(ones, hidden, hides)
+    check = lambda: _expect_same_results(ones, [bare, after])  # noqa: E731
+    yield from check_or_excuse(
         check,
-        by_chance(lambda: Way().call(student, module, case.x), case),
-        _by_masked_output(ones, bare),
+        stand_back_if_nondeterministic(lambda: Way().call(student, module, case.x), case),
+        _stand_back_if_only_output_changes(ones, bare),
     )
 
 
-def _same_results(ones: Results, frees: list[Results]) -> None:
+def _expect_same_results(ones: Results, frees: list[Results]) -> None:
     for free, when in zip(frees, ("", " after a call with a mask"), strict=True):
         for name, value, want in zip(("output", "alphas"), ones, free, strict=True):
             if value is not None and want is not None and np.all(np.isfinite(want)):
                 why = f"a mask of ones gives other {name} than None{when}"
-                expect.close(common.finite(value, name), want, name, why, scale=5.0)
+                expect.close(checks.finite(value, name), want, name, why, scale=5.0)
 
 
-def _by_masked_output(ones: Results, bare: Results) -> Judged:
+def _stand_back_if_only_output_changes(ones: Results, bare: Results) -> Judged:
     """Stand back if a mask of ones changes the output alone, and not the attention weights."""
-    if ones[1] is not None and bare[1] is not None and common.matches(plain(ones[1]), plain(bare[1])):
+    if (
+        ones[1] is not None
+        and bare[1] is not None
+        and checks.matches(finite_or_zero(ones[1]), finite_or_zero(bare[1]))
+    ):
         expect.stand_back(
             WHOLE_PROJECTION, "with a mask of ones the same attention weights give another output"
         )

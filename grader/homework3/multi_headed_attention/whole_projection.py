@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from grader.homework3 import common, identify
-from grader.homework3.excuses import Judged, holds, is_even, or_else
+from grader.homework3 import checks, identify
+from grader.homework3.excuses import Judged, check_or_excuse, is_uniform, passes
 from grader.homework3.multi_headed_attention.calls import (
     PART,
     REAL_MASKS,
@@ -14,8 +14,8 @@ from grader.homework3.multi_headed_attention.calls import (
     long_cases,
     masked,
     output_of,
+    randomize_weights,
     readable,
-    reweigh,
 )
 from grader.homework3.multi_headed_attention.excuses import either_way
 from grader.homework3.multi_headed_attention.names import (
@@ -26,12 +26,12 @@ from grader.homework3.multi_headed_attention.names import (
     WHOLE_MASKS,
     WHOLE_VALUES,
 )
-from grader.homework3.multi_headed_attention.whole_attention import has_weights_of_its_own
+from grader.homework3.multi_headed_attention.whole_attention import expect_own_weights
 from grader.homework3.multi_headed_attention.whole_maps import (
     identified,
+    present,
     probes_for,
     score_maps,
-    some_alphas,
     whole_cases,
 )
 from grader.homework3.strategies import SequenceCase
@@ -51,23 +51,23 @@ def test_whole_output_is_one_linear_map_of_the_heads(student: Student, case: Seq
 
     def program(way: Way) -> Judged:
         module = build(student, case)
-        yield from reweigh(module, case, case.rng())
+        yield from randomize_weights(module, case, case.rng())
         fresh = probes_for(case, np.random.default_rng([case.seed, 2]), 1)[0]
         found, use, results = yield from identified(way, student, module, case, [fresh, case.x])
         why = "the output is not one linear map of the heads' outputs (alphas times values) side by side"
         for x, (out, alphas) in zip((fresh, case.x), results, strict=True):
             assert out is not None
-            used = use(some_alphas(alphas))
-            if common.sound(used):
+            used = use(present(alphas))
+            if checks.is_distribution(used):
                 expect.close(out, found.outputs(x, used), "output", why, scale=20.0)
             else:
                 expect.compared()  # with the probes only: weights that are no distributions do not tell the maps well
-        _each_head_counts(case, found)
+        _expect_each_head_counts(case, found)
 
     yield from either_way(program, student, case)
 
 
-def _each_head_counts(case: SequenceCase, found: identify.ValueMap) -> None:
+def _expect_each_head_counts(case: SequenceCase, found: identify.ValueMap) -> None:
     matrices = [found.tokens_only(head) for head in range(case.num_heads)]
     expect.require(
         max(identify.rank(matrix) for matrix in matrices) > 0, "the output does not depend on the heads"
@@ -86,21 +86,25 @@ def _each_head_counts(case: SequenceCase, found: identify.ValueMap) -> None:
 def test_whole_masked_output_is_the_same_map_of_the_heads(student: Student, case: SequenceCase) -> Program:
     """With attn_mask, too, the output is W_O of the heads' outputs, alphas times values, side by side."""
     way, module = Way(), build(student, case)
-    yield from reweigh(module, case, case.rng())
+    yield from randomize_weights(module, case, case.rng())
     found, use, (bare,) = yield from identified(way, student, module, case, [case.x])
     out, alphas = readable((yield masked(module, case.x, case.mask)), case)
     assert case.mask is not None
     if out is None or alphas is None:
         expect.stand_back((SHAPES, WHOLE_MASKS), "with a mask no results are returned that can be read")
-    free = some_alphas(bare[1])
+    free = present(bare[1])
     used = use(alphas)
     leaks = float(np.where(case.mask[:, None] == 0, np.abs(used), 0.0).max()) > expect.MASKED
-    if leaks or not np.all(np.isfinite(out)) or (common.sound(use(free)) and not common.sound(used)):
+    if (
+        leaks
+        or not np.all(np.isfinite(out))
+        or (checks.is_distribution(use(free)) and not checks.is_distribution(used))
+    ):
         expect.stand_back(
             (WHOLE_MASKS, WHOLE_INFLUENCE, WHOLE_ALPHAS), "with a mask the weights are not those of a mask"
         )
     want, unmasked = found.outputs(case.x, used), found.outputs(case.x, use(free))
-    if common.matches(out, unmasked, scale=20.0) and not common.matches(out, want, scale=20.0):
+    if checks.matches(out, unmasked, scale=20.0) and not checks.matches(out, want, scale=20.0):
         expect.stand_back(
             (WHOLE_INFLUENCE, WHOLE_MASKS), "the output with a mask is made with unmasked weights"
         )
@@ -115,7 +119,7 @@ def test_whole_lone_tokens_are_mapped_linearly(student: Student, case: SequenceC
     def program(way: Way) -> Judged:
         module = build(student, case)
         rng = case.rng()
-        weights = yield from reweigh(module, case, rng)
+        weights = yield from randomize_weights(module, case, rng)
         more, equal = 1.3, 0.25
         tokens = list(np.asarray(rng.normal(size=(case.dim + 4, 1, 1, case.dim)), np.float32))
         several = probes_for(case, rng, 1)[0]
@@ -131,9 +135,9 @@ def test_whole_lone_tokens_are_mapped_linearly(student: Student, case: SequenceC
             replies += [way.call(student, module, token) for token in tokens[:2]]
         told = zip((yield replies), [several, *tokens, *tokens[:2], *tokens[:2]], strict=True)
         (_, alphas), *results = [readable(reply, case, token) for reply, token in told]
-        if is_even(alphas):
+        if is_uniform(alphas):
             expect.stand_back(WHOLE_ALPHAS, "every token gets the same attention weight")
-        if any(alphas is not None and not common.sound(alphas) for _, alphas in results):
+        if any(alphas is not None and not checks.is_distribution(alphas) for _, alphas in results):
             expect.stand_back(WHOLE_ALPHAS, "a lone token's attention weight is not 1")
         outs = np.concatenate([output_of(found) for found in results])
         x, count = np.concatenate(tokens), len(tokens) - 2
@@ -145,7 +149,7 @@ def test_whole_lone_tokens_are_mapped_linearly(student: Student, case: SequenceC
         why = "the output of a lone token is not linear in it"
         expect.close(outs[: len(x)], want, "output", why, scale=5.0)
         steps = [outs[place] - outs[place + 1] for place in (0, len(x), len(x) + 2)]
-        if common.matches(steps[1], steps[0]):
+        if checks.matches(steps[1], steps[0]):
             expect.stand_back(WHOLE_LEARNING, "the output does not follow the module's parameters")
         why = "values and W_O are not linear in the module's parameters"
         expect.close(steps[1], more**2 * steps[0], "difference of two lone tokens' outputs", why, scale=20.0)
@@ -155,21 +159,23 @@ def test_whole_lone_tokens_are_mapped_linearly(student: Student, case: SequenceC
             steps[2], np.full_like(steps[2], total), "difference of two lone tokens' outputs", why, scale=20.0
         )
         module.load(weights)
-        yield from or_else(check, _by_ranks(way, student, module, case, rng))
+        yield from check_or_excuse(
+            check, _stand_back_if_heads_have_other_sizes(way, student, module, case, rng)
+        )
 
     yield from either_way(program, student, case)
 
 
-def _by_ranks(
+def _stand_back_if_heads_have_other_sizes(
     way: Way, student: Student, module: Remote, case: SequenceCase, rng: np.random.Generator
 ) -> Judged:
     """Stand back if heads have another size than n_hidden, which their scores show."""
     probe = probes_for(case, rng, 1)[0]
     alphas = readable((yield way.call(student, module, probe)), case, probe)[1]
-    if alphas is not None and common.sound(alphas):
+    if alphas is not None and checks.is_distribution(alphas):
         want = min(case.n_hidden, len(identify.basis_of(probe)))
         if not all(identify.has_rank(found.tokens_only, want) for found in score_maps(probe, alphas)):
             expect.stand_back(WHOLE_ALPHAS, "heads have another size than n_hidden")
-    found = yield from holds(has_weights_of_its_own(student, module, case, rng))
+    found = yield from passes(expect_own_weights(student, module, case, rng))
     if not found:
         expect.stand_back(WHOLE_VALUES, "heads share weights")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common
+from grader.homework3 import checks, parameters
 from grader.homework3.patch_embed.cases import images_of, one_pixel_each, patches_of
 from grader.homework3.strategies import ImageCase
 from grader.judging import expect
@@ -28,8 +28,8 @@ SUMMED = 50.0
 def build(student: Student, case: ImageCase) -> Generator[Any, Any, tuple[Remote, dict[str, Array]]]:
     """An embedding in evaluation mode with new weights of ordinary size, no two of them equal, and these weights."""
     module: Remote = student.PatchEmbed(case.img_size, case.patch_size, case.nin, case.nout)
-    found = yield from common.own_parameters(module, lambda: module(case.x[:1]))
-    weights = common.generic_weights(found, case.rng())
+    found = yield from parameters.own_parameters(module, lambda: module(case.x[:1]))
+    weights = parameters.generic_weights(found, case.rng())
     if weights:
         module.load(weights)
     module.mode(False)
@@ -103,7 +103,7 @@ def identify(student: Student, case: ImageCase) -> Generator[Any, Any, tuple[Rem
     replies = yield [module(image) for image in (*probes_of(case), *fresh)]
     found = affine_of(replies[: -len(fresh)], case)
     predicts = all(
-        common.matches(readable(reply, case), found.embeddings(image, case), scale=SUMMED)
+        checks.matches(readable(reply, case), found.embeddings(image, case), scale=SUMMED)
         for reply, image in zip(replies[-len(fresh) :], fresh, strict=True)
     )
     return module, found, predicts and bool(np.abs(found.matrix).max() > FELT)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common, strategies
+from grader.homework3 import checks, parameters, strategies
 from grader.homework3.patch_embed.calls import (
     FELT,
     LEAST_SHARE,
@@ -46,7 +46,7 @@ def test_a_patch_changes_its_own_embedding_only(student: Student, case: ImageCas
 
 def _has_weights(student: Student, module: Remote, case: ImageCase) -> Generator[Any, Any, None]:
     """Without any parameter, two modules differ where weights were drawn but not registered."""
-    found = yield from common.own_parameters(module)
+    found = yield from parameters.own_parameters(module)
     if not found:
         other = student.PatchEmbed(case.img_size, case.patch_size, case.nin, case.nout)
         one, two = yield module(case.x), other(case.x)
@@ -89,7 +89,7 @@ def _equal_patches(module: Remote, case: ImageCase) -> Generator[Any, Any, None]
     size = case.patch_size
     x = np.tile(case.x[:, :, :size, :size], (1, 1, case.side, case.side))
     got = readable((yield module(x)), case)
-    if not common.matches(got, np.broadcast_to(got[:, :1], got.shape), scale=SUMMED):
+    if not checks.matches(got, np.broadcast_to(got[:, :1], got.shape), scale=SUMMED):
         why = "all patches of the image are equal, and their embeddings are not"
         raise expect.Violation(why, {"your output": expect.show(got)})
 
@@ -180,8 +180,8 @@ def _holds_bias(bias: Array) -> None:
 def test_the_map_learns(student: Student, case: ImageCase) -> Program:
     """A step along the gradient of a loss changes every weight of the map and every bias, and the gradient reaches x."""
     module, before, predicts = yield from identify(student, case)
-    found = yield from common.own_parameters(module)
-    weights = common.generic_weights(found, case.rng())
+    found = yield from parameters.own_parameters(module)
+    weights = parameters.generic_weights(found, case.rng())
     expect.require(bool(weights), "the module has no parameters that could learn")
     probes = probes_of(case) if predicts else everywhere(case)
     if not predicts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grader.homework3 import common, strategies
+from grader.homework3 import checks, strategies
 from grader.homework3.patch_embed.calls import (
     LEAST_SHARE,
     LINEAR,
@@ -74,7 +74,7 @@ def test_inputs_are_not_changed(student: Student, case: ImageCase) -> Program:
 def test_same_in_training_and_evaluation(student: Student, case: ImageCase) -> Program:
     """The same image gives the same output in training and in evaluation mode."""
     module, _ = yield from build(student, case)
-    yield from common.same_in_both_modes(
+    yield from checks.expect_same_in_both_modes(
         module, (case.x,), lambda reply: (readable(reply, case, case.batch),)
     )
 
@@ -107,4 +107,4 @@ def _all_count(found: Affine) -> bool:
 
 def is_same_everywhere(found: Affine) -> bool:
     """Whether all patches have the same bias."""
-    return common.matches(found.bias, np.broadcast_to(found.bias[:1], found.bias.shape), scale=SUMMED)
+    return checks.matches(found.bias, np.broadcast_to(found.bias[:1], found.bias.shape), scale=SUMMED)

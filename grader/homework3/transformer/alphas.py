@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common, oracles
+from grader.homework3 import checks, oracles
 from grader.homework3.strategies import SequenceCase
 from grader.homework3.transformer.calls import (
     Call,
@@ -15,14 +15,14 @@ from grader.homework3.transformer.calls import (
     alphas_of,
     ask_by_name,
     build,
-    depends_on_x,
+    check_deterministically,
+    expect_dependence_on_x,
     is_swapped,
     observe,
     other_call,
     output_of,
     readable,
-    steadily,
-    told,
+    showing_inputs,
 )
 from grader.homework3.transformer.cases import PART, deep, ordinary, square
 from grader.homework3.transformer.layers import mixing_of
@@ -45,7 +45,7 @@ def test_no_alphas_unless_asked(student: Student, case: SequenceCase) -> Program
         second = expect.parts(one.reply, 2, "Transformer")[1]
         if is_swapped(one):
             expect.stand_back(SHAPES, "the output is not the first of the values returned")
-        with told(one.call):
+        with showing_inputs(one.call):
             why = f"without return_attn the second value is {shape_or_value(second)}, expected None"
             expect.holds(second is None, why)
 
@@ -70,9 +70,9 @@ def test_alphas_are_in_the_order_of_the_layers(student: Student, case: SequenceC
     built = yield student.standins()
     try:
         for one in seen:
-            with told(one.call):
+            with showing_inputs(one.call):
                 _holds_alphas(one, built)
-        depends_on_x(seen[0], seen[1])
+        expect_dependence_on_x(seen[0], seen[1])
     except expect.Violation:
         (plain,) = yield from observe(student, module, [Call(case.x, case.mask)])
         if is_swapped(plain):
@@ -93,7 +93,7 @@ def _holds_alphas(seen: Seen, built: Sequence[dict[str, int]]) -> None:
         oracles.marks(mixing_of(block, seen.call), heads, int(block["index"]), block["x"]) for block in made
     ]
     order = np.argsort([int(block["index"]) for block in made], kind="stable").tolist()
-    if order != sorted(order) and not common.matches(alphas, np.stack(wants, axis=1)):
+    if order != sorted(order) and not checks.matches(alphas, np.stack(wants, axis=1)):
         wants = [wants[place] for place in order]
     for place, want in enumerate(wants):
         why = f"alphas[:, {place}] are not those of layer {place}"
@@ -113,14 +113,14 @@ def test_alphas_change_nothing(student: Student, case: SequenceCase) -> Program:
             want = output_of(before)
             if before.call.mask is not None and not gets_same_mask(before, after, plain):
                 expect.stand_back(MASKED, "the mask is not used with return_attn=True as it is without")
-            with told(after.call):
+            with showing_inputs(after.call):
                 got = readable(after)
                 expect.require(
                     got is not None, f"with return_attn=True there is no output of shape {case.x.shape}"
                 )
                 assert got is not None
                 expect.close(
-                    common.finite(got, "output"), want, "output", "return_attn=True gives another output"
+                    checks.finite(got, "output"), want, "output", "return_attn=True gives another output"
                 )
 
-    yield from steadily(student, module, case, compare)
+    yield from check_deterministically(student, module, case, compare)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common, strategies
+from grader.homework3 import checks, stand_in_calls, strategies
 from grader.homework3.strategies import SequenceCase
 from grader.homework3.transformer.cases import SIZES, hiding_mask
 from grader.homework3.transformer.names import INDEPENDENT, SAME_IN_MODES, SHAPES
@@ -55,7 +55,7 @@ class Seen:
 
     def made(self) -> list[dict[str, Any]]:
         """The calls of blocks, checked; those for each sequence apart count as one for the batch."""
-        return common.calls(self.blocks, self.call.batch)
+        return stand_in_calls.recorded_calls(self.blocks, self.call.batch)
 
 
 Way = Callable[[Student, Remote, Call], Remote]
@@ -116,7 +116,7 @@ def observe(
 
 
 @contextlib.contextmanager
-def told(call: Call) -> Iterator[None]:
+def showing_inputs(call: Call) -> Iterator[None]:
     """A violation shows the inputs of the call that it was found in."""
     try:
         yield
@@ -158,13 +158,13 @@ def first_of(reply: Any) -> Any:
 def readable(seen: Seen) -> Array | None:
     """The result that has x's shape, axes of size 1 aside; None if there is none."""
     values = seen.reply if isinstance(seen.reply, tuple | list) else [seen.reply]
-    found = (common.fitting(value, seen.call.x.shape) for value in values)
+    found = (checks.with_shape(value, seen.call.x.shape) for value in values)
     return next((value for value in found if value is not None), None)
 
 
 def is_swapped(seen: Seen) -> bool:
     """Whether the output is not the first of the values returned, which is for the property of shapes to find."""
-    return common.fitting(first_of(seen.reply), seen.call.x.shape) is None and readable(seen) is not None
+    return checks.with_shape(first_of(seen.reply), seen.call.x.shape) is None and readable(seen) is not None
 
 
 def output_of(seen: Seen) -> Array:
@@ -172,7 +172,7 @@ def output_of(seen: Seen) -> Array:
     out = readable(seen)
     if out is None:
         expect.stand_back(SHAPES, f"there is no output of shape (B, T, dim) = {seen.call.x.shape}")
-    return common.finite(out, "output")
+    return checks.finite(out, "output")
 
 
 def some_output_of(seen: Seen) -> Array:
@@ -180,7 +180,7 @@ def some_output_of(seen: Seen) -> Array:
     out = readable(seen)
     expect.require(out is not None, f"there is no output of shape (B, T, dim) = {seen.call.x.shape}")
     assert out is not None
-    return common.finite(out, "output")
+    return checks.finite(out, "output")
 
 
 def alphas_of(seen: Seen, layers: int, heads: int) -> Array:
@@ -192,39 +192,41 @@ def alphas_of(seen: Seen, layers: int, heads: int) -> Array:
     return expect.tensor(second, wanted, "alphas")
 
 
-def depends_on_x(first: Seen, other: Seen) -> None:
+def expect_dependence_on_x(first: Seen, other: Seen) -> None:
     """Two calls with different x give different outputs; if not, nothing that the module returns is worth a comparison."""
     one, two = first_of(first.reply), first_of(other.reply)
     if isinstance(one, np.ndarray) and isinstance(two, np.ndarray) and one.shape == two.shape:
         expect.require(not np.array_equal(one, two), "the output is the same for two different inputs x")
 
 
-def why_unsteady(student: Student, module: Remote, case: SequenceCase) -> Generator[Any, Any, str | None]:
+def why_nondeterministic(
+    student: Student, module: Remote, case: SequenceCase
+) -> Generator[Any, Any, str | None]:
     """The property that finds why equal calls, or equal sequences of one call, get different outputs; None if they do not."""
-    x = np.repeat(case.x[:1], common.MANY, axis=0)
+    x = np.repeat(case.x[:1], checks.MANY, axis=0)
     assert case.mask is not None
-    for mask in (None, np.repeat(case.mask[:1], common.MANY, axis=0)):
+    for mask in (None, np.repeat(case.mask[:1], checks.MANY, axis=0)):
         calls = [Call(x, mask, None, training) for training in (False, False, *[True] * 8)]
         seen = yield from observe(student, module, calls)
         outs = [readable(one) for one in seen]
         first = outs[0]
         if first is None:
             return None
-        if any(out is None or not common.matches(out, first) for out in outs):
+        if any(out is None or not checks.matches(out, first) for out in outs):
             return SAME_IN_MODES
-        if not common.matches(first, np.repeat(first[:1], len(first), axis=0)):
+        if not checks.matches(first, np.repeat(first[:1], len(first), axis=0)):
             return INDEPENDENT
     return None
 
 
-def steadily(
+def check_deterministically(
     student: Student, module: Remote, case: SequenceCase, compare: Callable[[], None]
 ) -> Generator[Any, Any, None]:
     """Compare; a violation that comes of chance, or of a dependence on the place in the batch, is left to others."""
     try:
         compare()
     except expect.Violation:
-        to = yield from why_unsteady(student, module, case)
+        to = yield from why_nondeterministic(student, module, case)
         if to is not None:
             expect.stand_back(to, "equal inputs do not get equal outputs")
         raise

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common, strategies
+from grader.homework3 import checks, parameters, stand_in_calls, strategies
 from grader.homework3.strategies import SequenceCase
 from grader.homework3.transformer.calls import (
     Call,
     Seen,
     ask,
     build,
+    check_deterministically,
     observe,
     other_call,
+    showing_inputs,
     some_output_of,
-    steadily,
-    told,
 )
 from grader.homework3.transformer.cases import PART, SIZES, SMALL_SIZES, deep, homework, one_layer, ordinary
 from grader.homework3.transformer.names import CHANGE_NOTHING, SAME_IN_MODES
@@ -36,9 +36,9 @@ def test_num_layers_blocks_of_the_given_sizes(student: Student, case: SequenceCa
     seen = yield from observe(student, module, calls)
     built = yield student.standins()
     for one in seen:
-        called = common.called(one.blocks)
+        called = stand_in_calls.called_indices(one.blocks)
         count = len(called)
-        with told(one.call):
+        with showing_inputs(one.call):
             expect.holds(
                 count == case.num_layers,
                 f"expected {case.num_layers} distinct AttentionResidual blocks (num_layers={case.num_layers}),"
@@ -49,7 +49,7 @@ def test_num_layers_blocks_of_the_given_sizes(student: Student, case: SequenceCa
         made = {name: built[index][name] for name in wanted}
         why = f"an AttentionResidual is built with {_sizes(made)}, expected {_sizes(wanted)}"
         expect.holds(made == wanted, why)
-    lost = yield from common.out_of_reach(student, module, called)
+    lost = yield from stand_in_calls.unregistered_stand_ins(student, module, called)
     why = f"{len(lost)} of {count} blocks are not among the module's parameters (nn.ModuleList?)"
     expect.holds(not lost, why)
 
@@ -87,8 +87,8 @@ def test_blocks_in_sequence_and_nothing_else(student: Student, case: SequenceCas
     module = build(student, case)
     (first,) = yield from observe(student, module, [Call(case.x, None)])
     built = yield student.standins()
-    weights = load_blocks(student, case, common.called(first.blocks), built)
-    yield from common.reweigh(module, case.rng())
+    weights = load_blocks(student, case, stand_in_calls.called_indices(first.blocks), built)
+    yield from parameters.randomize_weights(module, case.rng())
     calls = [Call(case.x, None), Call(case.x, case.mask)]
     if 1 < case.tokens < 60:  # none larger than the first, as that is for the property of shapes
         calls.append(other_call(case, max(case.batch - 1, 1), case.tokens - 1, masked=True))
@@ -97,10 +97,10 @@ def test_blocks_in_sequence_and_nothing_else(student: Student, case: SequenceCas
 
     def compare() -> None:
         for one in seen:
-            with told(one.call):
+            with showing_inputs(one.call):
                 _holds_in_sequence(one, weights)
 
-    yield from steadily(student, module, case, compare)
+    yield from check_deterministically(student, module, case, compare)
 
 
 def _holds_in_sequence(seen: Seen, weights: dict[int, Array]) -> None:
@@ -114,7 +114,7 @@ def _holds_in_sequence(seen: Seen, weights: dict[int, Array]) -> None:
     )
     want, source = seen.call.x.astype(np.float64), "x"
     for place, block in enumerate(made):
-        given = common.fitting(block["x"], seen.call.x.shape)
+        given = checks.with_shape(block["x"], seen.call.x.shape)
         why = f"block {place} gets an input of shape {getattr(block['x'], 'shape', ())}, expected {seen.call.x.shape}"
         expect.require(given is not None, why)
         assert given is not None
@@ -130,7 +130,7 @@ def _holds_in_sequence(seen: Seen, weights: dict[int, Array]) -> None:
 
 
 def _leave_to_alphas(seen: Seen, out: Array, want: Array) -> None:
-    if seen.call.asked and not common.matches(out, want):
+    if seen.call.asked and not checks.matches(out, want):
         expect.stand_back((CHANGE_NOTHING, SAME_IN_MODES), "return_attn=True gives another output")
 
 
@@ -140,8 +140,8 @@ def test_every_block_learns(student: Student, case: SequenceCase) -> Program:
     module = build(student, case)
     (first,) = yield from observe(student, module, [Call(case.x, None)])
     built = yield student.standins()
-    weights = load_blocks(student, case, common.called(first.blocks), built)
-    yield from common.reweigh(module, case.rng())
+    weights = load_blocks(student, case, stand_in_calls.called_indices(first.blocks), built)
+    yield from parameters.randomize_weights(module, case.rng())
     calls = [
         Call(case.x, None, None, training=True),
         Call(case.x, case.mask, True, training=True),
@@ -161,10 +161,10 @@ def test_every_block_learns(student: Student, case: SequenceCase) -> Program:
 
     def compare() -> None:
         for seen, gradients in replies:
-            with told(seen.call):
+            with showing_inputs(seen.call):
                 _holds_gradients(seen, gradients, weights)
 
-    yield from steadily(student, module, case, compare)
+    yield from check_deterministically(student, module, case, compare)
 
 
 def _holds_gradients(seen: Seen, gradients: Sequence[Any], weights: dict[int, Array]) -> None:
@@ -174,7 +174,7 @@ def _holds_gradients(seen: Seen, gradients: Sequence[Any], weights: dict[int, Ar
     wants, last = {index: np.zeros(matrix.shape) for index, matrix in weights.items()}, out
     for block in reversed(made):
         matrix = weights.get(int(block["index"]))
-        given = common.fitting(block["x"], shape)
+        given = checks.with_shape(block["x"], shape)
         expect.require(
             matrix is not None and given is not None, "a block gets something else than in other calls"
         )
@@ -198,7 +198,7 @@ def _holds_each_gradient(wants: Sequence[Array], gradients: Sequence[Any]) -> No
         cut = not isinstance(got, np.ndarray) or not np.any(got)
         expect.require(not (cut and np.any(want)), f"no gradient reaches {name}")
         gradient = (
-            common.finite(got, f"the gradient of {name}")
+            checks.finite(got, f"the gradient of {name}")
             if isinstance(got, np.ndarray)
             else np.zeros(want.shape)
         )

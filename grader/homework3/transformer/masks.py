@@ -6,10 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common
+from grader.homework3 import checks
 from grader.homework3.strategies import SequenceCase
 from grader.homework3.transformer.alphas import shape_or_value
-from grader.homework3.transformer.calls import Call, ask_with_mask, build, first_of, observe, other_call, told
+from grader.homework3.transformer.calls import (
+    Call,
+    ask_with_mask,
+    build,
+    first_of,
+    observe,
+    other_call,
+    showing_inputs,
+)
 from grader.homework3.transformer.cases import PART, deep, ordinary, square
 from grader.judging import expect
 from grader.judging.property import Program, property_of
@@ -33,7 +41,7 @@ def test_the_mask_reaches_each_block(student: Student, case: SequenceCase) -> Pr
         ]
     seen = yield from observe(student, build(student, case), calls, ask_with_mask)
     for one in seen:
-        with told(one.call):
+        with showing_inputs(one.call):
             for block in one.blocks if isinstance(one.blocks, list) else ():
                 mask_fits(block["mask"], one.call)
             for block in one.made():
@@ -81,4 +89,4 @@ def test_the_mask_is_not_changed(student: Student, case: SequenceCase) -> Progra
         (case.x, {"attn_mask": masks[1], "return_attn": True}), (case.x, masks[1], True), (case.x, masks[1])
     )
     for after in (yield tuple(masks)):
-        common.unchanged(after, case.mask, "attn_mask")
+        checks.expect_unchanged(after, case.mask, "attn_mask")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grader.homework3 import common
+from grader.homework3 import checks
 from grader.homework3.strategies import SequenceCase
 from grader.homework3.transformer.calls import (
     Call,
@@ -17,7 +17,7 @@ from grader.homework3.transformer.calls import (
     output_of,
     readable,
     same_value,
-    told,
+    showing_inputs,
 )
 from grader.homework3.transformer.cases import MANY, PART, SMALL_SIZES, homework, ordinary, square
 from grader.homework3.transformer.names import MASKED
@@ -36,7 +36,7 @@ def test_shapes(student: Student, case: SequenceCase) -> Program:
         smaller = [other_call(case, 1, case.tokens, masked=masked) for masked in (True, False)]
         calls = [calls[0], larger, *smaller, calls[1]]
     for seen in (yield from observe(student, build(student, case), calls)):
-        with told(seen.call):
+        with showing_inputs(seen.call):
             out = first_of(seen.reply)
             if isinstance(out, np.ndarray) and out.shape != seen.call.x.shape:
                 wanted = f"(B, T, dim) = {seen.call.x.shape}"
@@ -63,7 +63,7 @@ def test_sequences_are_independent(student: Student, case: SequenceCase) -> Prog
         want = np.concatenate(singles)[places]
         if not all(_got_its_mask(one) for one in group):
             expect.stand_back(MASKED, "the mask is not used in each call")
-        with told(group[-1].call):
+        with showing_inputs(group[-1].call):
             expect.close(together, want, "output", "a sequence of a batch gets another result than alone")
 
 
@@ -80,15 +80,15 @@ def test_x_is_not_changed(student: Student, case: SequenceCase) -> Program:
         module.any_way(*((x, mask, *placed) for mask in masks), (x, call.mask), (x,))
         kept.append(x)
     for call, after in zip(calls, (yield tuple(kept)), strict=True):
-        with told(call):
-            common.unchanged(after, call.x, "x")
+        with showing_inputs(call):
+            checks.expect_unchanged(after, call.x, "x")
 
 
 @property_of(PART, SMALL_SIZES, examples=3)
 def test_same_in_training_and_evaluation(student: Student, case: SequenceCase) -> Program:
     """The same input gives the same output in training and in evaluation mode."""
     assert case.mask is not None
-    x, mask = (np.repeat(value[:1], common.MANY, axis=0) for value in (case.x, case.mask))
+    x, mask = (np.repeat(value[:1], checks.MANY, axis=0) for value in (case.x, case.mask))
     plain, masked, full = ((None, None), (mask, None), (mask, True))
     ways = [
         (plain, True),
@@ -107,7 +107,7 @@ def test_same_in_training_and_evaluation(student: Student, case: SequenceCase) -
             expect.stand_back(MASKED, "the mask is not used in one of the modes")
         mode = "evaluation mode gives another output than training mode"
         why = "the same input gives another output the second time" if late == 1 else mode
-        with told(calls[late]):
+        with showing_inputs(calls[late]):
             expect.close(again, first, "output", why)
 
 
@@ -117,7 +117,7 @@ def gets_same_mask(first: Seen, other: Seen, unmasked: Array) -> bool:
     if one or two:
         return len(one) == len(two) and all(same_value(a, b) for a, b in zip(one, two, strict=True))
     outs = readable(first), readable(other)
-    ignored = [out is not None and common.matches(out, unmasked) for out in outs]
+    ignored = [out is not None and checks.matches(out, unmasked) for out in outs]
     return ignored[0] == ignored[1]
 
 

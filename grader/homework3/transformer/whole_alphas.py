@@ -7,9 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common, strategies
+from grader.homework3 import checks, strategies
 from grader.homework3.strategies import SequenceCase
-from grader.homework3.transformer.calls import Call, Seen, alphas_of, ask, build, observe, readable, told
+from grader.homework3.transformer.calls import (
+    Call,
+    Seen,
+    alphas_of,
+    ask,
+    build,
+    observe,
+    readable,
+    showing_inputs,
+)
 from grader.homework3.transformer.whole_parts import (
     ALONE,
     COMPOSED,
@@ -50,8 +59,8 @@ def test_alphas_of_all_layers(student: Student, case: SequenceCase) -> Program:
     seen += yield from observe(student, module, [Call(case.x, None, True)])
     alphas = [alphas_of(one, case.num_layers, case.num_heads) for one in seen]
     for one, found_alphas in zip(seen, alphas, strict=True):
-        with told(one.call):
-            common.distributions(found_alphas, "alphas")
+        with showing_inputs(one.call):
+            checks.expect_distributions(found_alphas, "alphas")
     why = "the attention weights of layer 0 are the same for two different inputs x"
     expect.differs(alphas[2][:, 0], alphas[0][:, 0], "alphas[:, 0]", why, least=1e-5)
     why = "the attention weights of layer 0 are the same for other parameters of the module"
@@ -65,14 +74,14 @@ def test_alphas_of_all_layers(student: Student, case: SequenceCase) -> Program:
     for place, one in enumerate(seen[:2]):
         if not matches_reply(one, replies[2 * place + 1]):
             expect.stand_back(ALONE, "the layers do not follow each other as they do alone")
-        with told(calls[place]):
+        with showing_inputs(calls[place]):
             _holds_layers(alphas[place], replies[2 * place], calls[place], case)
 
 
 def matches_reply(seen: Seen, want: Any) -> bool:
     """Whether an output is what another call returned."""
-    got, expected = readable(seen), common.fitting(want, seen.call.x.shape)
-    return got is not None and expected is not None and common.matches(got, expected, scale=COMPOSED)
+    got, expected = readable(seen), checks.with_shape(want, seen.call.x.shape)
+    return got is not None and expected is not None and checks.matches(got, expected, scale=COMPOSED)
 
 
 def _holds_layers(alphas: Array, replies: Sequence[Any], call: Call, case: SequenceCase) -> None:

@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common, identify, strategies
+from grader.homework3 import checks, identify, strategies
 from grader.homework3.strategies import SequenceCase
 from grader.homework3.transformer.calls import (
     Call,
     ask,
     build,
-    depends_on_x,
+    check_deterministically,
+    expect_dependence_on_x,
     observe,
     output_of,
-    steadily,
-    told,
+    showing_inputs,
 )
 from grader.homework3.transformer.cases import SIZES
 from grader.homework3.transformer.whole_alphas import ALPHAS
@@ -60,17 +60,17 @@ def test_layers_follow_each_other(student: Student, case: SequenceCase) -> Progr
 
     def compare() -> None:
         for one, want in zip(seen, wants, strict=True):
-            with told(one.call):
-                expected = common.fitting(want, one.call.x.shape)
+            with showing_inputs(one.call):
+                expected = checks.with_shape(want, one.call.x.shape)
                 expect.require(
                     expected is not None, "a Transformer of one layer returns no output of x's shape"
                 )
                 assert expected is not None
                 why = f"the output is not that of {case.num_layers} layers, one after the other"
                 expect.close(output_of(one), expected, "output", why, scale=COMPOSED)
-        depends_on_x(seen[0], seen[1])
+        expect_dependence_on_x(seen[0], seen[1])
 
-    yield from steadily(student, module, case, compare)
+    yield from check_deterministically(student, module, case, compare)
 
 
 @property_of(WHOLE, (one_layer,), world="whole", examples=2)
@@ -135,7 +135,7 @@ def test_a_layer_has_a_network(student: Student, case: SequenceCase) -> Program:
         for roles in itertools.permutations([*vectors, *[None] * (4 - len(vectors))], 4)
     ]
     why = "without attention a layer is something other than x + FFN(x): LayerNorm, Linear, GELU, Linear"
-    common.close_to_one(out, candidates, "output", why)
+    checks.expect_close_to_any(out, candidates, "output", why)
 
 
 def _network(
@@ -223,7 +223,7 @@ def test_every_weight_learns(student: Student, case: SequenceCase) -> Program:
 def _holds_slope(call: Call, name: str, gradient: Any, step: Array, slope: float) -> None:
     told_by = float((gradient.astype(np.float64) * step).sum()) if isinstance(gradient, np.ndarray) else 0.0
     miss = SLOPE_MISS * (abs(slope) + abs(told_by)) + 0.02
-    with told(call):
+    with showing_inputs(call):
         finite = math.isfinite(told_by)
         why = (
             f"{name} gets no gradient" if not told_by else f"the gradient of {name} is not that of the output"

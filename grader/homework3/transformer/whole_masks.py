@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from grader.homework3 import common, strategies
+from grader.homework3 import checks, strategies
 from grader.homework3.strategies import SequenceCase
-from grader.homework3.transformer.calls import Call, Seen, ask, ask_with_mask, build, observe, output_of, told
+from grader.homework3.transformer.calls import (
+    Call,
+    Seen,
+    ask,
+    ask_with_mask,
+    build,
+    observe,
+    output_of,
+    showing_inputs,
+)
 from grader.homework3.transformer.cases import of_sizes
 from grader.homework3.transformer.whole_alphas import ALPHAS, matches_reply
 from grader.homework3.transformer.whole_parts import (
@@ -49,13 +58,13 @@ def test_the_mask_rules_each_layer(student: Student, case: SequenceCase) -> Prog
     _holds_mask(seen[0], seen[1], case)
     outs = [output_of(one) for one in seen]
     for one, other in ((1, 4), (4, 5), (0, 3)):
-        with told(calls[other]):
+        with showing_inputs(calls[other]):
             expect.close(
                 outs[other], outs[one], "output", "the same attn_mask gives another output in another call"
             )
     if case.num_layers < 4:
         expect.holds(
-            not common.matches(outs[4], outs[3]), "the output is the same with attn_mask and without"
+            not checks.matches(outs[4], outs[3]), "the output is the same with attn_mask and without"
         )
     try:
         layers, _ = yield from told_apart(student, case)
@@ -65,10 +74,10 @@ def test_the_mask_rules_each_layer(student: Student, case: SequenceCase) -> Prog
     if not matches_reply(seen[0], wants[0]):
         expect.stand_back(ALONE, "the layers do not follow each other as they do alone")
     for place, want in zip((2, 4), wants[1:], strict=True):
-        expected = common.fitting(want, case.x.shape)
+        expected = checks.with_shape(want, case.x.shape)
         expect.require(expected is not None, "a Transformer of one layer returns no output of x's shape")
         assert expected is not None
-        with told(calls[place]):
+        with showing_inputs(calls[place]):
             why = "the mask does not reach all layers as it reaches one: the output differs from that of layers one by one"
             expect.close(outs[place], expected, "output", why, scale=COMPOSED)
 
@@ -79,7 +88,7 @@ def _holds_mask(plain: Seen, masked: Seen, case: SequenceCase) -> None:
     free, ruled = (alphas_or_none(one, case) for one in (plain, masked))
     if free is None or ruled is None:
         expect.stand_back(ALPHAS, "no attention weights of all layers are returned")
-    with told(masked.call):
+    with showing_inputs(masked.call):
         hidden = (case.mask == 0)[:, None, None]
         counts = np.broadcast_to(hidden, free.shape) & (np.abs(free) > 1e-3)
         expect.require(
@@ -99,7 +108,7 @@ def alphas_or_none(seen: Seen, case: SequenceCase) -> Array | None:
     reply = seen.reply
     shape = (seen.call.batch, case.num_layers, case.num_heads, seen.call.tokens, seen.call.tokens)
     value = reply[1] if isinstance(reply, tuple | list) and len(reply) > 1 else None
-    found = common.fitting(value, shape)
+    found = checks.with_shape(value, shape)
     return None if found is None or not np.all(np.isfinite(found)) else found
 
 
@@ -121,7 +130,7 @@ def test_reach_grows_by_one_token_a_layer(student: Student, case: SequenceCase) 
     seen = yield from observe(student, module, [Call(case.x, mask), Call(other, mask)], ask_with_mask)
     gap = np.abs(output_of(seen[0]) - output_of(seen[1])).max(axis=(0, 2))
     reach = case.num_layers
-    with told(seen[0].call):
+    with showing_inputs(seen[0].call):
         expect.require(gap[reach] > 0, f"after {reach} layers token {reach} does not see token 0")
         why = "a token that the mask hides has influence"
         expect.zero(gap, np.arange(case.tokens) > reach, "the change of the output at token", why, most=1e-5)
