@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from grader.homework3.strategies import SequenceCase
+from grader.homework3.strategies import MaskedCase, SequenceCase
 from grader.judging import expect
 from grader.kernel.remote import Remote
 from grader.kernel.wire import Array
@@ -36,11 +36,18 @@ def with_shape(value: Any, shape: Sequence[int]) -> Array | None:
     return value.reshape(tuple(shape)).astype(np.float64)
 
 
-def two_results(reply: Any, first: Sequence[int], second: Sequence[int]) -> tuple[Array | None, Array | None]:
+class Results(NamedTuple):
+    """A module's two results, as far as they can be told."""
+
+    output: Array | None
+    alphas: Array | None
+
+
+def two_results(reply: Any, first: Sequence[int], second: Sequence[int]) -> Results:
     """Two returned values by their shapes, in either order; None for one that is missing or of another shape."""
     values = list(reply) if isinstance(reply, tuple | list) else [reply]
     ways = [values[:2], values[1::-1]] if len(values) > 1 else [[*values, None], [None, *values]]
-    found = [(with_shape(one, first), with_shape(other, second)) for one, other in ways]
+    found = [Results(with_shape(one, first), with_shape(other, second)) for one, other in ways]
     return max(found, key=lambda pair: sum(value is not None for value in pair))
 
 
@@ -163,9 +170,8 @@ def has_other_temperature(alpha: Array, want: Array) -> bool:
     return abs(ratio - 1) > 1e-3 and bool(np.abs(got - ratio * right).max() < 1e-3 * np.abs(got).max())
 
 
-def masked_token(case: SequenceCase) -> tuple[Array, int]:
+def masked_token(case: MaskedCase) -> tuple[Array, int]:
     """A token, and the rows (B, T) of other tokens that may not attend to it; some, if the mask hides any."""
-    assert case.mask is not None
     hidden = (case.mask == 0) & ~np.eye(case.tokens, dtype=bool)
     counts = hidden.sum(axis=(0, 1))
     token = int(np.argmax(counts + case.rng().random(case.tokens) * (counts > 0)))

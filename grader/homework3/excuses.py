@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from grader.homework3 import checks
+from grader.homework3.checks import Results
 from grader.judging import expect
 from grader.kernel.remote import StudentError
 from grader.kernel.wire import Array
 
 Judged = Generator[Any, Any, None]
-Results = tuple[Array | None, Array | None]
-"""A module's two results, as far as they can be told."""
 
 
 class InexcusableViolation(expect.Violation):

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis.strategies import SearchStrategy
 
 from grader.homework3 import checks, identify, parameters, strategies
-from grader.homework3.excuses import Results
+from grader.homework3.checks import Results
 from grader.homework3.strategies import SequenceCase
 from grader.judging import expect
 from grader.judging.property import Part
@@ -59,16 +59,16 @@ class Way:
 
 def alpha_of(results: Results) -> Array:
     """The attention weights; a violation if there are none."""
-    if results[1] is None:
+    if results.alphas is None:
         raise expect.Violation("no attention weights of shape (B, T, T) are returned")
-    return checks.finite(results[1], "alpha")
+    return checks.finite(results.alphas, "alpha")
 
 
 def output_of(results: Results) -> Array:
     """The output; a violation if there is none."""
-    if results[0] is None:
+    if results.output is None:
         raise expect.Violation("no output of shape (B, T, n_hidden) is returned")
-    return checks.finite(results[0], "attn_output")
+    return checks.finite(results.output, "attn_output")
 
 
 def build(

@@ -33,8 +33,9 @@ from grader.homework3.attention_head.weights import (
     with_scores_of,
     with_spread_scores,
 )
-from grader.homework3.excuses import Judged, Results, check_or_excuse
-from grader.homework3.strategies import SequenceCase
+from grader.homework3.checks import Results
+from grader.homework3.excuses import Judged, check_or_excuse
+from grader.homework3.strategies import MaskedCase, SequenceCase
 from grader.judging import expect
 from grader.judging.property import Program, property_of
 from grader.kernel.remote import Remote, Student, StudentError
@@ -42,10 +43,9 @@ from grader.kernel.wire import Array
 
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=2, least_batch=2), examples=5)
-def test_masked_tokens_get_no_weight(student: Student, case: SequenceCase) -> Program:
+def test_masked_tokens_get_no_weight(student: Student, case: MaskedCase) -> Program:
     """alpha[b, i, j] is 0 wherever attn_mask[b, i, j] is 0, in training and in evaluation mode."""
     head, weights = yield from build(student, case)
-    assert case.mask is not None
     free, late = Way().call(student, head, case.x), head(case.x, case.mask)
     head.mode(True)
     replies = yield free, late, head(case.x, case.mask)
@@ -72,10 +72,9 @@ def test_masked_tokens_get_no_weight(student: Student, case: SequenceCase) -> Pr
     ),
     examples=5,
 )
-def test_permitted_tokens_share_the_whole_weight(student: Student, case: SequenceCase) -> Program:
+def test_permitted_tokens_share_the_whole_weight(student: Student, case: MaskedCase) -> Program:
     """Masking leaves the proportions between permitted tokens as they were, for one mask after the other."""
     head, weights = yield from build(student, case)
-    assert case.mask is not None
     second = strategies.make_mask("random", case.batch, case.tokens, case.rng())
     assert second is not None
     small = (case.x[:, :-1], np.maximum(second[:, :-1, :-1], np.eye(case.tokens - 1, dtype=np.float32)))
@@ -105,7 +104,7 @@ def test_permitted_tokens_share_the_whole_weight(student: Student, case: Sequenc
 
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=3, least_batch=2), examples=4)
-def test_masked_tokens_have_no_influence(student: Student, case: SequenceCase) -> Program:
+def test_masked_tokens_have_no_influence(student: Student, case: MaskedCase) -> Program:
     """Changing a token that row i may not attend to changes nothing in row i."""
     head, weights = yield from build(student, case)
     blind, token = checks.masked_token(case)
@@ -135,7 +134,7 @@ def test_masked_tokens_have_no_influence(student: Student, case: SequenceCase) -
 
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=3, least_batch=2), examples=3, catches=True)
-def test_masked_tokens_get_no_gradient(student: Student, case: SequenceCase) -> Program:
+def test_masked_tokens_get_no_gradient(student: Student, case: MaskedCase) -> Program:
     """A token that row i may not attend to gets no gradient from row i in training mode, and every gradient is finite."""
     head, weights = yield from build(student, case)
     blind, token = checks.masked_token(case)
@@ -189,9 +188,9 @@ def test_no_mask_is_a_mask_of_ones(student: Student, case: SequenceCase) -> Prog
         head(case.x, None),
     )
     ones, *frees = (Way().read(reply, case) for reply in (seen, bare, after))
-    if case.tokens > 1 and frees[0][1] is not None and checks.is_distribution(frees[0][1]):
-        yield from stand_back_from_uninformative_alphas(student, weights, case, frees[0][1][:1])
-    stand_back_from_constant_output(frees[0][0])
+    if case.tokens > 1 and frees[0].alphas is not None and checks.is_distribution(frees[0].alphas):
+        yield from stand_back_from_uninformative_alphas(student, weights, case, frees[0].alphas[:1])
+    stand_back_from_constant_output(frees[0].output)
     excuses = [
         stand_back_if_nondeterministic(lambda: Way().call(student, head, case.x), case),
         _stand_back_if_mask_changes_values(student, head, case, ones),
@@ -266,9 +265,8 @@ def _expect_masked_distribution(alpha: Array, mask: Any, why: str) -> None:
 
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=2, least_batch=2), examples=3)
-def test_the_mask_is_not_changed(student: Student, case: SequenceCase) -> Program:
+def test_the_mask_is_not_changed(student: Student, case: MaskedCase) -> Program:
     """attn_mask is after the call what it was before it."""
-    assert case.mask is not None
     mask = student.tensor(case.mask)
     head, weights = yield from build(student, case)
     _, after, bare = yield masked(head, case.x, mask), mask, Way().call(student, head, case.x)

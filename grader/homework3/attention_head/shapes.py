@@ -19,8 +19,9 @@ from grader.homework3.attention_head.calls import (
 )
 from grader.homework3.attention_head.excuses import either_way, stand_back_if_instances_differ
 from grader.homework3.attention_head.names import NO_MASK, NO_WEIGHT, ROWS
-from grader.homework3.excuses import Judged, Results, check_or_excuse, finite_or_zero
-from grader.homework3.strategies import SequenceCase
+from grader.homework3.checks import Results
+from grader.homework3.excuses import Judged, check_or_excuse, finite_or_zero
+from grader.homework3.strategies import MaskedCase, SequenceCase
 from grader.judging import expect
 from grader.judging.property import Program, property_of
 from grader.kernel.remote import Remote, Student
@@ -80,7 +81,7 @@ def test_sequences_are_independent(student: Student, case: SequenceCase) -> Prog
 
 
 def _expect_each_as_alone(results: list[Results]) -> None:
-    out, alpha = output_of(results[0]), results[0][1]
+    out, alpha = output_of(results[0]), results[0].alphas
     for b, (single_out, single_alpha) in enumerate(results[1:]):
         why = f"sequence {b} of the batch gets another result than alone"
         if single_out is None:
@@ -100,10 +101,9 @@ def test_x_is_not_changed(student: Student, case: SequenceCase) -> Program:
 
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=2), examples=4)
-def test_same_in_training_and_evaluation(student: Student, case: SequenceCase) -> Program:
+def test_same_in_training_and_evaluation(student: Student, case: MaskedCase) -> Program:
     """The same input gives the same output in training and in evaluation mode, with a mask and without."""
     head, _ = yield from build(student, case)
-    assert case.mask is not None
     replies = []
     # All without a mask come first: a mask that stays in use is the mask's matter.
     calls: list[Callable[[], Remote]] = [
@@ -122,8 +122,9 @@ def test_same_in_training_and_evaluation(student: Student, case: SequenceCase) -
             (late, f"{how}evaluation mode gives another result than training mode"),
         ):
             yield from check_or_excuse(
-                lambda: _expect_same(first, again, why), _stand_back_if_one_mode_leaks(case, first, late)
-            )  # noqa: B023
+                lambda: _expect_same(first, again, why),  # noqa: B023
+                _stand_back_if_one_mode_leaks(case, first, late),
+            )
 
 
 def _expect_same(first: Results, again: Results, why: str) -> None:
@@ -132,9 +133,8 @@ def _expect_same(first: Results, again: Results, why: str) -> None:
             expect.close(finite_or_zero(other), finite_or_zero(value), "the result", why)
 
 
-def _stand_back_if_one_mode_leaks(case: SequenceCase, *found: Results) -> Judged:
+def _stand_back_if_one_mode_leaks(case: MaskedCase, *found: Results) -> Judged:
     """Stand back if a masked token gets weight in one of the modes, and not in the other."""
-    assert case.mask is not None
     leaks = [
         float(np.where(case.mask == 0, np.abs(finite_or_zero(alpha)), 0.0).max()) > expect.MASKED
         for _, alpha in found

@@ -40,8 +40,9 @@ from grader.homework3.attention_head.weights import (
     score_maps,
     scores,
 )
-from grader.homework3.excuses import Judged, Results, finite_or_zero, is_uniform
-from grader.homework3.strategies import SequenceCase
+from grader.homework3.checks import Results
+from grader.homework3.excuses import Judged, finite_or_zero, is_uniform
+from grader.homework3.strategies import MaskedCase, SequenceCase
 from grader.judging import expect
 from grader.judging.property import Program, property_of
 from grader.kernel.remote import Remote, Student
@@ -68,10 +69,10 @@ def test_output_is_the_weighted_sum_of_values(student: Student, case: SequenceCa
         replies = yield [way.call(student, head, x) for x in inputs]
         results = [way.read(reply, case, x) for reply, x in zip(replies, inputs, strict=True)]
         outs = [output_of(found) for found in results]
-        yield from _stand_back_from_uniform_alphas(results[0][1])
+        yield from _stand_back_from_uniform_alphas(results[0].alphas)
         value_map, kind = yield from _value_map(student, way, head, case, weights, results[0])
         for x, found, out in zip(inputs, results, outs, strict=True):
-            alphas = _alphas_used(weights, x, found[1])
+            alphas = _alphas_used(weights, x, found.alphas)
             why = "attn_output is not alpha times the values (W_V of each token)"
             expect.close(out, value_map(x, alphas[min(kind, len(alphas) - 1)]), "attn_output", why, scale=5.0)
 
@@ -79,7 +80,7 @@ def test_output_is_the_weighted_sum_of_values(student: Student, case: SequenceCa
 
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=3, most_batch=1), examples=4)
-def test_masked_output_is_the_weighted_sum_of_values(student: Student, case: SequenceCase) -> Program:
+def test_masked_output_is_the_weighted_sum_of_values(student: Student, case: MaskedCase) -> Program:
     """With attn_mask, too, attn_output[i] is the sum over j of alpha[i, j] times W_V of token j."""
 
     def program(way: Way) -> Judged:
@@ -87,9 +88,8 @@ def test_masked_output_is_the_weighted_sum_of_values(student: Student, case: Seq
         replies = yield way.call(student, head, case.x), masked(head, case.x, case.mask)
         bare, (out, alpha) = (way.read(reply, case) for reply in replies)
         output_of(bare)
-        yield from _stand_back_from_uniform_alphas(bare[1])
+        yield from _stand_back_from_uniform_alphas(bare.alphas)
         value_map, kind = yield from _value_map(student, way, head, case, weights, bare)
-        assert case.mask is not None
         if out is None:
             expect.stand_back((NO_WEIGHT, SHAPES), "with a mask no output is returned that can be read")
         alphas = _alphas_used(weights, case.x, alpha, case.mask)
@@ -98,7 +98,7 @@ def test_masked_output_is_the_weighted_sum_of_values(student: Student, case: Seq
             expect.stand_back(
                 (NO_WEIGHT, PERMITTED, INFLUENCE, ROWS), "with a mask the weights are not those of a mask"
             )
-        free = _alphas_used(weights, case.x, bare[1])
+        free = _alphas_used(weights, case.x, bare.alphas)
         unmasked = value_map(case.x, free[min(kind, len(free) - 1)])
         if checks.matches(out, unmasked, scale=5.0) and not checks.matches(
             out, value_map(case.x, used), scale=5.0
@@ -126,7 +126,7 @@ def _value_map(
 
     By W_V with its bias or without where it is known by name, else by a fit, which is held to what W_V is in every layout.
     """
-    alphas, seen = _alphas_used(weights, case.x, bare[1]), output_of(bare)
+    alphas, seen = _alphas_used(weights, case.x, bare.alphas), output_of(bare)
     kinds = range(len(alphas))
     if has_named_layers(weights, case):
         maps = [(_of_layer(v), kind) for kind in kinds for v in layer_maps(weights, "W_V")]
@@ -220,13 +220,13 @@ def test_values_have_weights_of_their_own(student: Student, case: SequenceCase) 
     way = Way()
     head, weights = yield from build(student, case)
     probe = probe_for(case, case.rng())
-    out, alpha = way.read((yield way.call(student, head, probe)), case, probe)
-    yield from _stand_back_from_uniform_alphas(alpha)
-    output_of((out, alpha))
+    results = way.read((yield way.call(student, head, probe)), case, probe)
+    yield from _stand_back_from_uniform_alphas(results.alphas)
+    output_of(results)
     if has_named_layers(weights, case):
         expect.compared()  # by name it is known what comes from where
     else:
-        yield from _expect_own_weights(student, way, head, case, weights, probe, alpha)
+        yield from _expect_own_weights(student, way, head, case, weights, probe, results.alphas)
 
 
 def _expect_own_weights(

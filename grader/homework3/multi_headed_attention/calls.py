@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis.strategies import SearchStrategy
 
 from grader.homework3 import checks, parameters, stand_in_calls, strategies
-from grader.homework3.excuses import Results
+from grader.homework3.checks import Results
 from grader.homework3.strategies import SequenceCase
 from grader.judging import expect
 from grader.judging.property import Part
@@ -105,16 +105,16 @@ def readable(reply: Any, case: SequenceCase, x: Array | None = None) -> Results:
 
 def output_of(results: Results) -> Array:
     """The output; a violation if there is none."""
-    if results[0] is None:
+    if results.output is None:
         raise expect.Violation("no output of shape (B, T, dim) is returned")
-    return checks.finite(results[0], "output")
+    return checks.finite(results.output, "output")
 
 
 def alphas_of(results: Results) -> Array:
     """The attention weights; a violation if there are none."""
-    if results[1] is None:
+    if results.alphas is None:
         raise expect.Violation("no attention weights of shape (B, H, T, T) are returned")
-    return checks.finite(results[1], "alphas")
+    return checks.finite(results.alphas, "alphas")
 
 
 def heads_called(

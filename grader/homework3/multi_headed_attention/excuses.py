@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3.excuses import Judged, Results, is_constant, is_uniform, passes, same_results
+from grader.homework3.checks import Results
+from grader.homework3.excuses import Judged, is_constant, is_uniform, passes, same_results
 from grader.homework3.multi_headed_attention.calls import Way, build, readable
 from grader.homework3.multi_headed_attention.names import (
     MASKS,

@@ -21,7 +21,7 @@ from grader.homework3.multi_headed_attention.calls import (
 )
 from grader.homework3.multi_headed_attention.excuses import stand_back_from_uninformative_results
 from grader.homework3.multi_headed_attention.names import MASKS, MODES, SHAPES
-from grader.homework3.strategies import SequenceCase
+from grader.homework3.strategies import MaskedCase, SequenceCase
 from grader.judging import expect
 from grader.judging.property import Program, property_of
 from grader.kernel.remote import Remote, Student
@@ -154,11 +154,11 @@ def _given_leaf(student: Student, module: Remote, leaf: Remote, case: SequenceCa
     world="stand-ins",
     examples=4,
 )
-def test_the_mask_reaches_each_head(student: Student, case: SequenceCase) -> Program:
+def test_the_mask_reaches_each_head(student: Student, case: MaskedCase) -> Program:
     """Each head gets attn_mask as it was given, for one mask after the other, in training and in evaluation mode."""
     module = build(student, case)
     second = strategies.make_mask("random", case.batch, case.tokens, case.rng())
-    assert case.mask is not None and second is not None
+    assert second is not None
     small = np.maximum(second[:, :-1, :-1], np.eye(case.tokens - 1, dtype=np.float32))
     less = np.ascontiguousarray(case.x[:, :-1])
     rounds = [
@@ -175,7 +175,7 @@ def test_the_mask_reaches_each_head(student: Student, case: SequenceCase) -> Pro
         replies.append(module(x=x, attn_mask=mask))
         seen.append(student.calls())
     replies, seen = yield replies, seen
-    stand_back_from_uninformative_results((readable(replies[0], case)[0], None))
+    stand_back_from_uninformative_results(readable(replies[0], case)._replace(alphas=None))
     for made, (x, mask, _) in zip(seen, rounds, strict=True):
         expect.compared()
         stand_in_calls.expect_masks_passed_on(
@@ -195,6 +195,6 @@ def test_no_mask_reaches_each_head(student: Student, case: SequenceCase) -> Prog
     module = build(student, case)
     student.forget_calls()
     reply, made = yield module(case.x, None), student.calls()
-    stand_back_from_uninformative_results((readable(reply, case)[0], None))
+    stand_back_from_uninformative_results(readable(reply, case)._replace(alphas=None))
     expect.compared()
     stand_in_calls.expect_masks_passed_on(stand_in_calls.recorded_calls(made, case.batch), case, "a head")

@@ -76,7 +76,7 @@ def test_output_is_one_linear_map_of_the_heads(student: Student, case: SequenceC
     if any(not _same_calls(made, calls, case.batch) for calls in inputs):
         expect.stand_back((HEADS, INPUT, REGISTERED, MODES), "the heads are not given the same in every call")
     results = [readable(value, case) for value in values]
-    if case.mask is not None and results[0][0] is None:
+    if case.mask is not None and results[0].output is None:
         expect.stand_back((SHAPES, MASKS), "with a mask no output is returned that can be read")
     at_first, at_second, at_both, at_zero = (output_of(found) for found in results)
     bias = np.broadcast_to(at_zero[:1, :1], at_zero.shape)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from grader.homework3 import checks, stand_in_calls, strategies
-from grader.homework3.excuses import Judged, Results, check_or_excuse, finite_or_zero, passes
+from grader.homework3.checks import Results
+from grader.homework3.excuses import Judged, check_or_excuse, finite_or_zero, passes
 from grader.homework3.multi_headed_attention.calls import (
     PART,
     REAL_MASKS,
@@ -33,7 +34,7 @@ from grader.homework3.multi_headed_attention.names import (
     WHOLE_MASKS,
     WHOLE_PROJECTION,
 )
-from grader.homework3.strategies import SequenceCase
+from grader.homework3.strategies import MaskedCase, SequenceCase
 from grader.judging import expect
 from grader.judging.property import Program, property_of
 from grader.kernel.remote import Remote, Student
@@ -107,7 +108,7 @@ def test_x_is_not_changed(student: Student, case: SequenceCase) -> Program:
 
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=2), examples=3)
-def test_same_in_training_and_evaluation(student: Student, case: SequenceCase) -> Program:
+def test_same_in_training_and_evaluation(student: Student, case: MaskedCase) -> Program:
     """The same input gives the same output in training and in evaluation mode, with a mask and without."""
     module = build(student, case)
     calls: list[Callable[[], Remote]] = [
@@ -158,9 +159,8 @@ def _masks_of(made: Any, case: SequenceCase) -> Judged:
     yield from ()
 
 
-def _stand_back_if_one_mode_leaks(case: SequenceCase, *found: Results) -> Judged:
+def _stand_back_if_one_mode_leaks(case: MaskedCase, *found: Results) -> Judged:
     """Stand back if a masked token gets weight in one of the modes, and not in the other."""
-    assert case.mask is not None
     leaks = [
         float(np.where(case.mask[:, None] == 0, np.abs(finite_or_zero(alphas)), 0.0).max()) > expect.MASKED
         for _, alphas in found
@@ -172,9 +172,8 @@ def _stand_back_if_one_mode_leaks(case: SequenceCase, *found: Results) -> Judged
 
 
 @property_of(PART, cases(masks=REAL_MASKS, least_batch=2, least_tokens=2), examples=2)
-def test_the_mask_is_not_changed(student: Student, case: SequenceCase) -> Program:
+def test_the_mask_is_not_changed(student: Student, case: MaskedCase) -> Program:
     """attn_mask is after the call what it was before it."""
-    assert case.mask is not None
     mask = student.tensor(case.mask)
     module = build(student, case)
     bare, hidden, after = yield Way().call(student, module, case.x), masked(module, case.x, mask), mask

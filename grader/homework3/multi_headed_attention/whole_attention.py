@@ -160,7 +160,7 @@ def expect_own_weights(
     probes = [np.float32(0.7) * probe for probe in probes_for(case, rng, 4 + case.num_heads)]
     replies = yield [Way().call(student, module, x) for x in probes]
     results = [readable(reply, case, x) for reply, x in zip(replies, probes, strict=True)]
-    used = [alphas_or_stand_back(found[1]) for found in results]
+    used = [alphas_or_stand_back(found.alphas) for found in results]
     if not checks.is_distribution(used[0]):
         used = [identify.softmax(found, None) for found in used]
     for head in range(1, case.num_heads):

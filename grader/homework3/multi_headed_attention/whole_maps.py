@@ -9,7 +9,8 @@ import numpy as np
 from hypothesis.strategies import SearchStrategy
 
 from grader.homework3 import checks, identify
-from grader.homework3.excuses import Results, finite_or_zero, is_uniform
+from grader.homework3.checks import Results
+from grader.homework3.excuses import finite_or_zero, is_uniform
 from grader.homework3.multi_headed_attention.calls import Way, cases, output_of, readable
 from grader.homework3.multi_headed_attention.names import SHAPES, WHOLE_ALPHAS, WHOLE_VALUES
 from grader.homework3.strategies import SequenceCase
@@ -87,7 +88,7 @@ def identified(
     results = [readable(reply, case, x) for reply, x in zip(replies, inputs, strict=True)]
     outs, alphas = (
         [output_of(found) for found in results],
-        [alphas_or_stand_back(found[1]) for found in results],
+        [alphas_or_stand_back(found.alphas) for found in results],
     )
     first = alphas[0]
     if is_uniform(first) or np.ptp(first, axis=-2).max() < 1e-6:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from grader.homework3 import checks, strategies
-from grader.homework3.excuses import Judged, Results, check_or_excuse, finite_or_zero
+from grader.homework3.checks import Results
+from grader.homework3.excuses import Judged, check_or_excuse, finite_or_zero
 from grader.homework3.multi_headed_attention.calls import (
     PART,
     REAL_MASKS,
@@ -23,7 +24,7 @@ from grader.homework3.multi_headed_attention.excuses import (
 )
 from grader.homework3.multi_headed_attention.names import SHAPES, WHOLE_ALPHAS, WHOLE_MASKS, WHOLE_PROJECTION
 from grader.homework3.multi_headed_attention.whole_maps import informative_alphas
-from grader.homework3.strategies import SequenceCase
+from grader.homework3.strategies import MaskedCase, SequenceCase
 from grader.judging import expect
 from grader.judging.property import Program, property_of
 from grader.kernel.remote import Remote, Student
@@ -39,19 +40,19 @@ from grader.kernel.remote import Remote, Student
     world="whole",
     examples=6,
 )
-def test_whole_masked_tokens_get_no_weight(student: Student, case: SequenceCase) -> Program:
+def test_whole_masked_tokens_get_no_weight(student: Student, case: MaskedCase) -> Program:
     """A masked token gets no weight in any head, and permitted ones share it in proportion, for one mask after the other."""
     module = build(student, case)
     yield from randomize_weights(module, case, case.rng())
     second = strategies.make_mask("random", case.batch, case.tokens, case.rng())
-    assert case.mask is not None and second is not None
+    assert second is not None
     bare = Way().call(student, module, case.x)
     # By keyword, as AttentionResidual does.
     replies = [module(x=case.x, attn_mask=case.mask), module(x=case.x, attn_mask=second)]
     module.mode(True)
     replies.append(module(x=case.x, attn_mask=case.mask))
     free, *seen = (readable(reply, case) for reply in (yield [bare, *replies]))
-    weights = informative_alphas(free[1])
+    weights = informative_alphas(free.alphas)
     for (_, alphas), mask in zip(seen, (case.mask, second, case.mask), strict=True):
         if alphas is None:
             raise expect.Violation("with attn_mask no attention weights of shape (B, H, T, T) are returned")
@@ -65,7 +66,7 @@ def test_whole_masked_tokens_get_no_weight(student: Student, case: SequenceCase)
 
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=3, least_batch=2), world="whole", examples=5)
-def test_whole_masked_tokens_have_no_influence(student: Student, case: SequenceCase) -> Program:
+def test_whole_masked_tokens_have_no_influence(student: Student, case: MaskedCase) -> Program:
     """Changing a token that row i may not attend to changes nothing in row i."""
     module = build(student, case)
     yield from randomize_weights(module, case, case.rng())
@@ -80,11 +81,11 @@ def test_whole_masked_tokens_have_no_influence(student: Student, case: SequenceC
     )
     free, (out, alphas), (after, _), (moved, _) = (readable(reply, case) for reply in replies)
     stand_back_from_uninformative_results(free)
-    if free[0] is not None and moved is not None and np.array_equal(free[0][blind], moved[blind]):
+    if free.output is not None and moved is not None and np.array_equal(free.output[blind], moved[blind]):
         expect.stand_back(
             (SHAPES, WHOLE_ALPHAS, WHOLE_PROJECTION), "even without a mask no token influences another"
         )
-    if alphas is not None and np.any(np.isnan(alphas)) and not checks.is_distribution(free[1]):
+    if alphas is not None and np.any(np.isnan(alphas)) and not checks.is_distribution(free.alphas):
         expect.stand_back(WHOLE_ALPHAS, "the attention weights are no distributions over the tokens")
     if out is None or after is None:
         expect.stand_back(
@@ -180,9 +181,9 @@ def _expect_same_results(ones: Results, frees: list[Results]) -> None:
 def _stand_back_if_only_output_changes(ones: Results, bare: Results) -> Judged:
     """Stand back if a mask of ones changes the output alone, and not the attention weights."""
     if (
-        ones[1] is not None
-        and bare[1] is not None
-        and checks.matches(finite_or_zero(ones[1]), finite_or_zero(bare[1]))
+        ones.alphas is not None
+        and bare.alphas is not None
+        and checks.matches(finite_or_zero(ones.alphas), finite_or_zero(bare.alphas))
     ):
         expect.stand_back(
             WHOLE_PROJECTION, "with a mask of ones the same attention weights give another output"

@@ -34,7 +34,7 @@ from grader.homework3.multi_headed_attention.whole_maps import (
     score_maps,
     whole_cases,
 )
-from grader.homework3.strategies import SequenceCase
+from grader.homework3.strategies import MaskedCase, SequenceCase
 from grader.judging import expect
 from grader.judging.property import Program, property_of
 from grader.kernel.remote import Remote, Student
@@ -83,16 +83,15 @@ def _expect_each_head_counts(case: SequenceCase, found: identify.ValueMap) -> No
 
 
 @property_of(PART, whole_cases(masks=REAL_MASKS), world="whole", examples=4)
-def test_whole_masked_output_is_the_same_map_of_the_heads(student: Student, case: SequenceCase) -> Program:
+def test_whole_masked_output_is_the_same_map_of_the_heads(student: Student, case: MaskedCase) -> Program:
     """With attn_mask, too, the output is W_O of the heads' outputs, alphas times values, side by side."""
     way, module = Way(), build(student, case)
     yield from randomize_weights(module, case, case.rng())
     found, use, (bare,) = yield from identified(way, student, module, case, [case.x])
     out, alphas = readable((yield masked(module, case.x, case.mask)), case)
-    assert case.mask is not None
     if out is None or alphas is None:
         expect.stand_back((SHAPES, WHOLE_MASKS), "with a mask no results are returned that can be read")
-    free = present(bare[1])
+    free = present(bare.alphas)
     used = use(alphas)
     leaks = float(np.where(case.mask[:, None] == 0, np.abs(used), 0.0).max()) > expect.MASKED
     if (

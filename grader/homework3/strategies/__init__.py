@@ -23,6 +23,7 @@ from grader.homework3.strategies.losses import (
 )
 from grader.homework3.strategies.sequences import (
     MASKS,
+    MaskedCase,
     SequenceCase,
     few_directions,
     heads,
@@ -30,6 +31,7 @@ from grader.homework3.strategies.sequences import (
     make_mask,
     multi_heads,
     plain_inputs,
+    sequence_case,
     sequences,
     square_sequences,
     transformers,
@@ -58,6 +60,7 @@ __all__ = [
     "GPTCase",
     "ImageCase",
     "LossCase",
+    "MaskedCase",
     "SequenceCase",
     "TextCase",
     "WordsCase",
@@ -88,6 +91,7 @@ __all__ = [
     "plain_ids",
     "plain_inputs",
     "seeds",
+    "sequence_case",
     "sequences",
     "speeches",
     "square_dialogues",

@@ -68,6 +68,20 @@ class SequenceCase:
         }
 
 
+class MaskedCase(SequenceCase):
+    """A case with a mask."""
+
+    mask: Array
+
+
+def sequence_case(
+    sizes: dict[str, int], batch: int, tokens: int, kind: str, seed: int, x: Array, mask: Array | None
+) -> SequenceCase:
+    """A `MaskedCase` if there is a mask, else a `SequenceCase`."""
+    made = SequenceCase if mask is None else MaskedCase
+    return made(sizes, batch, tokens, kind, seed, x, mask)
+
+
 def sequences(
     *,
     masks: tuple[str, ...] = MASKS,
@@ -88,7 +102,7 @@ def sequences(
         seed = draw(seeds)
         rng = np.random.default_rng(seed)
         x = numbers(rng, batch, tokens, chosen["dim"])
-        return SequenceCase(chosen, batch, tokens, kind, seed, x, make_mask(kind, batch, tokens, rng))
+        return sequence_case(chosen, batch, tokens, kind, seed, x, make_mask(kind, batch, tokens, rng))
 
     return draw_case()
 
@@ -108,7 +122,7 @@ def long_sequences(
     def case(seed: int) -> SequenceCase:
         rng = np.random.default_rng(seed)
         x = few_directions(rng, batch, tokens, sizes["dim"])
-        return SequenceCase(sizes, batch, tokens, mask, seed, x, make_mask(mask, batch, tokens, rng))
+        return sequence_case(sizes, batch, tokens, mask, seed, x, make_mask(mask, batch, tokens, rng))
 
     return seeds.map(case)
 

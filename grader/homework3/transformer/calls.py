@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from grader.homework3 import checks, stand_in_calls, strategies
-from grader.homework3.strategies import SequenceCase
+from grader.homework3.strategies import MaskedCase
 from grader.homework3.transformer.cases import SIZES, hiding_mask
 from grader.homework3.transformer.names import INDEPENDENT, SAME_IN_MODES, SHAPES
 from grader.judging import expect
@@ -124,14 +124,14 @@ def showing_inputs(call: Call) -> Iterator[None]:
         raise expect.Violation(violation.message, {**call.shown(), **violation.shown}) from None
 
 
-def build(student: Student, case: SequenceCase) -> Remote:
+def build(student: Student, case: MaskedCase) -> Remote:
     """The module as it is after construction."""
     module: Remote = student.Transformer(*(case.sizes[name] for name in SIZES))
     return module
 
 
 def other_call(
-    case: SequenceCase,
+    case: MaskedCase,
     batch: int,
     tokens: int,
     *,
@@ -200,11 +200,10 @@ def expect_dependence_on_x(first: Seen, other: Seen) -> None:
 
 
 def why_nondeterministic(
-    student: Student, module: Remote, case: SequenceCase
+    student: Student, module: Remote, case: MaskedCase
 ) -> Generator[Any, Any, str | None]:
     """The property that finds why equal calls, or equal sequences of one call, get different outputs; None if they do not."""
     x = np.repeat(case.x[:1], checks.MANY, axis=0)
-    assert case.mask is not None
     for mask in (None, np.repeat(case.mask[:1], checks.MANY, axis=0)):
         calls = [Call(x, mask, None, training) for training in (False, False, *[True] * 8)]
         seen = yield from observe(student, module, calls)
@@ -220,7 +219,7 @@ def why_nondeterministic(
 
 
 def check_deterministically(
-    student: Student, module: Remote, case: SequenceCase, compare: Callable[[], None]
+    student: Student, module: Remote, case: MaskedCase, compare: Callable[[], None]
 ) -> Generator[Any, Any, None]:
     """Compare; a violation that comes of chance, or of a dependence on the place in the batch, is left to others."""
     try:

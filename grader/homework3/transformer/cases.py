@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from grader.homework3 import strategies
-from grader.homework3.strategies import SequenceCase
+from grader.homework3.strategies import MaskedCase
 from grader.judging.property import Part
 from grader.kernel.wire import Array
 
@@ -26,11 +26,11 @@ MANY = 257
 """More sequences than a batch has in the homework."""
 
 
-def of_sizes(sizes: Sequence[int], batch: int, tokens: int, seed: int) -> SequenceCase:
+def of_sizes(sizes: Sequence[int], batch: int, tokens: int, seed: int) -> MaskedCase:
     """A case of given sizes, with a mask that hides something where there are two tokens or more."""
     rng = np.random.default_rng(seed)
     x = strategies.numbers(rng, batch, tokens, sizes[0])
-    return SequenceCase(
+    return MaskedCase(
         dict(zip(SIZES, sizes, strict=True)),
         batch,
         tokens,
@@ -51,7 +51,7 @@ def hiding_mask(rng: np.random.Generator, batch: int, tokens: int) -> Array:
 
 
 @st.composite
-def ordinary(draw: st.DrawFn, least_layers: int = 2) -> SequenceCase:
+def ordinary(draw: st.DrawFn, least_layers: int = 2) -> MaskedCase:
     """Small sizes, no two of which are equal."""
     dim, attn_dim, mlp_dim = draw(st.permutations((3, 4, 5, 6)))[:3]
     heads, layers = draw(
@@ -62,7 +62,7 @@ def ordinary(draw: st.DrawFn, least_layers: int = 2) -> SequenceCase:
 
 
 @st.composite
-def square(draw: st.DrawFn) -> SequenceCase:
+def square(draw: st.DrawFn) -> MaskedCase:
     """Sizes that coincide: as many tokens as numbers in a token, as many sequences as layers and heads."""
     dim, count = draw(st.integers(4, 5)), draw(st.integers(2, 3))
     return of_sizes((dim, dim, dim, count, count), count, dim, draw(strategies.seeds))
@@ -75,4 +75,4 @@ homework = strategies.seeds.map(lambda seed: of_sizes((128, 64, 128, 3, 6), 1, 6
 """The Vision Transformer's sizes."""
 deep = strategies.seeds.map(lambda seed: of_sizes((3, 2, 4, 2, 6), 2, 66, seed))
 """As many layers and more tokens than in the homework, each of them small."""
-SMALL_SIZES: tuple[SearchStrategy[SequenceCase], ...] = (ordinary(), square(), single)
+SMALL_SIZES: tuple[SearchStrategy[MaskedCase], ...] = (ordinary(), square(), single)

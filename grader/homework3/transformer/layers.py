@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from grader.homework3 import checks, parameters, stand_in_calls, strategies
-from grader.homework3.strategies import SequenceCase
+from grader.homework3.strategies import MaskedCase
 from grader.homework3.transformer.calls import (
     Call,
     Seen,
@@ -29,7 +29,7 @@ from grader.kernel.wire import Array
 
 
 @property_of(PART, (ordinary(), homework, one_layer), world="stand-ins", examples=3)
-def test_num_layers_blocks_of_the_given_sizes(student: Student, case: SequenceCase) -> Program:
+def test_num_layers_blocks_of_the_given_sizes(student: Student, case: MaskedCase) -> Program:
     """There are num_layers different AttentionResidual blocks of the sizes given, all of them the module's own."""
     module = build(student, case)
     calls = [Call(case.x, case.mask, True, training=True), Call(case.x, None)]
@@ -55,7 +55,7 @@ def test_num_layers_blocks_of_the_given_sizes(student: Student, case: SequenceCa
 
 
 def load_blocks(
-    student: Student, case: SequenceCase, indices: Sequence[int], built: Sequence[dict[str, int]]
+    student: Student, case: MaskedCase, indices: Sequence[int], built: Sequence[dict[str, int]]
 ) -> dict[int, Array]:
     """Give blocks new weights, which keep numbers of about the same size through all layers."""
     rng = case.rng()
@@ -82,7 +82,7 @@ def mixing_of(block: dict[str, Any], call: Call) -> Array:
 
 
 @property_of(PART, (*SMALL_SIZES, deep), world="stand-ins", examples=4)
-def test_blocks_in_sequence_and_nothing_else(student: Student, case: SequenceCase) -> Program:
+def test_blocks_in_sequence_and_nothing_else(student: Student, case: MaskedCase) -> Program:
     """The output is x passed through the blocks in the order in which they were built, and nothing else is done to it."""
     module = build(student, case)
     (first,) = yield from observe(student, module, [Call(case.x, None)])
@@ -135,7 +135,7 @@ def _leave_to_alphas(seen: Seen, out: Array, want: Array) -> None:
 
 
 @property_of(PART, (ordinary(), deep), world="stand-ins", examples=2)
-def test_every_block_learns(student: Student, case: SequenceCase) -> Program:
+def test_every_block_learns(student: Student, case: MaskedCase) -> Program:
     """A loss on the output reaches the input and the weights of each block, with the gradients of the blocks in sequence."""
     module = build(student, case)
     (first,) = yield from observe(student, module, [Call(case.x, None)])

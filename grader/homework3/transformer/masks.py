@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from grader.homework3 import checks
-from grader.homework3.strategies import SequenceCase
+from grader.homework3.strategies import MaskedCase
 from grader.homework3.transformer.alphas import shape_or_value
 from grader.homework3.transformer.calls import (
     Call,
@@ -25,7 +25,7 @@ from grader.kernel.remote import Student
 
 
 @property_of(PART, (ordinary(), square(), deep), world="stand-ins", examples=3)
-def test_the_mask_reaches_each_block(student: Student, case: SequenceCase) -> Program:
+def test_the_mask_reaches_each_block(student: Student, case: MaskedCase) -> Program:
     """Each block gets attn_mask as it was given, in each call, and none where none is given."""
     calls = [Call(case.x, case.mask), Call(case.x, None, None, training=True)]
     if case.tokens < 60:
@@ -80,9 +80,8 @@ def mask_arrives(mask: Any, call: Call) -> None:
 
 
 @property_of(PART, (ordinary(), square()), examples=2)
-def test_the_mask_is_not_changed(student: Student, case: SequenceCase) -> Program:
+def test_the_mask_is_not_changed(student: Student, case: MaskedCase) -> Program:
     """attn_mask is after the call what it was before it."""
-    assert case.mask is not None
     module, masks = build(student, case), [student.tensor(case.mask) for _ in range(2)]
     module(case.x, attn_mask=masks[0])
     module.any_way(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from grader.homework3 import checks
-from grader.homework3.strategies import SequenceCase
+from grader.homework3.strategies import MaskedCase
 from grader.homework3.transformer.calls import (
     Call,
     Seen,
@@ -28,7 +28,7 @@ from grader.kernel.wire import Array
 
 
 @property_of(PART, (*SMALL_SIZES, homework), examples=4)
-def test_shapes(student: Student, case: SequenceCase) -> Program:
+def test_shapes(student: Student, case: MaskedCase) -> Program:
     """Transformer returns an output of shape (B, T, dim)."""
     calls = [Call(case.x, None), Call(case.x, case.mask)]
     if case.tokens < 60:
@@ -45,7 +45,7 @@ def test_shapes(student: Student, case: SequenceCase) -> Program:
 
 
 @property_of(PART, (ordinary(), square()), examples=2)
-def test_sequences_are_independent(student: Student, case: SequenceCase) -> Program:
+def test_sequences_are_independent(student: Student, case: MaskedCase) -> Program:
     """Each sequence of a batch gets the result that it gets alone."""
     few = other_call(case, 2, case.tokens, masked=True)
     assert few.mask is not None
@@ -68,7 +68,7 @@ def test_sequences_are_independent(student: Student, case: SequenceCase) -> Prog
 
 
 @property_of(PART, (ordinary(), square()), examples=2)
-def test_x_is_not_changed(student: Student, case: SequenceCase) -> Program:
+def test_x_is_not_changed(student: Student, case: MaskedCase) -> Program:
     """x is after the call what it was before it."""
     module = build(student, case)
     calls = [Call(case.x, None), Call(case.x, case.mask, True, training=True)]
@@ -85,9 +85,8 @@ def test_x_is_not_changed(student: Student, case: SequenceCase) -> Program:
 
 
 @property_of(PART, SMALL_SIZES, examples=3)
-def test_same_in_training_and_evaluation(student: Student, case: SequenceCase) -> Program:
+def test_same_in_training_and_evaluation(student: Student, case: MaskedCase) -> Program:
     """The same input gives the same output in training and in evaluation mode."""
-    assert case.mask is not None
     x, mask = (np.repeat(value[:1], checks.MANY, axis=0) for value in (case.x, case.mask))
     plain, masked, full = ((None, None), (mask, None), (mask, True))
     ways = [

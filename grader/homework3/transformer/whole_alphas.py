@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from grader.homework3 import checks, strategies
-from grader.homework3.strategies import SequenceCase
+from grader.homework3.strategies import MaskedCase
 from grader.homework3.transformer.calls import (
     Call,
     Seen,
@@ -39,7 +39,7 @@ ALPHAS = "transformer_whole.test_alphas_of_all_layers"
 
 
 @property_of(WHOLE, (layered, five_layers, long), world="whole", examples=3)
-def test_alphas_of_all_layers(student: Student, case: SequenceCase) -> Program:
+def test_alphas_of_all_layers(student: Student, case: MaskedCase) -> Program:
     """With return_attn=True the alphas have shape (B, L, H, T, T), and alphas[:, l] are those of the l-th layer."""
     module = build(student, case)
     ask(student, module, Call(case.x, None))
@@ -52,7 +52,7 @@ def test_alphas_of_all_layers(student: Student, case: SequenceCase) -> Program:
         Call(case.x, None, True, training=True),
         Call(other, None, True),
         Call(strategies.numbers(case.rng(), *case.x.shape), None, True),
-        Call(case.x[:1], case.mask[:1] if case.mask is not None else None, True),
+        Call(case.x[:1], case.mask[:1], True),
     ]
     seen = yield from observe(student, module, calls)
     module.load(generic(found, np.random.default_rng(case.seed)))
@@ -84,7 +84,7 @@ def matches_reply(seen: Seen, want: Any) -> bool:
     return got is not None and expected is not None and checks.matches(got, expected, scale=COMPOSED)
 
 
-def _holds_layers(alphas: Array, replies: Sequence[Any], call: Call, case: SequenceCase) -> None:
+def _holds_layers(alphas: Array, replies: Sequence[Any], call: Call, case: MaskedCase) -> None:
     for layer, reply in enumerate(replies):
         want = alphas_of(Seen(call, reply, []), 1, case.num_heads)[:, 0]
         why = f"alphas[:, {layer}] are not those of layer {layer}"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from grader.homework3 import checks, identify, strategies
-from grader.homework3.strategies import SequenceCase
+from grader.homework3.strategies import MaskedCase
 from grader.homework3.transformer.calls import (
     Call,
     ask,
@@ -49,7 +49,7 @@ SLOPE_MISS = 0.03
 
 
 @property_of(WHOLE, (layered, five_layers, long), world="whole", examples=3)
-def test_layers_follow_each_other(student: Student, case: SequenceCase) -> Program:
+def test_layers_follow_each_other(student: Student, case: MaskedCase) -> Program:
     """x passes through num_layers layers, each with weights of its own and each as a Transformer of one layer has it."""
     layers, weights = yield from told_apart(student, case)
     module = build(student, case)
@@ -74,7 +74,7 @@ def test_layers_follow_each_other(student: Student, case: SequenceCase) -> Progr
 
 
 @property_of(WHOLE, (one_layer,), world="whole", examples=2)
-def test_a_layer_attends(student: Student, case: SequenceCase) -> Program:
+def test_a_layer_attends(student: Student, case: MaskedCase) -> Program:
     """In each layer attention is added to x: weights from queries and keys of x as it is, and values linear in x."""
     module, by_network, _ = yield from _one_layer(student, case)
     found = yield module.parameters()
@@ -104,7 +104,7 @@ def test_a_layer_attends(student: Student, case: SequenceCase) -> Program:
 
 
 @property_of(WHOLE, (one_layer,), world="whole", examples=2)
-def test_a_layer_has_a_network(student: Student, case: SequenceCase) -> Program:
+def test_a_layer_has_a_network(student: Student, case: MaskedCase) -> Program:
     """In each layer LayerNorm, a map to mlp_dim, GELU and a map back to dim are added to what attention gave."""
     module, by_network, by_attention = yield from _one_layer(student, case)
     found = yield module.parameters()
@@ -154,7 +154,7 @@ def _network(
 
 
 def _one_layer(
-    student: Student, case: SequenceCase
+    student: Student, case: MaskedCase
 ) -> Generator[Any, Any, tuple[Remote, list[str], list[str]]]:
     """A module of one layer, and the names of the parameters whose sizes follow mlp_dim, and attn_dim."""
     sizes = [case.sizes[name] for name in SIZES[:4]]
@@ -179,7 +179,7 @@ def _grown(plain: Mapping[str, Array], other: Mapping[str, Array]) -> list[str]:
 
 
 @property_of(WHOLE, (layered, one_layer), world="whole", examples=2)
-def test_every_weight_learns(student: Student, case: SequenceCase) -> Program:
+def test_every_weight_learns(student: Student, case: MaskedCase) -> Program:
     """A loss on the output gives each weight, and the input, the gradient that small changes of it show."""
     module = build(student, case)
     ask(student, module, Call(case.x, None))

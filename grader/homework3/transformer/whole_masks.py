@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from grader.homework3 import checks, strategies
-from grader.homework3.strategies import SequenceCase
+from grader.homework3.strategies import MaskedCase
 from grader.homework3.transformer.calls import (
     Call,
     Seen,
@@ -36,9 +36,8 @@ from grader.kernel.wire import Array
 
 
 @property_of(WHOLE, (layered, five_layers, long), world="whole", examples=3)
-def test_the_mask_rules_each_layer(student: Student, case: SequenceCase) -> Program:
+def test_the_mask_rules_each_layer(student: Student, case: MaskedCase) -> Program:
     """In each layer a token attends to permitted tokens only, in each call and in both modes, as attn_mask says."""
-    assert case.mask is not None
     module = build(student, case)
     ask(student, module, Call(case.x, None))
     found = yield module.parameters()
@@ -82,9 +81,8 @@ def test_the_mask_rules_each_layer(student: Student, case: SequenceCase) -> Prog
             expect.close(outs[place], expected, "output", why, scale=COMPOSED)
 
 
-def _holds_mask(plain: Seen, masked: Seen, case: SequenceCase) -> None:
+def _holds_mask(plain: Seen, masked: Seen, case: MaskedCase) -> None:
     """Attention weights are 0 where the mask is; in layer 0 the others keep their ratios."""
-    assert case.mask is not None
     free, ruled = (alphas_or_none(one, case) for one in (plain, masked))
     if free is None or ruled is None:
         expect.stand_back(ALPHAS, "no attention weights of all layers are returned")
@@ -103,7 +101,7 @@ def _holds_mask(plain: Seen, masked: Seen, case: SequenceCase) -> None:
         expect.close(ruled[:, 0], want, "alphas[:, 0]", why, scale=2.0)
 
 
-def alphas_or_none(seen: Seen, case: SequenceCase) -> Array | None:
+def alphas_or_none(seen: Seen, case: MaskedCase) -> Array | None:
     """Attention weights of the right shape; None if none are returned."""
     reply = seen.reply
     shape = (seen.call.batch, case.num_layers, case.num_heads, seen.call.tokens, seen.call.tokens)
@@ -118,7 +116,7 @@ def alphas_or_none(seen: Seen, case: SequenceCase) -> Array | None:
     world="whole",
     examples=3,
 )
-def test_reach_grows_by_one_token_a_layer(student: Student, case: SequenceCase) -> Program:
+def test_reach_grows_by_one_token_a_layer(student: Student, case: MaskedCase) -> Program:
     """With a mask of self and previous token, each layer lets a token see one more token back, and no further."""
     module = build(student, case)
     ask(student, module, Call(case.x, None))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from grader.homework3 import strategies
-from grader.homework3.strategies import SequenceCase
+from grader.homework3.strategies import MaskedCase
 from grader.homework3.transformer.calls import Call, ask
 from grader.homework3.transformer.cases import PART, SIZES, of_sizes
 from grader.judging import expect
@@ -88,14 +88,14 @@ def layers_of(found: Sequence[Mapping[str, Array]]) -> Layers:
     return Layers(single, tuple(names), shared)
 
 
-def with_layers(student: Student, case: SequenceCase, count: int) -> Remote:
+def with_layers(student: Student, case: MaskedCase, count: int) -> Remote:
     """A module of as many layers."""
     module: Remote = student.Transformer(*(case.sizes[name] for name in SIZES[:4]), count)
     module.mode(False)
     return module
 
 
-def told_apart(student: Student, case: SequenceCase) -> Generator[Any, Any, tuple[Layers, Weights]]:
+def told_apart(student: Student, case: MaskedCase) -> Generator[Any, Any, tuple[Layers, Weights]]:
     """The layers of the case's module, and new weights for it."""
     modules = [with_layers(student, case, count) for count in range(1, case.num_layers + 1)]
     for module in modules:
@@ -114,7 +114,7 @@ def generic(parameters: Mapping[str, Array], rng: np.random.Generator) -> Weight
 
 
 def chained(
-    student: Student, case: SequenceCase, layers: Layers, weights: Weights, call: Call
+    student: Student, case: MaskedCase, layers: Layers, weights: Weights, call: Call
 ) -> tuple[list[Remote], Remote]:
     """What modules of one layer give, each with the weights of one and the output of the last: replies, and the last output."""
     single = with_layers(student, case, 1)
