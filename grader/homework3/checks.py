@@ -89,8 +89,8 @@ def expect_same_in_modes(
     module.mode(False)
     late = yield call()
     why = (
-        "the same input gives another output the second time",
-        "evaluation mode gives another output than training mode",
+        "the same input gives a different output the second time",
+        "evaluation mode gives a different output than training mode",
     )
     for reply, reason in zip((early[1], late), why, strict=True):
         for value, again in zip(read(early[0]), read(reply), strict=True):
@@ -132,7 +132,7 @@ def expect_distributions(alpha: Array, name: str, miss: float = 1e-4) -> None:
     if gap.max(initial=0.0) > miss:
         index = tuple(int(i) for i in np.unravel_index(int(np.argmax(gap)), gap.shape))
         raise expect.Violation(
-            f"the row {name}{list(index)} sums to {sums[index]:.4g}, but has to sum to 1",
+            f"the row {name}{list(index)} sums to {sums[index]:.4g}, expected 1",
             {f"your {name}": expect.show(alpha)},
         )
 

@@ -139,7 +139,7 @@ def _blame(
         told = float((gradient * directions[name]).sum())
         if not agrees(found.output, *pair, told):
             if not np.any(np.abs(gradient) > 1e-12):
-                raise expect.Violation(f"{name} gets no gradient, so it never learns")
+                raise expect.Violation(f"{name} gets no gradient, so it is never trained")
             raise expect.Violation(f"{name} gets a gradient that is not that of the output")
 
 

@@ -114,6 +114,6 @@ def expect_masks_passed_on(made: Sequence[dict[str, Any]], case: SequenceCase, w
                 f"{who} gets another mask than attn_mask",
                 {
                     f"the mask that {who} gets": expect.show(got),
-                    "the mask that it has to get": expect.show(want),
+                    "the expected mask": expect.show(want),
                 },
             )

@@ -125,7 +125,7 @@ def stand_back_if_batch_matters(student: Student, head: Remote, case: SequenceCa
     for b, reply in enumerate(replies[1:]):
         for value, single in zip(whole, way.read(reply, case, alone[b]), strict=True):
             if value is not None and single is not None and not checks.matches(value[b : b + 1], single):
-                expect.stand_back(INDEPENDENT, "a sequence of the batch gets another result than alone")
+                expect.stand_back(INDEPENDENT, "a sequence of the batch gives another result than on its own")
 
 
 def stand_back_if_scores_mix_tokens(student: Student, head: Remote, case: SequenceCase, token: int) -> Judged:

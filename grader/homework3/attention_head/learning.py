@@ -34,7 +34,7 @@ from grader.kernel.remote import Remote, Student, StudentError
     catches=True,
 )
 def test_every_weight_gets_a_gradient(student: Student, case: SequenceCase) -> Program:
-    """A loss on attn_output gives the input, and every weight, the gradient that is due, with a mask and without."""
+    """A loss on attn_output gives the input and every weight the correct gradient, with and without a mask."""
 
     def program(way: Way) -> Judged:
         head = student.AttentionHead(case.dim, case.n_hidden)
@@ -73,7 +73,7 @@ def test_every_weight_gets_a_gradient(student: Student, case: SequenceCase) -> P
 
 @property_of(PART, cases(least_tokens=2), examples=3)
 def test_all_that_is_learned_is_registered(student: Student, case: SequenceCase) -> Program:
-    """Queries, keys and values come from parameters of the module: with all of them at 0, no token has a value."""
+    """Queries, keys and values come from registered parameters: when all parameters are 0, every value is constant."""
     way = Way()
     head, weights = yield from build(student, case)
     other = strategies.numbers(case.rng(), *case.x.shape)

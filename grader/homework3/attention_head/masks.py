@@ -44,7 +44,7 @@ from grader.kernel.wire import Array
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=2, least_batch=2), examples=5)
 def test_masked_tokens_get_no_weight(student: Student, case: MaskedCase) -> Program:
-    """alpha[b, i, j] is 0 wherever attn_mask[b, i, j] is 0, in training and in evaluation mode."""
+    """alpha[b, i, j] is 0 wherever attn_mask[b, i, j] is 0, in training and evaluation mode."""
     head, weights = yield from build(student, case)
     free, late = Way().call(student, head, case.x), head(case.x, case.mask)
     head.mode(True)
@@ -73,7 +73,7 @@ def test_masked_tokens_get_no_weight(student: Student, case: MaskedCase) -> Prog
     examples=5,
 )
 def test_permitted_tokens_share_the_whole_weight(student: Student, case: MaskedCase) -> Program:
-    """Masking leaves the proportions between permitted tokens as they were, for one mask after the other."""
+    """Masking keeps the proportions between permitted tokens, for several masks in a row."""
     head, weights = yield from build(student, case)
     second = strategies.make_mask("random", case.batch, case.tokens, case.rng())
     assert second is not None
@@ -92,7 +92,7 @@ def test_permitted_tokens_share_the_whole_weight(student: Student, case: MaskedC
         kept = free * mask
         total = kept.sum(-1, keepdims=True)
         if total.min() > 1e-3:
-            why = "the permitted tokens do not share the weight in proportion"
+            why = "the permitted tokens do not keep their proportions"
             want, size = kept / total, float(1 / total.min())
             check = lambda: expect.close(alpha, want, "alpha", why, scale=size)  # noqa: B023, E731
             again = lambda: masked(head, case.x, case.mask)  # noqa: E731
@@ -105,7 +105,7 @@ def test_permitted_tokens_share_the_whole_weight(student: Student, case: MaskedC
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=3, least_batch=2), examples=4)
 def test_masked_tokens_have_no_influence(student: Student, case: MaskedCase) -> Program:
-    """Changing a token that row i may not attend to changes nothing in row i."""
+    """Changing a token that row i may not attend to does not change row i."""
     head, weights = yield from build(student, case)
     blind, token = checks.masked_token(case)
     other = case.x.copy()
@@ -135,7 +135,7 @@ def test_masked_tokens_have_no_influence(student: Student, case: MaskedCase) -> 
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=3, least_batch=2), examples=3, catches=True)
 def test_masked_tokens_get_no_gradient(student: Student, case: MaskedCase) -> Program:
-    """A token that row i may not attend to gets no gradient from row i in training mode, and every gradient is finite."""
+    """In training mode, a token that row i may not attend to gets no gradient from row i, and all gradients are finite."""
     head, weights = yield from build(student, case)
     blind, token = checks.masked_token(case)
     free, bare = Way().read((yield Way().call(student, head, case.x)), case)
@@ -178,7 +178,7 @@ def test_masked_tokens_get_no_gradient(student: Student, case: MaskedCase) -> Pr
     examples=4,
 )
 def test_no_mask_is_a_mask_of_ones(student: Student, case: SequenceCase) -> Program:
-    """attn_mask=None gives what a mask of ones gives, also after a call with another mask."""
+    """attn_mask=None gives the same result as a mask of ones, even after a call with another mask."""
     head, weights = yield from build(student, case)
     hides = strategies.make_mask("causal", case.batch, case.tokens, case.rng())
     seen, bare, _, after = yield (
@@ -227,7 +227,7 @@ def _stand_back_if_mask_changes_values(
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=3), examples=5)
 def test_masks_hold_at_large_scores(student: Student, case: SequenceCase) -> Program:
-    """Masked entries stay 0, and rows sum to 1, when the scores are as large as 1e4."""
+    """Masked entries are 0 and rows sum to 1 when scores are as large as 1e4."""
     head, weights = yield from build(student, case)
     usual = with_spread_scores(case.x)
     if has_named_layers(weights, case):
@@ -266,7 +266,7 @@ def _expect_masked_distribution(alpha: Array, mask: Any, why: str) -> None:
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=2, least_batch=2), examples=3)
 def test_the_mask_is_not_changed(student: Student, case: MaskedCase) -> Program:
-    """attn_mask is after the call what it was before it."""
+    """The call does not modify attn_mask."""
     mask = student.tensor(case.mask)
     head, weights = yield from build(student, case)
     _, after, bare = yield masked(head, case.x, mask), mask, Way().call(student, head, case.x)

@@ -39,7 +39,7 @@ from grader.kernel.remote import Remote, Student
     examples=5,
 )
 def test_shapes(student: Student, case: SequenceCase) -> Program:
-    """AttentionHead returns attn_output of shape (B, T, n_hidden) and alpha of shape (B, T, T), with a mask and without."""
+    """AttentionHead returns attn_output of shape (B, T, n_hidden) and alpha of shape (B, T, T), with and without a mask."""
     head = student.AttentionHead(case.dim, case.n_hidden)
     calls = [Way().call(student, head, case.x)]
     if case.mask is not None:
@@ -55,7 +55,7 @@ def test_shapes(student: Student, case: SequenceCase) -> Program:
 
 @property_of(PART, cases(least_batch=2, least_tokens=2), examples=3)
 def test_sequences_are_independent(student: Student, case: SequenceCase) -> Program:
-    """Each sequence of a batch gets the result that it gets alone."""
+    """Each sequence in a batch gives the same result as on its own."""
 
     def program(way: Way) -> Judged:
         # A head for each call: what one call leaves behind for the next is a matter of other properties.
@@ -83,7 +83,7 @@ def test_sequences_are_independent(student: Student, case: SequenceCase) -> Prog
 def _expect_each_as_alone(results: list[Results]) -> None:
     out, alpha = output_of(results[0]), results[0].alphas
     for b, (single_out, single_alpha) in enumerate(results[1:]):
-        why = f"sequence {b} of the batch gets another result than alone"
+        why = f"sequence {b} of the batch gives another result than on its own"
         if single_out is None:
             raise expect.Violation("a batch of one sequence gives no output of shape (1, T, n_hidden)")
         expect.close(out[b : b + 1], single_out, "attn_output", why)
@@ -93,7 +93,7 @@ def _expect_each_as_alone(results: list[Results]) -> None:
 
 @property_of(PART, strategies.heads(masks=("none",)), examples=2)
 def test_x_is_not_changed(student: Student, case: SequenceCase) -> Program:
-    """x is after the call what it was before it."""
+    """The call does not modify x."""
     x = student.tensor(case.x)
     head = student.AttentionHead(case.dim, case.n_hidden)
     _, after = yield Way().call(student, head, x, case.x.shape), x
@@ -102,7 +102,7 @@ def test_x_is_not_changed(student: Student, case: SequenceCase) -> Program:
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=2), examples=4)
 def test_same_in_training_and_evaluation(student: Student, case: MaskedCase) -> Program:
-    """The same input gives the same output in training and in evaluation mode, with a mask and without."""
+    """The same input gives the same output in training and evaluation mode, with and without a mask."""
     head, _ = yield from build(student, case)
     replies = []
     # All without a mask come first: a mask that stays in use is the mask's matter.
@@ -118,8 +118,8 @@ def test_same_in_training_and_evaluation(student: Student, case: MaskedCase) -> 
     results = [Way().read(reply, case) for reply in (yield replies)]
     for how, (first, second, late) in (("", results[:3]), ("with a mask ", results[3:])):
         for again, why in (
-            (second, f"{how}the same input gives another result the second time"),
-            (late, f"{how}evaluation mode gives another result than training mode"),
+            (second, f"{how}the same input gives a different result the second time"),
+            (late, f"{how}evaluation mode gives a different result than training mode"),
         ):
             yield from check_or_excuse(
                 lambda: _expect_same(first, again, why),  # noqa: B023

@@ -26,7 +26,7 @@ from grader.kernel.wire import Array
 
 @property_of(PART, (cases(), cases(least_tokens=2), cases(most_tokens=1)), examples=3)
 def test_rows_of_alpha_are_distributions(student: Student, case: SequenceCase) -> Program:
-    """Each row of alpha holds weights of at least 0 that sum to 1."""
+    """The entries of each row of alpha are at least 0 and sum to 1."""
     head, _ = yield from build(student, case)
     checks.expect_distributions(
         alpha_of(Way().read((yield Way().call(student, head, case.x)), case)), "alpha"
@@ -44,7 +44,7 @@ def test_rows_of_alpha_are_distributions(student: Student, case: SequenceCase) -
     examples=5,
 )
 def test_alpha_is_the_softmax_of_scaled_scores(student: Student, case: SequenceCase) -> Program:
-    """alpha is the softmax over j of q_i · k_j / sqrt(n_hidden), with queries and keys from weights of their own."""
+    """alpha is the softmax over j of q_i · k_j / sqrt(n_hidden), where queries and keys have separate weights."""
 
     def program(way: Way) -> Judged:
         head, weights = yield from build(student, case, way)
@@ -111,7 +111,7 @@ def _expect_attention_in_any_layout(
         matrix_again = identify.fit_scores(probe, again).tokens_only
         rank = identify.rank(matrix_again)
         text = (
-            f"queries and keys of {want} independent numbers are asked for, but the scores are made of {rank}"
+            f"the scores come from {rank} independent numbers, expected queries and keys of {want}"
         )
         expect.holds(identify.has_rank(matrix_again, want), text)
     if size > 2 and identify.is_symmetric(matrix):
@@ -148,7 +148,7 @@ def _alphas_of_equal_parameters(x: Array, size: float, case: SequenceCase) -> li
 
 @property_of(PART, cases(least_tokens=3, most_batch=1), examples=3)
 def test_alpha_depends_on_the_input(student: Student, case: SequenceCase) -> Program:
-    """alpha follows the tokens: other tokens give other attention weights."""
+    """alpha depends on the tokens: different tokens give different attention weights."""
     head, _ = yield from build(student, case)
     x, other = (case.rng().normal(size=(2, *case.x.shape)) * 1.5).astype(np.float32)
     replies = yield Way().call(student, head, x), Way().call(student, head, other)
@@ -158,7 +158,7 @@ def test_alpha_depends_on_the_input(student: Student, case: SequenceCase) -> Pro
 
 @property_of(PART, cases(least_tokens=3, most_batch=1), examples=3)
 def test_large_scores_stay_finite(student: Student, case: SequenceCase) -> Program:
-    """Scores of up to 1e4 give finite outputs, and rows of alpha that sum to 1."""
+    """Scores of up to 1e4 give finite outputs and rows of alpha that sum to 1."""
 
     def program(way: Way) -> Judged:
         head, weights = yield from build(student, case, way)

@@ -81,7 +81,7 @@ def test_output_is_the_weighted_sum_of_values(student: Student, case: SequenceCa
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=3, most_batch=1), examples=4)
 def test_masked_output_is_the_weighted_sum_of_values(student: Student, case: MaskedCase) -> Program:
-    """With attn_mask, too, attn_output[i] is the sum over j of alpha[i, j] times W_V of token j."""
+    """With a mask, attn_output[i] is the sum over j of alpha[i, j] times W_V of token j."""
 
     def program(way: Way) -> Judged:
         head, weights = yield from build(student, case)
@@ -193,7 +193,7 @@ def _expect_values_of_parameters(
     count, want = identify.rank(found.tokens_only(0)), min(case.n_hidden, len(found.basis))
     expect.require(count > 0, "the values do not depend on the tokens")
     expect.require(
-        count >= want, f"values of {want} independent numbers are asked for, but they are made of {count}"
+        count >= want, f"the values have {count} independent numbers, expected {want}"
     )
     if weights:
         more, token = 1.3, np.ascontiguousarray(probe[:, :1])

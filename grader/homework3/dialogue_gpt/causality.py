@@ -57,7 +57,7 @@ def _mask_calls(
     catches=True,
 )
 def test_the_mask_is_causal(student: Student, case: GPTCase) -> Program:
-    """The mask that the Transformer gets lets each token attend to itself and to those before it, whatever T is."""
+    """The mask passed to the Transformer lets each token attend to itself and to earlier tokens only, for every T."""
     model = student.DialogueGPT(*case.sizes.values())
     made = _mask_calls(student, model, case.input_ids, prefix(case.input_ids, case.tokens // 2))
     try:
@@ -104,7 +104,7 @@ def _expect_causal(given: Any, ids: Array, mode: str) -> None:
 @property_of(PART, strategies.dialogues(), world="stand-ins", examples=3)
 @unless_nondeterministic
 def test_the_head_reads_what_the_transformer_returns(student: Student, case: GPTCase) -> Program:
-    """The logits at a position follow from what the Transformer returns there, and from nothing else."""
+    """The logits at a position depend only on what the Transformer returns at that position."""
     model = yield from build(student, case)
     student.forget_calls()
     _, made = yield model(np.full_like(case.input_ids, strategies.UNK)), student.calls()
@@ -128,7 +128,7 @@ def test_the_head_reads_what_the_transformer_returns(student: Student, case: GPT
 @property_of(PART, strategies.dialogues(), examples=2)
 @unless_nondeterministic
 def test_later_tokens_change_no_earlier_logits(student: Student, case: GPTCase) -> Program:
-    """Changing a token changes no logits before it."""
+    """Changing a token does not change the logits before it."""
     model = yield from build(student, case)
     place = int(case.rng().integers(1, case.tokens))
     other = case.input_ids.copy()
@@ -149,7 +149,7 @@ def test_later_tokens_change_no_earlier_logits(student: Student, case: GPTCase) 
 @property_of(PART, strategies.dialogues(least_tokens=5), examples=2)
 @unless_nondeterministic
 def test_logits_of_a_prefix_are_a_prefix_of_the_logits(student: Student, case: GPTCase) -> Program:
-    """The first tokens alone give the logits that they give at the head of a longer sequence."""
+    """A prefix of a sequence gives the same logits alone as within the sequence."""
     model = yield from build(student, case)
     size = int(case.rng().integers(3, case.tokens))
     student.forget_calls()
@@ -171,7 +171,7 @@ def test_logits_of_a_prefix_are_a_prefix_of_the_logits(student: Student, case: G
 @property_of(PART, strategies.dialogues(), examples=3)
 @unless_nondeterministic
 def test_every_earlier_token_counts(student: Student, case: GPTCase) -> Program:
-    """Each token can change the logits of every position from its own on."""
+    """Each token affects the logits at its own position and at every later one."""
     model = yield from build(student, case)
     place = int(case.rng().integers(case.tokens))
     student.forget_calls()
@@ -205,7 +205,7 @@ def test_alphas_are_lower_triangular(student: Student, case: GPTCase) -> Program
 
 @property_of(PART, strategies.dialogues(), world="whole", examples=3)
 def test_attention_reaches_the_logits(student: Student, case: GPTCase) -> Program:
-    """Where no Transformer is built: weights change the attention weights, and through them the logits."""
+    """A model without a Transformer uses attention: its weights change the attention weights and, through them, the logits."""
     model = yield from build(student, case)
     found = yield from parameters.own_parameters(model)
     weights = parameters.generic_weights(found, case.rng())

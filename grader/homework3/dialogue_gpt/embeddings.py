@@ -112,7 +112,7 @@ def test_token_plus_position_embeddings(student: Student, case: GPTCase) -> Prog
         if name in step and isinstance(gradient, np.ndarray)
     )
     miss = abs(float(grows.sum()) - foretold) / max(1e-6, float(np.sqrt((grows**2).sum())))
-    expect.holds(miss < 0.06, "part of the embeddings gets no gradient, so it never learns")
+    expect.holds(miss < 0.06, "part of the embeddings gets no gradient, so it is never trained")
 
 
 def _input(x: Any, ids: Array, case: GPTCase) -> Array:
@@ -152,7 +152,7 @@ def _expect_learned(table: Table, other: Table, case: GPTCase) -> None:
 
 @property_of(PART, strategies.dialogues(), world="whole", examples=4)
 def test_positions_matter(student: Student, case: GPTCase) -> Program:
-    """The same token at different positions gives different logits, and each position has weights of its own that learn."""
+    """The same token gives different logits at different positions, and each position has its own trained weights."""
     model = yield from build(student, case)
     weights = yield from parameters.own_parameters(model)
     ids = np.full_like(case.input_ids, int(case.input_ids[0, -1]))
@@ -184,7 +184,7 @@ def test_positions_matter(student: Student, case: GPTCase) -> Program:
 
 @property_of(PART, strategies.dialogues(), examples=2)
 def test_embeddings_learn(student: Student, case: GPTCase) -> Program:
-    """A loss on the logits gives every table of embeddings, and every matrix, that the logits depend on a gradient."""
+    """A loss on the logits gives a gradient to every embedding table and matrix that the logits depend on."""
     model = student.DialogueGPT(*case.sizes.values())
     weights = yield from parameters.randomize_weights(model, case.rng())
     reply = model(case.input_ids)
@@ -206,4 +206,4 @@ def test_embeddings_learn(student: Student, case: GPTCase) -> Program:
         model.load({name: weight})
         changed = changed[0] if isinstance(changed, tuple | list) and changed else changed
         same = isinstance(changed, np.ndarray) and np.array_equal(changed, value)
-        expect.holds(same, f"the logits depend on {name}, but it gets no gradient, so it never learns")
+        expect.holds(same, f"the logits depend on {name}, but it gets no gradient, so it is never trained")

@@ -19,7 +19,7 @@ from grader.kernel.remote import Remote, Student, StudentError
 @property_of(PART, strategies.dialogues(), examples=2)
 @compared_if_nondeterministic
 def test_generate_continues_greedily(student: Student, case: GPTCase) -> Program:
-    """The provided generate works on the model: from the start token on it adds the most likely token each time."""
+    """The provided generate works with the model: starting from the start token, it appends the most likely token each time."""
     model = yield from build(student, case)
     yield from _generates(model, case, case.batch, 1, case.tokens - 1)
 
@@ -32,7 +32,7 @@ def test_generate_continues_greedily(student: Student, case: GPTCase) -> Program
 )
 @compared_if_nondeterministic
 def test_generate_fills_the_longest_sequence(student: Student, case: GPTCase) -> Program:
-    """The provided generate works up to max_N tokens, the homework's 200 among them."""
+    """The provided generate works for up to max_N tokens, including the homework's 200."""
     model = yield from build(student, case)
     try:
         yield from _generates(model, case, 1, case.max_N - 2, 2)

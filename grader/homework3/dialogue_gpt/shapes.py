@@ -37,7 +37,7 @@ from grader.kernel.wire import Array
     examples=4,
 )
 def test_shapes(student: Student, case: GPTCase) -> Program:
-    """DialogueGPT returns finite logits of shape (B, T, V), for batches of any size and for every T, also with padding."""
+    """DialogueGPT returns finite logits of shape (B, T, V) for every batch size and every T, also with padding."""
     logits_of((yield student.DialogueGPT(*case.sizes.values())(case.input_ids)), case)
     expect.compared()
 
@@ -52,7 +52,7 @@ def test_shapes(student: Student, case: GPTCase) -> Program:
     examples=3,
 )
 def test_the_longest_sequence_fits(student: Student, case: GPTCase) -> Program:
-    """A sequence of max_N tokens can be given."""
+    """The model accepts a sequence of max_N tokens."""
     ids = np.resize(case.input_ids[:1], (1, case.max_N))
     readable_or_shape = yield student.DialogueGPT(*case.sizes.values())(ids)
     logits = first_value(readable_or_shape)
@@ -65,7 +65,7 @@ def test_the_longest_sequence_fits(student: Student, case: GPTCase) -> Program:
 
 @property_of(PART, strategies.dialogues(), examples=3, catches=True)
 def test_alphas_when_asked(student: Student, case: GPTCase) -> Program:
-    """With return_attn=True the second value is the Transformer's alphas (B, L, H, T, T), with the same logits; else None."""
+    """With return_attn=True, the second value is the Transformer's alphas and the logits are unchanged; otherwise it is None."""
     model = student.DialogueGPT(*case.sizes.values())
     model.mode(False)
     _, made = yield model(case.input_ids), student.calls()
@@ -77,7 +77,7 @@ def test_alphas_when_asked(student: Student, case: GPTCase) -> Program:
     plain, full, calls = yield model(case.input_ids), model(case.input_ids, return_attn=True), student.calls()
     second = expect.parts(plain, 2, "DialogueGPT")[1]
     expect.holds(
-        second is None, f"without return_attn the second result is {expect.show(second)}, but has to be None"
+        second is None, f"without return_attn the second result is {expect.show(second)}, expected None"
     )
     shape = (case.batch, case.num_layers, case.num_heads, case.tokens, case.tokens)
     alphas = expect.tensor(expect.parts(full, 2, "DialogueGPT")[1], shape, "alphas")
@@ -112,7 +112,7 @@ def _fitting_mask(call: dict[str, Any], case: GPTCase) -> Array | None:
 
 @property_of(PART, (strategies.dialogues(), strategies.dialogues(batch=(3, 3))), examples=2)
 def test_sequences_are_independent(student: Student, case: GPTCase) -> Program:
-    """Each sequence of a batch gets the result that it gets alone."""
+    """Each sequence in a batch gives the same result as on its own."""
     model = yield from build(student, case)
     student.forget_calls()
     alone = [(model(case.input_ids[row : row + 1]), recorded_calls(student)) for row in range(case.batch)]
@@ -125,7 +125,7 @@ def test_sequences_are_independent(student: Student, case: GPTCase) -> Program:
         if len(together) == len(calls) == 1:
             stand_back_unless_same_input(together[0], calls[0], row)
         got = readable(value, case, batch=1, to=(SHAPES, ALPHAS))[0]
-        why = f"sequence {row} of the batch gets another result than alone"
+        why = f"sequence {row} of the batch gives another result than on its own"
         expect.close(logits[row], got, SHOWN, why, scale=10)
 
 
@@ -141,7 +141,7 @@ def returned_alphas(reply: Any, case: GPTCase) -> Array:
 
 @property_of(PART, strategies.dialogues(padded=True), examples=2)
 def test_inputs_are_not_changed(student: Student, case: GPTCase) -> Program:
-    """input_ids are after the call what they were before it."""
+    """The call does not modify input_ids."""
     ids = student.tensor(case.input_ids)
     _, after = yield student.DialogueGPT(*case.sizes.values())(ids), ids
     kept = isinstance(after, np.ndarray) and np.array_equal(after, case.input_ids)
@@ -152,7 +152,7 @@ def test_inputs_are_not_changed(student: Student, case: GPTCase) -> Program:
 
 @property_of(PART, strategies.dialogues(batch=(3, 3)), examples=2)
 def test_same_in_training_and_evaluation(student: Student, case: GPTCase) -> Program:
-    """The same ids give the same logits in training and in evaluation mode."""
+    """The same ids give the same logits in training and evaluation mode."""
     model = yield from build(student, case)
     student.forget_calls()
     replies = []
@@ -161,17 +161,17 @@ def test_same_in_training_and_evaluation(student: Student, case: GPTCase) -> Pro
         replies.append((model(case.input_ids), recorded_calls(student)))
     (first, made), (second, _), (late, calls) = yield replies
     one = readable(first, case)
-    why = "the same input gives another output the second time"
+    why = "the same input gives a different output the second time"
     expect.close(readable(second, case), one, SHOWN, why, scale=10)
     if len(made) == len(calls) == 1:
         stand_back_unless_same_input(made[0], calls[0])
-    why = "evaluation mode gives another output than training mode"
+    why = "evaluation mode gives a different output than training mode"
     expect.close(readable(late, case), one, SHOWN, why, scale=10)
 
 
 @property_of(PART, strategies.dialogues(), examples=2)
 def test_logits_are_not_probabilities(student: Student, case: GPTCase) -> Program:
-    """The logits are what a softmax is still to be taken of: they are not squeezed between 0 and 1 already."""
+    """The logits are raw scores: no softmax or sigmoid is applied to them."""
     model = student.DialogueGPT(*case.sizes.values())
     found = yield model.parameters()
     weights = oracles.random_weights(found if isinstance(found, dict) else {}, case.rng(), size=3.0)
@@ -195,22 +195,22 @@ def test_logits_are_not_probabilities(student: Student, case: GPTCase) -> Progra
     examples=2,
 )
 def test_the_transformer_gets_its_sizes(student: Student, case: GPTCase) -> Program:
-    """The Transformer is built with dim, attn_dim, mlp_dim, num_heads and num_layers as given, and is registered."""
+    """The Transformer is registered and built with the given dim, attn_dim, mlp_dim, num_heads and num_layers."""
     model = student.DialogueGPT(*case.sizes.values())
     model(case.input_ids)
     calls, built = yield student.calls(), student.standins()
     called = stand_in_calls.called_indices(calls)
-    expect.holds(len(called) == 1, f"{len(called)} different Transformers take part, but one is asked for")
+    expect.holds(len(called) == 1, f"{len(called)} different Transformers are used, expected one")
     wanted = {name: case.sizes[name] for name in ("dim", "attn_dim", "mlp_dim", "num_heads", "num_layers")}
     made = {name: built[called[0]][name] for name in wanted}
-    expect.holds(made == wanted, f"the Transformer is built with {made}, but {wanted} are asked for")
+    expect.holds(made == wanted, f"the Transformer is built with {made}, expected {wanted}")
     lost = yield from stand_in_calls.unregistered_stand_ins(student, model, called)
     expect.holds(not lost, "the Transformer is not among the model's parameters")
 
 
 @property_of(PART, strategies.dialogues(batch=(1, 1)), world="whole", examples=4)
 def test_alphas_are_attention_weights(student: Student, case: GPTCase) -> Program:
-    """The first layer's attention weights are a softmax of scores that are linear in the query's token and in the key's."""
+    """The first layer's attention weights are a softmax of scores that are linear in the query's and in the key's token."""
     model = student.DialogueGPT(*case.sizes.values())
     rng = case.rng()
     found = yield from parameters.own_parameters(model)

@@ -32,7 +32,7 @@ from grader.kernel.wire import Array
     PART, (strategies.multi_heads(masks=("none",)), many_heads(), long_cases()), world="stand-ins", examples=4
 )
 def test_num_heads_heads_of_the_given_sizes(student: Student, case: SequenceCase) -> Program:
-    """There are num_heads different AttentionHeads, each with the dim and n_hidden given (n_hidden is per head)."""
+    """The module uses num_heads distinct AttentionHeads, each built with the given dim and n_hidden (n_hidden is per head)."""
     module = build(student, case)
     made = yield from heads_called(student, module, case)
     called = stand_in_calls.called_indices(made)
@@ -46,13 +46,13 @@ def test_num_heads_heads_of_the_given_sizes(student: Student, case: SequenceCase
         expect.holds(
             (sizes["dim"], sizes["n_hidden"]) == (case.dim, case.n_hidden),
             f"an AttentionHead is built with dim={sizes['dim']}, n_hidden={sizes['n_hidden']}, "
-            f"but dim={case.dim}, n_hidden={case.n_hidden} are asked for",
+            f"expected dim={case.dim}, n_hidden={case.n_hidden}",
         )
 
 
 @property_of(PART, (cases(), many_heads()), world="stand-ins", examples=3)
 def test_heads_are_registered(student: Student, case: SequenceCase) -> Program:
-    """Each head is registered, so that its weights are among the module's parameters and are trained."""
+    """Each head is registered, so its weights are among the module's parameters and are trained."""
     module = build(student, case)
     made = yield from heads_called(student, module, case)
     called = stand_in_calls.called_indices(made)
@@ -64,7 +64,7 @@ def test_heads_are_registered(student: Student, case: SequenceCase) -> Program:
 
 @property_of(PART, (cases(), cases(masks=REAL_MASKS)), world="stand-ins", examples=3)
 def test_every_head_sees_the_input(student: Student, case: SequenceCase) -> Program:
-    """Each head gets x itself."""
+    """Each head gets x."""
     module = build(student, case)
     for call in (yield from heads_called(student, module, case)):
         got = expect.tensor(call["x"], case.x.shape, "the input of a head")
@@ -78,7 +78,7 @@ def test_every_head_sees_the_input(student: Student, case: SequenceCase) -> Prog
     examples=4,
 )
 def test_alphas_are_in_the_order_of_the_heads(student: Student, case: SequenceCase) -> Program:
-    """alphas[:, h] are the attention weights of the h-th head built, in one call after the other."""
+    """alphas[:, h] are the attention weights of the h-th head, in every call."""
     module = build(student, case)
     rounds = []
     for x in (case.x, np.roll(case.x, 1, axis=1) * np.float32(0.5)):
@@ -101,7 +101,7 @@ def test_alphas_are_in_the_order_of_the_heads(student: Student, case: SequenceCa
     PART, (cases(least_tokens=2), cases(least_tokens=2, masks=REAL_MASKS)), world="stand-ins", examples=2
 )
 def test_every_head_learns(student: Student, case: SequenceCase) -> Program:
-    """A loss on the output gives the input, and each head on which the output depends, a gradient."""
+    """A loss on the output gives a gradient to the input and to each head that the output depends on."""
     module = build(student, case)
     rng = case.rng()
     weights = parameters.generic_weights((yield from randomize_weights(module, case, rng)), rng)
@@ -133,7 +133,7 @@ def test_every_head_learns(student: Student, case: SequenceCase) -> Program:
     if not checks.close_values((yield call(case.x)), before):
         expect.stand_back(MODES, "the output changes by chance")
     for place, (gradient, value) in enumerate(zip(found[:-1], after, strict=False)):
-        checks.expect_gradient(gradient, before, value, f"head {place} gets no gradient, so it never learns")
+        checks.expect_gradient(gradient, before, value, f"head {place} gets no gradient, so it is never trained")
     by_x = float((found[-1] * along).sum()) if isinstance(found[-1], np.ndarray) else 0.0
     right = gradients.agrees(before, up, down, by_x)
     expect.holds(right, "the gradient that reaches the input x is not that of the output")
@@ -155,7 +155,7 @@ def _given_leaf(student: Student, module: Remote, leaf: Remote, case: SequenceCa
     examples=4,
 )
 def test_the_mask_reaches_each_head(student: Student, case: MaskedCase) -> Program:
-    """Each head gets attn_mask as it was given, for one mask after the other, in training and in evaluation mode."""
+    """Each head gets the given attn_mask, for several masks in a row, in training and evaluation mode."""
     module = build(student, case)
     second = strategies.make_mask("random", case.batch, case.tokens, case.rng())
     assert second is not None
@@ -191,7 +191,7 @@ def _case_with(case: SequenceCase, x: Array, mask: Array) -> SequenceCase:
     PART, (cases(least_tokens=2, least_batch=2), cases(least_tokens=2)), world="stand-ins", examples=3
 )
 def test_no_mask_reaches_each_head(student: Student, case: SequenceCase) -> Program:
-    """With attn_mask=None each head gets None, or a mask of ones."""
+    """With attn_mask=None, each head gets None or a mask of ones."""
     module = build(student, case)
     student.forget_calls()
     reply, made = yield module(case.x, None), student.calls()

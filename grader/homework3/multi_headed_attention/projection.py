@@ -51,7 +51,7 @@ from grader.kernel.wire import Array
     examples=4,
 )
 def test_output_is_one_linear_map_of_the_heads(student: Student, case: SequenceCase) -> Program:
-    """The output is one linear map W_O of the heads' outputs side by side, with nothing else added, masked or not."""
+    """The output is one linear map W_O of the concatenated head outputs, with nothing else added, with and without a mask."""
     module = build(student, case)
     rng = case.rng()
     weights = yield from randomize_weights(module, case, rng)
@@ -102,7 +102,7 @@ def test_output_is_one_linear_map_of_the_heads(student: Student, case: SequenceC
         for _, matrix, _, bias_ in oracles.maps(parameters.to_float64(weights), case.dim, heads.shape[-1])
     ]
     if found:
-        why = "the output is not W_O applied to the heads side by side"
+        why = "the output is not W_O applied to the concatenated heads"
         checks.expect_close_to_any(at_first, found, "output", why)
     else:
         yield from _expect_one_map_in_any_layout(student, module, case, weights, first, side_by_side)
@@ -140,7 +140,7 @@ def _same_calls(made: list[dict[str, Any]], again: Any, batch: int) -> bool:
 
 @property_of(PART, (cases(dim=(3, 6)), many_heads(n_hidden=(1, 2))), world="stand-ins", examples=3)
 def test_each_number_of_each_head_counts(student: Student, case: SequenceCase) -> Program:
-    """Each of the n_hidden numbers of each head counts for the output, with weights of its own."""
+    """Each of the n_hidden numbers of each head affects the output through its own weights."""
     module = build(student, case)
     rng = case.rng()
     module.load(parameters.generic_weights((yield from randomize_weights(module, case, rng)), rng))
@@ -166,15 +166,15 @@ def test_each_number_of_each_head_counts(student: Student, case: SequenceCase) -
     effects = [value - values[0] for value in values[1:]]
     for n, effect in enumerate(effects):
         counts = float(np.abs(effect).max(initial=0.0)) > checks.LEAST_EFFECT
-        expect.holds(counts, f"{names[n]} does not count for the output")
+        expect.holds(counts, f"{names[n]} does not affect the output")
         for m in range(n):
             own = float(np.abs(effect - effects[m]).max(initial=0.0)) > checks.LEAST_EFFECT
-            expect.holds(own, f"{names[n]} counts for the output just as {names[m]} does")
+            expect.holds(own, f"{names[n]} affects the output exactly as {names[m]} does")
 
 
 @property_of(PART, cases(least_tokens=2), world="stand-ins", examples=2)
 def test_the_output_map_is_registered(student: Student, case: SequenceCase) -> Program:
-    """The linear map of the output is a parameter of the module: with all of them at 0, the heads do not count."""
+    """W_O is a registered parameter: when all parameters are 0, the heads do not affect the output."""
     module = build(student, case)
     rng = case.rng()
     weights = yield from randomize_weights(module, case, rng)
@@ -198,7 +198,7 @@ def test_the_output_map_is_registered(student: Student, case: SequenceCase) -> P
 
 @property_of(PART, (cases(), cases(masks=REAL_MASKS, least_tokens=2)), world="stand-ins", examples=2)
 def test_the_output_map_learns(student: Student, case: SequenceCase) -> Program:
-    """A loss on the output gives each weight of the module's own the gradient that is due."""
+    """A loss on the output gives each of the module's own weights the correct gradient."""
     module = build(student, case)
     rng = case.rng()
     weights = parameters.generic_weights((yield from randomize_weights(module, case, rng)), rng)

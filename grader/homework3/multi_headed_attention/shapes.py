@@ -52,7 +52,7 @@ from grader.kernel.remote import Remote, Student
     examples=5,
 )
 def test_shapes(student: Student, case: SequenceCase) -> Program:
-    """MultiHeadedAttention returns an output of shape (B, T, dim) and alphas of shape (B, H, T, T), with a mask and without."""
+    """MultiHeadedAttention returns an output of shape (B, T, dim) and alphas of shape (B, H, T, T), with and without a mask."""
     module = build(student, case)
     x = student.tensor(case.x)
     ones = np.ones((case.batch, case.tokens, case.tokens), np.float32)
@@ -72,7 +72,7 @@ def test_shapes(student: Student, case: SequenceCase) -> Program:
 
 @property_of(PART, cases(least_batch=2, least_tokens=2), examples=3)
 def test_sequences_are_independent(student: Student, case: SequenceCase) -> Program:
-    """Each sequence of a batch gets the result that it gets alone."""
+    """Each sequence in a batch gives the same result as on its own."""
 
     def program(way: Way) -> Judged:
         module = build(student, case)
@@ -85,7 +85,7 @@ def test_sequences_are_independent(student: Student, case: SequenceCase) -> Prog
                 (SHAPES, PROJECTION, WHOLE_PROJECTION), "no output of shape (B, T, dim) is returned"
             )
         for b, (single, x) in enumerate(zip(singles, alone, strict=True)):
-            why = f"sequence {b} of the batch gets another result than alone"
+            why = f"sequence {b} of the batch gives another result than on its own"
             single_out, single_alphas = readable(single, case, x)
             if single_out is None:
                 raise expect.Violation("a batch of one sequence gives no output of shape (1, T, dim)")
@@ -101,7 +101,7 @@ def test_sequences_are_independent(student: Student, case: SequenceCase) -> Prog
 
 @property_of(PART, strategies.multi_heads(masks=("none",)), examples=2)
 def test_x_is_not_changed(student: Student, case: SequenceCase) -> Program:
-    """x is after the call what it was before it."""
+    """The call does not modify x."""
     x = student.tensor(case.x)
     _, after = yield Way().call(student, build(student, case), x, case.x.shape), x
     checks.expect_unchanged(after, case.x, "x")
@@ -109,7 +109,7 @@ def test_x_is_not_changed(student: Student, case: SequenceCase) -> Program:
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=2), examples=3)
 def test_same_in_training_and_evaluation(student: Student, case: MaskedCase) -> Program:
-    """The same input gives the same output in training and in evaluation mode, with a mask and without."""
+    """The same input gives the same output in training and evaluation mode, with and without a mask."""
     module = build(student, case)
     calls: list[Callable[[], Remote]] = [
         lambda: Way().call(student, module, case.x),
@@ -128,8 +128,8 @@ def test_same_in_training_and_evaluation(student: Student, case: MaskedCase) -> 
     results = [readable(reply, case) for reply in replies]
     for how, (first, second, late) in (("", results[:3]), ("with a mask ", results[3:])):
         for again, why in (
-            (second, f"{how}the same input gives another result the second time"),
-            (late, f"{how}evaluation mode gives another result than training mode"),
+            (second, f"{how}the same input gives a different result the second time"),
+            (late, f"{how}evaluation mode gives a different result than training mode"),
         ):
             yield from check_or_excuse(
                 lambda: _expect_same(first, again, why),  # noqa: B023
@@ -173,7 +173,7 @@ def _stand_back_if_one_mode_leaks(case: MaskedCase, *found: Results) -> Judged:
 
 @property_of(PART, cases(masks=REAL_MASKS, least_batch=2, least_tokens=2), examples=2)
 def test_the_mask_is_not_changed(student: Student, case: MaskedCase) -> Program:
-    """attn_mask is after the call what it was before it."""
+    """The call does not modify attn_mask."""
     mask = student.tensor(case.mask)
     module = build(student, case)
     bare, hidden, after = yield Way().call(student, module, case.x), masked(module, case.x, mask), mask

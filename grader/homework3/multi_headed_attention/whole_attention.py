@@ -58,7 +58,7 @@ from grader.kernel.wire import Array
     examples=5,
 )
 def test_whole_alphas_are_attention(student: Student, case: SequenceCase) -> Program:
-    """alphas[:, h] are softmax(Q K^T / sqrt(n_hidden)) of the h-th head, with n_hidden numbers in its queries and keys."""
+    """alphas[:, h] is softmax(Q K^T / sqrt(n_hidden)) of the h-th head, with queries and keys of n_hidden numbers."""
 
     def program(way: Way) -> Judged:
         module = build(student, case)
@@ -122,7 +122,7 @@ def _expect_ranks(
         module.load({name: np.float32(0.5) * value for name, value in other.items()})
         again = score_maps(probe, alphas_of(readable((yield way.call(student, module, probe)), case, probe)))
         ranks = [identify.rank(found.tokens_only) for found in again]
-        text = f"n_hidden is the size of each head, so its scores are made of {want} numbers, not of {min(ranks)}"
+        text = f"the scores of a head come from {min(ranks)} numbers, expected {want}: n_hidden is the size of each head"
         expect.holds(all(identify.has_rank(found.tokens_only, want) for found in again), text)
     if len(maps[0].basis) > 2 and any(identify.is_symmetric(found.tokens_only) for found in maps):
         raise expect.Violation("queries and keys of a head come from the same weights")
@@ -146,7 +146,7 @@ def _alphas_of_equal_parameters(x: Array, size: float, case: SequenceCase) -> It
     examples=4,
 )
 def test_whole_heads_have_weights_of_their_own(student: Student, case: SequenceCase) -> Program:
-    """Queries, keys and values of each head come from weights of its own."""
+    """Each head has its own weights for queries, keys and values."""
     module = build(student, case)
     rng = case.rng()
     module.load(parameters.generic_weights((yield from randomize_weights(module, case, rng)), rng))
@@ -188,7 +188,7 @@ def _expect_different_spaces(case: SequenceCase, what: str, matrices: list[Array
 
 @property_of(PART, (whole_cases(), whole_cases(masks=REAL_MASKS)), world="whole", examples=4)
 def test_whole_every_weight_learns(student: Student, case: SequenceCase) -> Program:
-    """A loss on the output gives the input, and every weight, the gradient that is due, with a mask and without."""
+    """A loss on the output gives the input and every weight the correct gradient, with and without a mask."""
     module = build(student, case)
     rng = case.rng()
     found = parameters.generic_weights((yield from randomize_weights(module, case, rng)), rng)

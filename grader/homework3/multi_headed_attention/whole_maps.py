@@ -116,7 +116,7 @@ def identified(
             expect.stand_back(
                 WHOLE_ALPHAS, "the attention weights that are returned are not those of attention"
             )
-        why = "the output is not one linear map of the heads' outputs (alphas times values) side by side"
+        why = "the output is not one linear map of the concatenated head outputs (alphas times values)"
         expect.close(out, found.outputs(x, used), "output", why, scale=20.0)
     return found, use, results[len(probes) :]
 

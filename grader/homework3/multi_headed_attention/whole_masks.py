@@ -41,7 +41,7 @@ from grader.kernel.remote import Remote, Student
     examples=6,
 )
 def test_whole_masked_tokens_get_no_weight(student: Student, case: MaskedCase) -> Program:
-    """A masked token gets no weight in any head, and permitted ones share it in proportion, for one mask after the other."""
+    """Masked tokens get no weight in any head, and permitted tokens keep their proportions, for several masks in a row."""
     module = build(student, case)
     yield from randomize_weights(module, case, case.rng())
     second = strategies.make_mask("random", case.batch, case.tokens, case.rng())
@@ -61,13 +61,13 @@ def test_whole_masked_tokens_get_no_weight(student: Student, case: MaskedCase) -
         kept = weights * mask[:, None]
         total = kept.sum(-1, keepdims=True)
         if total.min() > 1e-3:
-            why = "the permitted tokens do not share the weight in proportion"
+            why = "the permitted tokens do not keep their proportions"
             expect.close(alphas, kept / total, "alphas", why, scale=float(2 / total.min()))
 
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=3, least_batch=2), world="whole", examples=5)
 def test_whole_masked_tokens_have_no_influence(student: Student, case: MaskedCase) -> Program:
-    """Changing a token that row i may not attend to changes nothing in row i."""
+    """Changing a token that row i may not attend to does not change row i."""
     module = build(student, case)
     yield from randomize_weights(module, case, case.rng())
     blind, token = checks.masked_token(case)
@@ -148,7 +148,7 @@ def _stand_back_if_order_matters(student: Student, module: Remote, case: Sequenc
     examples=5,
 )
 def test_whole_no_mask_is_a_mask_of_ones(student: Student, case: SequenceCase) -> Program:
-    """attn_mask=None gives what a mask of ones gives, also after a call with another mask."""
+    """attn_mask=None gives the same result as a mask of ones, even after a call with another mask."""
     module = build(student, case)
     yield from randomize_weights(module, case, case.rng())
     hides = strategies.make_mask("causal", case.batch, case.tokens, case.rng())

@@ -47,14 +47,14 @@ from grader.kernel.remote import Remote, Student
     examples=4,
 )
 def test_whole_output_is_one_linear_map_of_the_heads(student: Student, case: SequenceCase) -> Program:
-    """The output is one linear map W_O of the heads' outputs, alphas times values, side by side."""
+    """The output is one linear map W_O of the concatenated head outputs (alphas times values)."""
 
     def program(way: Way) -> Judged:
         module = build(student, case)
         yield from randomize_weights(module, case, case.rng())
         fresh = probes_for(case, np.random.default_rng([case.seed, 2]), 1)[0]
         found, use, results = yield from identified(way, student, module, case, [fresh, case.x])
-        why = "the output is not one linear map of the heads' outputs (alphas times values) side by side"
+        why = "the output is not one linear map of the concatenated head outputs (alphas times values)"
         for x, (out, alphas) in zip((fresh, case.x), results, strict=True):
             assert out is not None
             used = use(present(alphas))
@@ -78,13 +78,13 @@ def _expect_each_head_counts(case: SequenceCase, found: identify.ValueMap) -> No
             small = case.n_hidden < min(case.dim, len(found.basis))
             full = small and min(identify.rank(one), identify.rank(two)) >= case.n_hidden
             shared = full and identify.same_space(one, two, case.n_hidden)
-            text = f"heads {other} and {head} share their part of W_O, which is to be a map of all heads side by side"
+            text = f"heads {other} and {head} share their part of W_O, which maps all heads, concatenated"
             expect.require(not shared, text)
 
 
 @property_of(PART, whole_cases(masks=REAL_MASKS), world="whole", examples=4)
 def test_whole_masked_output_is_the_same_map_of_the_heads(student: Student, case: MaskedCase) -> Program:
-    """With attn_mask, too, the output is W_O of the heads' outputs, alphas times values, side by side."""
+    """With a mask, the output is W_O of the concatenated head outputs (alphas times values)."""
     way, module = Way(), build(student, case)
     yield from randomize_weights(module, case, case.rng())
     found, use, (bare,) = yield from identified(way, student, module, case, [case.x])
@@ -113,7 +113,7 @@ def test_whole_masked_output_is_the_same_map_of_the_heads(student: Student, case
 
 @property_of(PART, (whole_cases(), whole_cases(n_hidden=(2, 5))), world="whole", examples=4)
 def test_whole_lone_tokens_are_mapped_linearly(student: Student, case: SequenceCase) -> Program:
-    """For a lone token, whose attention weight is 1, the output is W_O of the values of all heads."""
+    """For a single token, whose attention weight is 1, the output is W_O of the concatenated values."""
 
     def program(way: Way) -> Judged:
         module = build(student, case)

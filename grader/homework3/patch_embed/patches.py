@@ -34,7 +34,7 @@ STEP = 0.2
 
 @property_of(PART, homework, examples=2)
 def test_a_patch_changes_its_own_embedding_only(student: Student, case: ImageCase) -> Program:
-    """Each embedding depends on the patch at its raster index (rows first), and all patches go through the same map."""
+    """Each embedding depends only on the patch at its raster index (rows first), and all patches use the same map."""
     module, found, predicts = yield from identify(student, case)
     yield from _has_weights(student, module, case)
     if predicts and is_same_everywhere(found):
@@ -101,7 +101,7 @@ def _listed(numbers: list[int]) -> str:
 
 @property_of(PART, homework, examples=1)
 def test_one_affine_map_of_all_pixels(student: Student, case: ImageCase) -> Program:
-    """An embedding is a linear map of all the patch's pixels, each with a weight of its own, plus a bias of its own."""
+    """An embedding is a linear map of all pixels of its patch, with separate weights, plus a bias."""
     module, found, predicts = yield from identify(student, case)
     matrix, bias = found.matrix, found.bias
     numbers = matrix.T
@@ -178,7 +178,7 @@ def _holds_bias(bias: Array) -> None:
 
 @property_of(PART, homework, examples=1)
 def test_the_map_learns(student: Student, case: ImageCase) -> Program:
-    """A step along the gradient of a loss changes every weight of the map and every bias, and the gradient reaches x."""
+    """A gradient step changes every weight and every bias of the map, and the gradient reaches x."""
     module, before, predicts = yield from identify(student, case)
     found = yield from parameters.own_parameters(module)
     weights = parameters.generic_weights(found, case.rng())

@@ -37,7 +37,7 @@ from grader.kernel.remote import Student
     PART, (strategies.images(), many_patches, strategies.images(), homework, single_pixels), examples=5
 )
 def test_shapes(student: Student, case: ImageCase) -> Program:
-    """PatchEmbed returns an embedding for each patch: shape (B, N, nout), whatever the sizes are."""
+    """PatchEmbed returns one embedding per patch, shape (B, N, nout), for all sizes."""
     module = student.PatchEmbed(case.img_size, case.patch_size, nin=case.nin, nout=case.nout)
     batches = (1, 3, 2)
     for batch, reply in zip(
@@ -48,7 +48,7 @@ def test_shapes(student: Student, case: ImageCase) -> Program:
 
 @property_of(PART, (of_sizes(2, 2, 2, 3), of_sizes(3, 1, 1, 4)), examples=2)
 def test_images_are_independent(student: Student, case: ImageCase) -> Program:
-    """Each image of a batch gets the result that it gets alone."""
+    """Each image in a batch gives the same result as on its own."""
     module, _ = yield from build(student, case)
     few, places = images_of(case, 2), np.arange(MANY) % 2
     alone = [module(few[i : i + 1]) for i in range(2)]
@@ -56,13 +56,13 @@ def test_images_are_independent(student: Student, case: ImageCase) -> Program:
     for batch, reply in ((1, singles[0]), (1, singles[1]), (len(places), together)):
         holds_shape(reply, case, batch)
     want = np.concatenate([readable(single, case) for single in singles])[places]
-    why = "an image of the batch gets another result than alone"
+    why = "an image of the batch gives another result than on its own"
     expect.close(readable(together, case, len(places)), want, "output", why, scale=SUMMED)
 
 
 @property_of(PART, strategies.images(), examples=2)
 def test_inputs_are_not_changed(student: Student, case: ImageCase) -> Program:
-    """x is after the call what it was before it."""
+    """The call does not modify x."""
     x = student.tensor(case.x)
     module = student.PatchEmbed(case.img_size, case.patch_size, case.nin, case.nout)
     _, after = yield module(x), x
@@ -72,7 +72,7 @@ def test_inputs_are_not_changed(student: Student, case: ImageCase) -> Program:
 
 @property_of(PART, (of_sizes(4, 8, 3, 128, batch=2), of_sizes(2, 3, 2, 5, batch=3)), examples=2)
 def test_same_in_training_and_evaluation(student: Student, case: ImageCase) -> Program:
-    """The same image gives the same output in training and in evaluation mode."""
+    """The same image gives the same output in training and evaluation mode."""
     module, _ = yield from build(student, case)
     yield from checks.expect_same_in_both_modes(
         module, (case.x,), lambda reply: (readable(reply, case, case.batch),)
@@ -81,7 +81,7 @@ def test_same_in_training_and_evaluation(student: Student, case: ImageCase) -> P
 
 @property_of(PART, (strategies.other_images(), many_patches, large_patches, *COINCIDING), examples=6)
 def test_other_sizes_work_alike(student: Student, case: ImageCase) -> Program:
-    """What holds for patches and pixels at the homework's sizes holds at other sizes."""
+    """Patches and pixels are treated the same way at other sizes than the homework's."""
     _, found, predicts = yield from identify(student, case)
     holds = predicts and is_same_everywhere(found) and _all_count(found)
     if not holds:

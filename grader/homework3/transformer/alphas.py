@@ -35,7 +35,7 @@ from grader.kernel.remote import Student
 
 @property_of(PART, (ordinary(), square()), examples=2)
 def test_no_alphas_unless_asked(student: Student, case: MaskedCase) -> Program:
-    """With return_attn=False, which is the default, the second value is None."""
+    """With return_attn=False, the default, the second value is None."""
     plain = [Call(case.x, None), Call(case.x, case.mask, None, training=True)]
     denied = [Call(case.x, case.mask, False), Call(case.x, None, False, training=True)]
     module = build(student, case)
@@ -57,7 +57,7 @@ def shape_or_value(value: Any) -> str:
 
 @property_of(PART, (ordinary(), square(), deep), world="stand-ins", examples=3)
 def test_alphas_are_in_the_order_of_the_layers(student: Student, case: MaskedCase) -> Program:
-    """With return_attn=True the alphas have shape (B, L, H, T, T), and alphas[:, l] are those of the l-th block."""
+    """With return_attn=True, alphas has shape (B, L, H, T, T), and alphas[:, l] belongs to the l-th block."""
     module = build(student, case)
     calls = [Call(case.x, case.mask, True), Call(case.x + np.float32(1), case.mask, True)]
     if case.tokens < 60:
@@ -102,7 +102,7 @@ def _holds_alphas(seen: Seen, built: Sequence[dict[str, int]]) -> None:
 
 @property_of(PART, (ordinary(), square()), examples=2)
 def test_alphas_change_nothing(student: Student, case: MaskedCase) -> Program:
-    """The output is the same with return_attn=True and without."""
+    """return_attn=True does not change the output."""
     module = build(student, case)
     calls = [Call(case.x, mask, asked) for mask in (None, case.mask) for asked in (None, True)]
     seen = yield from observe(student, module, calls)

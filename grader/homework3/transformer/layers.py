@@ -30,7 +30,7 @@ from grader.kernel.wire import Array
 
 @property_of(PART, (ordinary(), homework, one_layer), world="stand-ins", examples=3)
 def test_num_layers_blocks_of_the_given_sizes(student: Student, case: MaskedCase) -> Program:
-    """There are num_layers different AttentionResidual blocks of the sizes given, all of them the module's own."""
+    """The module uses num_layers distinct AttentionResidual blocks of the given sizes, all registered."""
     module = build(student, case)
     calls = [Call(case.x, case.mask, True, training=True), Call(case.x, None)]
     seen = yield from observe(student, module, calls)
@@ -83,7 +83,7 @@ def mixing_of(block: dict[str, Any], call: Call) -> Array:
 
 @property_of(PART, (*SMALL_SIZES, deep), world="stand-ins", examples=4)
 def test_blocks_in_sequence_and_nothing_else(student: Student, case: MaskedCase) -> Program:
-    """The output is x passed through the blocks in the order in which they were built, and nothing else is done to it."""
+    """The output is x passed through the blocks in the order in which they were built, with nothing else applied."""
     module = build(student, case)
     (first,) = yield from observe(student, module, [Call(case.x, None)])
     built = yield student.standins()
@@ -136,7 +136,7 @@ def _leave_to_alphas(seen: Seen, out: Array, want: Array) -> None:
 
 @property_of(PART, (ordinary(), deep), world="stand-ins", examples=2)
 def test_every_block_learns(student: Student, case: MaskedCase) -> Program:
-    """A loss on the output reaches the input and the weights of each block, with the gradients of the blocks in sequence."""
+    """A loss on the output gives the input and the weights of each block the correct gradient."""
     module = build(student, case)
     (first,) = yield from observe(student, module, [Call(case.x, None)])
     built = yield student.standins()

@@ -26,7 +26,7 @@ from grader.kernel.remote import Student
 
 @property_of(PART, (ordinary(), square(), deep), world="stand-ins", examples=3)
 def test_the_mask_reaches_each_block(student: Student, case: MaskedCase) -> Program:
-    """Each block gets attn_mask as it was given, in each call, and none where none is given."""
+    """Each block gets the given attn_mask in every call, and no mask if none is given."""
     calls = [Call(case.x, case.mask), Call(case.x, None, None, training=True)]
     if case.tokens < 60:
         batch, tokens = case.batch, case.tokens
@@ -81,7 +81,7 @@ def mask_arrives(mask: Any, call: Call) -> None:
 
 @property_of(PART, (ordinary(), square()), examples=2)
 def test_the_mask_is_not_changed(student: Student, case: MaskedCase) -> Program:
-    """attn_mask is after the call what it was before it."""
+    """The call does not modify attn_mask."""
     module, masks = build(student, case), [student.tensor(case.mask) for _ in range(2)]
     module(case.x, attn_mask=masks[0])
     module.any_way(

@@ -46,7 +46,7 @@ def test_shapes(student: Student, case: MaskedCase) -> Program:
 
 @property_of(PART, (ordinary(), square()), examples=2)
 def test_sequences_are_independent(student: Student, case: MaskedCase) -> Program:
-    """Each sequence of a batch gets the result that it gets alone."""
+    """Each sequence in a batch gives the same result as on its own."""
     few = other_call(case, 2, case.tokens, masked=True)
     assert few.mask is not None
     places = np.arange(MANY) % 2
@@ -64,12 +64,12 @@ def test_sequences_are_independent(student: Student, case: MaskedCase) -> Progra
         if not all(_got_its_mask(one) for one in group):
             expect.stand_back(MASKED, "the mask is not used in each call")
         with showing_inputs(group[-1].call):
-            expect.close(together, want, "output", "a sequence of a batch gets another result than alone")
+            expect.close(together, want, "output", "a sequence of a batch gives another result than on its own")
 
 
 @property_of(PART, (ordinary(), square()), examples=2)
 def test_x_is_not_changed(student: Student, case: MaskedCase) -> Program:
-    """x is after the call what it was before it."""
+    """The call does not modify x."""
     module = build(student, case)
     calls = [Call(case.x, None), Call(case.x, case.mask, True, training=True)]
     kept: list[Remote] = []
@@ -86,7 +86,7 @@ def test_x_is_not_changed(student: Student, case: MaskedCase) -> Program:
 
 @property_of(PART, SMALL_SIZES, examples=3)
 def test_same_in_training_and_evaluation(student: Student, case: MaskedCase) -> Program:
-    """The same input gives the same output in training and in evaluation mode."""
+    """The same input gives the same output in training and evaluation mode."""
     x, mask = (np.repeat(value[:1], checks.MANY, axis=0) for value in (case.x, case.mask))
     plain, masked, full = ((None, None), (mask, None), (mask, True))
     ways = [
@@ -104,8 +104,8 @@ def test_same_in_training_and_evaluation(student: Student, case: MaskedCase) -> 
         first, again = output_of(seen[early]), output_of(seen[late])
         if calls[early].mask is not None and not gets_same_mask(seen[early], seen[late], output_of(seen[0])):
             expect.stand_back(MASKED, "the mask is not used in one of the modes")
-        mode = "evaluation mode gives another output than training mode"
-        why = "the same input gives another output the second time" if late == 1 else mode
+        mode = "evaluation mode gives a different output than training mode"
+        why = "the same input gives a different output the second time" if late == 1 else mode
         with showing_inputs(calls[late]):
             expect.close(again, first, "output", why)
 

@@ -40,7 +40,7 @@ ALPHAS = "transformer_whole.test_alphas_of_all_layers"
 
 @property_of(WHOLE, (layered, five_layers, long), world="whole", examples=3)
 def test_alphas_of_all_layers(student: Student, case: MaskedCase) -> Program:
-    """With return_attn=True the alphas have shape (B, L, H, T, T), and alphas[:, l] are those of the l-th layer."""
+    """With return_attn=True, alphas has shape (B, L, H, T, T), and alphas[:, l] belongs to the l-th layer."""
     module = build(student, case)
     ask(student, module, Call(case.x, None))
     found = yield module.parameters()

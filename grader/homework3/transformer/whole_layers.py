@@ -50,7 +50,7 @@ SLOPE_MISS = 0.03
 
 @property_of(WHOLE, (layered, five_layers, long), world="whole", examples=3)
 def test_layers_follow_each_other(student: Student, case: MaskedCase) -> Program:
-    """x passes through num_layers layers, each with weights of its own and each as a Transformer of one layer has it."""
+    """x passes through num_layers layers, each with its own weights, and each the same as a Transformer of one layer."""
     layers, weights = yield from told_apart(student, case)
     module = build(student, case)
     module.load(weights)
@@ -75,7 +75,7 @@ def test_layers_follow_each_other(student: Student, case: MaskedCase) -> Program
 
 @property_of(WHOLE, (one_layer,), world="whole", examples=2)
 def test_a_layer_attends(student: Student, case: MaskedCase) -> Program:
-    """In each layer attention is added to x: weights from queries and keys of x as it is, and values linear in x."""
+    """Each layer adds attention to x, with queries, keys and values that are linear in x."""
     module, by_network, _ = yield from _one_layer(student, case)
     found = yield module.parameters()
     weights = generic(found, case.rng())
@@ -105,7 +105,7 @@ def test_a_layer_attends(student: Student, case: MaskedCase) -> Program:
 
 @property_of(WHOLE, (one_layer,), world="whole", examples=2)
 def test_a_layer_has_a_network(student: Student, case: MaskedCase) -> Program:
-    """In each layer LayerNorm, a map to mlp_dim, GELU and a map back to dim are added to what attention gave."""
+    """Each layer then adds LayerNorm, a linear map to mlp_dim, GELU and a linear map back to dim."""
     module, by_network, by_attention = yield from _one_layer(student, case)
     found = yield module.parameters()
     weights = generic(found, case.rng())
@@ -180,7 +180,7 @@ def _grown(plain: Mapping[str, Array], other: Mapping[str, Array]) -> list[str]:
 
 @property_of(WHOLE, (layered, one_layer), world="whole", examples=2)
 def test_every_weight_learns(student: Student, case: MaskedCase) -> Program:
-    """A loss on the output gives each weight, and the input, the gradient that small changes of it show."""
+    """A loss on the output gives the input and every weight the correct gradient."""
     module = build(student, case)
     ask(student, module, Call(case.x, None))
     found = yield module.parameters()

@@ -37,7 +37,7 @@ from grader.kernel.wire import Array
 
 @property_of(WHOLE, (layered, five_layers, long), world="whole", examples=3)
 def test_the_mask_rules_each_layer(student: Student, case: MaskedCase) -> Program:
-    """In each layer a token attends to permitted tokens only, in each call and in both modes, as attn_mask says."""
+    """In each layer, a token attends only to the tokens that attn_mask permits, in every call and in both modes."""
     module = build(student, case)
     ask(student, module, Call(case.x, None))
     found = yield module.parameters()
@@ -117,7 +117,7 @@ def alphas_or_none(seen: Seen, case: MaskedCase) -> Array | None:
     examples=3,
 )
 def test_reach_grows_by_one_token_a_layer(student: Student, case: MaskedCase) -> Program:
-    """With a mask of self and previous token, each layer lets a token see one more token back, and no further."""
+    """With a mask of self and previous token, each layer lets a token see exactly one more token back."""
     module = build(student, case)
     ask(student, module, Call(case.x, None))
     found = yield module.parameters()
