@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from grader.errors import UsageError
 from grader.kernel.remote import Student
 
 Program = Generator[Any, Any, None]
@@ -84,6 +85,7 @@ def property_of(
 ) -> Callable[[Callable[[Any, Any], Program]], Callable[[Any], None]]:
     """Declare a property of ``part`` over cases of ``strategy``; its docstring is the title that people read.
 
+    Raises `UsageError` if the property cannot be one: no docstring, no ``yield``, other arguments, no strategy.
     Several strategies take turns, so that what has to be met (sizes that coincide, the homework's own sizes) is met with
     every seed.
     """
@@ -92,8 +94,7 @@ def property_of(
     def declare(program: Callable[[Any, Any], Program]) -> Callable[[Any], None]:
         family = part.family or program.__module__.rpartition(".")[2]
         title = " ".join((inspect.getdoc(program) or "").split())
-        if not title:
-            raise TypeError(f"{family}.{program.__name__} needs a docstring: it is what students read")
+        _require_well_written(program, strategies, title)
         declared = Property(f"{family}.{program.__name__}", title, part, world, examples, strategies, program, catches)
 
         @settings(
@@ -110,6 +111,22 @@ def property_of(
         return run
 
     return declare
+
+
+def _require_well_written(
+    program: Callable[[Any, Any], Program], strategies: tuple[Any, ...], title: str
+) -> None:
+    """Raise `UsageError` with the place and the remedy if a property cannot be one."""
+    code = inspect.unwrap(program).__code__
+    where = f"{code.co_filename}, line {code.co_firstlineno}: {program.__name__}"
+    if not title:
+        raise UsageError(f"{where} has no docstring; add the sentence that students read")
+    if not inspect.isgeneratorfunction(program):
+        raise UsageError(f"{where} has no yield; ask for values with `output = yield student.Layer(4)(x)`")
+    if len(inspect.signature(program).parameters) != 2:
+        raise UsageError(f"{where} takes other arguments than (student, case)")
+    if not all(isinstance(strategy, SearchStrategy) for strategy in strategies):
+        raise UsageError(f"{where} gets no hypothesis strategy; call the function that returns one")
 
 
 def properties_of(module: Any) -> list[Property]:

@@ -65,7 +65,7 @@ def test_the_longest_sequence_fits(student: Student, case: GPTCase) -> Program:
 
 @property_of(PART, strategies.dialogues(), examples=3, catches=True)
 def test_alphas_when_asked(student: Student, case: GPTCase) -> Program:
-    """With return_attn=True, the second value is the Transformer's alphas and the logits are unchanged; otherwise it is None."""
+    """With return_attn=True, the second value is the Transformer's alphas and the logits do not change; else it is None."""
     model = student.DialogueGPT(*case.sizes.values())
     model.mode(False)
     _, made = yield model(case.input_ids), student.calls()
