@@ -20,7 +20,7 @@ from grader.homework3.multi_headed_attention.calls import (
     readable,
 )
 from grader.homework3.multi_headed_attention.excuses import stand_back_from_uninformative_results
-from grader.homework3.multi_headed_attention.names import MASKS, MODES, SHAPES
+from grader.homework3.multi_headed_attention.names import INDEPENDENT, INPUT, MASKS, MODES, PROJECTION, SHAPES
 from grader.homework3.strategies import MaskedCase, SequenceCase
 from grader.judging import expect
 from grader.judging.property import Program, property_of
@@ -155,36 +155,50 @@ def _given_leaf(student: Student, module: Remote, leaf: Remote, case: SequenceCa
     examples=4,
 )
 def test_the_mask_reaches_each_head(student: Student, case: MaskedCase) -> Program:
-    """Each head gets the given attn_mask, for several masks in a row, in training and evaluation mode."""
+    """Each head gets attn_mask, in both modes, and a masked token does not change the rows it is masked for."""
     module = build(student, case)
     second = strategies.make_mask("random", case.batch, case.tokens, case.rng())
     assert second is not None
     small = np.maximum(second[:, :-1, :-1], np.eye(case.tokens - 1, dtype=np.float32))
     less = np.ascontiguousarray(case.x[:, :-1])
     rounds = [
-        (case.x, case.mask, False),
-        (case.x, second, True),
-        (case.x, case.mask, True),
-        (less, small, False),
+        (_case_with(case, case.x, case.mask), False),
+        (_case_with(case, case.x, second), True),
+        (_case_with(case, case.x, case.mask), True),
+        (_case_with(case, less, small), False),
     ]
-    replies, seen = [], []
-    for x, mask, training in rounds:
+    hidden = [checks.masked_token(each) for each, _ in rounds]
+    replies, seen, moved = [], [], []
+    for (each, training), (_, token) in zip(rounds, hidden, strict=True):
         module.mode(training)
         student.forget_calls()
         # By keyword, as AttentionResidual does.
-        replies.append(module(x=x, attn_mask=mask))
+        replies.append(module(x=each.x, attn_mask=each.mask))
         seen.append(student.calls())
-    replies, seen = yield replies, seen
+        other = each.x.copy()
+        other[:, token] += 1.5
+        moved.append(module(x=other, attn_mask=each.mask))
+    replies, seen, moved = yield replies, seen, moved
     stand_back_from_uninformative_results(readable(replies[0], case)._replace(alphas=None))
-    for made, (x, mask, _) in zip(seen, rounds, strict=True):
+    for made, (each, _) in zip(seen, rounds, strict=True):
         expect.compared()
-        stand_in_calls.expect_masks_passed_on(
-            stand_in_calls.recorded_calls(made, case.batch), _case_with(case, x, mask), "a head"
-        )
+        stand_in_calls.expect_masks_passed_on(stand_in_calls.recorded_calls(made, case.batch), each, "a head")
+    # What the heads are reported to get decides nothing alone: the output has to show it.
+    for (each, _), (rows, token), *pair in zip(rounds, hidden, replies, moved, strict=True):
+        before, after = (readable(reply, case, each.x).output for reply in pair)
+        if before is not None and after is not None and not _is_same_in(rows, before, after):
+            why = f"the output changes with token {token}, which is masked for that row, though each head is given attn_mask"
+            expect.stand_back((INPUT, PROJECTION, INDEPENDENT, MODES), why)
 
 
-def _case_with(case: SequenceCase, x: Array, mask: Array) -> SequenceCase:
-    return SequenceCase(case.sizes, x.shape[0], x.shape[1], case.mask_kind, case.seed, x, mask)
+def _is_same_in(rows: Array, before: Array, after: Array) -> bool:
+    """Whether these rows (B, T) of two outputs are equal up to rounding."""
+    size = max(1.0, float(np.abs(before).max(initial=0.0)))
+    return expect.is_close(after[rows] / size, before[rows] / size, scale=5.0)
+
+
+def _case_with(case: SequenceCase, x: Array, mask: Array) -> MaskedCase:
+    return MaskedCase(case.sizes, x.shape[0], x.shape[1], case.mask_kind, case.seed, x, mask)
 
 
 @property_of(
