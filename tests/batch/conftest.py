@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from grader import assets
+from grader.batch import jobs as batch_jobs
 from grader.batch import run as batch_run
 from grader.batch.run import Options, Outcome, run_batch
 from grader.grade import NO_TRAINING, Assignment, Judged, failure
@@ -120,7 +121,7 @@ class MadeUp:
 def made_up(monkeypatch: pytest.MonkeyPatch) -> MadeUp:
     """Put a made-up judge in the place of the real one."""
     judge = MadeUp()
-    monkeypatch.setattr(batch_run, "judge", judge)
+    monkeypatch.setattr(batch_jobs, "judge", judge)
     monkeypatch.setattr(batch_run, "prepare", lambda *arguments: None)
     monkeypatch.setattr(warm, "can_fork", lambda: False)
     return judge

@@ -17,6 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from grader import cli
+from grader.batch import jobs as batch_jobs
 from grader.batch import memory, rescore, store
 from grader.batch import run as batch_run
 from grader.batch.overrides import load_overrides
@@ -369,7 +370,7 @@ def test_each_is_told_of_the_own_file(
     def judge(path: Path, assignment: Assignment, **options: Any) -> Judged:
         return Judged(failure(path.name, assignment, f"{path.name}: breaks off before its end"))
 
-    monkeypatch.setattr(batch_run, "judge", judge)
+    monkeypatch.setattr(batch_jobs, "judge", judge)
     outcome = batch(folder)
     assert outcome.judged == 1
     errors = {key: result.error for key, result in outcome.results.items()}
