@@ -25,14 +25,8 @@ from pathlib import Path
 from grader.batch.unpacking import METADATA
 from grader.errors import NothingToGrade
 from grader.report.safe_text import one_line
-from grader.submission.handin import (
-    Handed,
-    files_in,
-    is_archive_name,
-    is_junk,
-    is_named_notebook,
-    may_hold_work,
-)
+from grader.submission.file_kinds import is_archive_name, is_junk, is_named_notebook, may_hold_work
+from grader.submission.handin import Handed, files_in
 
 MAX_WRAPPERS = 3
 MAX_RECEIPT_BYTES = 1 << 16

@@ -23,7 +23,7 @@ from grader.errors import GraderError, NothingToGrade, UsageError
 from grader.homework import Homework, load_homework
 from grader.report.safe_text import one_line
 from grader.submission.handin import HandIn, find_among
-from grader.submission.reading import MAX_FILE_BYTES
+from grader.submission.opening import MAX_FILE_BYTES
 from grader.submission.template import Template
 from grader.training import checkpoint
 
