@@ -19,7 +19,8 @@ from pathlib import Path
 from grader.audit.corpus import reference_cells
 from grader.audit.fast import FastKernel
 from grader.grade import PUBLIC_SEED, load_assignment
-from grader.judging.engine import Engine, cases_for
+from grader.judging.cases import cases_for
+from grader.judging.engine import Engine
 from grader.judging.property import Property
 
 

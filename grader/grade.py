@@ -22,8 +22,10 @@ from threadpoolctl import threadpool_limits
 from grader import __version__
 from grader.errors import GraderError, HostError, KernelError, NothingToGrade, UsageError, host_error
 from grader.homework import Homework, load_homework
-from grader.judging.engine import SHRINK_CALLS, Engine, cases_for, provided_methods
+from grader.judging.cases import cases_for
+from grader.judging.engine import SHRINK_CALLS, Engine
 from grader.judging.property import Property
+from grader.judging.provided import provided_methods
 from grader.kernel import confinement
 from grader.kernel.process import WarmLink
 from grader.kernel.session import Limits, Session

@@ -76,7 +76,7 @@ class PytestStudent:
     def hold(self, prop: Property, case: Any) -> None:
         """Run one case. Fail the test with the counterexample, or skip it where the property does not apply."""
         if not self._engine.applies(prop):
-            how = "whole" if self._engine.is_fused(prop.part) else "with stand-ins"
+            how = "whole" if self._engine.is_judged_whole(prop.part) else "with stand-ins"
             pytest.skip(f"{prop.part.name} is judged {how}")
         failure = self._engine.hold_once(prop, case)
         if isinstance(failure, StoodBack):
