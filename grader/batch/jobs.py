@@ -7,10 +7,11 @@ import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
+from grader.assignment import Assignment
 from grader.batch.pool import WarmParentLost, alarm
 from grader.batch.submissions import digest_of
 from grader.errors import GraderError, HostError
-from grader.grade import NO_TRAINING, Assignment, Judged, failure, judge
+from grader.grade import NO_TRAINING, Judged, Request, failure, judge
 from grader.kernel.warm import client_of
 from grader.training import plan as training_plan
 
@@ -57,7 +58,8 @@ def grade_job(job: Job, address: str | None) -> Judged:
     training = NO_TRAINING if job.training is None else job.training.options
     try:
         with alarm(job.seconds, _TooLong):
-            judged = judge(job.path, assignment, warm=link, only=job.only, training=training, retry=False)
+            request = Request(warm=link, only=job.only, training=training, retry_seconds=None)
+            judged = judge(job.path, assignment, request)
     except _TooLong:
         reason = f"the grader did not end within {job.seconds:.0f} s"
         judged = Judged(failure(job.path.name, assignment, reason), grader_failed=True)

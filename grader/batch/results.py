@@ -7,7 +7,7 @@ from grader.batch.context import training_context_of
 from grader.batch.overrides import load_overrides
 from grader.batch.store import Manifest, Record, Store, scored, unreadable
 from grader.batch.training import known_training
-from grader.grade import versions
+from grader.scoring.facts import versions
 from grader.scoring.result import Result
 from grader.scoring.rubric import Rubric
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from grader.assignment import Assignment
 from grader.batch import reports
 from grader.batch.context import code_of_homework, code_of_judging, context_of, training_context_of
 from grader.batch.jobs import Job, grade_job
@@ -32,7 +33,7 @@ from grader.batch.store import (
 from grader.batch.submissions import Entry, find_submissions
 from grader.batch.training import Trainee, Trainees, trainees_of
 from grader.errors import UsageError
-from grader.grade import NO_TRAINING, Assignment, Judged, failure, prepare
+from grader.grade import NO_TRAINING, Judged, failure, prepare
 from grader.kernel.warm import WarmHost
 from grader.report.safe_text import one_line
 from grader.scoring.result import Result

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import note, reject
 
-from grader.grade import load_assignment
+from grader.assignment import load_assignment
 from grader.homework import Homework, load_homework
 from grader.judging.engine import Engine
 from grader.judging.expect import StoodBack

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from grader import assets
+from grader.assignment import Assignment
 from grader.batch import jobs as batch_jobs
 from grader.batch import run as batch_run
 from grader.batch.run import Options, Outcome, run_batch
-from grader.grade import NO_TRAINING, Assignment, Judged, failure
+from grader.grade import NO_TRAINING, Judged, failure
 from grader.homework3 import HOMEWORK
 from grader.homework3.training import check
 from grader.kernel import warm

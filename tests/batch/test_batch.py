@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from grader.assignment import Assignment
 from grader.batch import jobs as batch_jobs
 from grader.batch import rescore
 from grader.batch.store import Store
 from grader.errors import GraderError, UsageError
-from grader.grade import Assignment
 from grader.homework3 import HOMEWORK
 from grader.scoring.result import Result
 from grader.scoring.rubric import load_rubric

@@ -17,6 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from grader import cli
+from grader.assignment import Assignment
 from grader.batch import jobs as batch_jobs
 from grader.batch import memory, rescore, store
 from grader.batch import run as batch_run
@@ -24,7 +25,7 @@ from grader.batch.overrides import load_overrides
 from grader.batch.store import Member, Store
 from grader.batch.terminal import print_batch
 from grader.errors import GraderError, UsageError
-from grader.grade import Assignment, Judged, failure
+from grader.grade import Judged, failure
 from grader.homework import load_homework
 from grader.kernel import warm
 from grader.kernel.session import Limits
