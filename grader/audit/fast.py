@@ -24,8 +24,8 @@ from grader.errors import KernelError
 from grader.kernel import inside
 from grader.kernel.remote import Connection
 from grader.kernel.session import Limits, PropertyChannel
-from grader.submission.analysis import parse
 from grader.submission.facts import asks_for_accelerator
+from grader.submission.syntax import parse
 
 
 @cache

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from grader.assignment import PUBLIC_SEED, Assignment, load_assignment
 from grader.audit.corpus import Case
-from grader.grade import PUBLIC_SEED, Assignment, grade, load_assignment
+from grader.grade import grade
 from grader.homework import Homework, load_homework
 from grader.judging.engine import Engine
 from grader.kernel.warm import Door, WarmHost, client_of

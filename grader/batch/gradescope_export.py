@@ -10,7 +10,9 @@ from typing import Any
 
 import yaml
 
-from grader.batch.layouts import Found, Group, Person, children_of, students_of, with_problems
+from grader.batch.layouts import students_of, with_problems
+from grader.batch.people import Found, Group, Person
+from grader.batch.plain_folders import children_of
 from grader.batch.unpacking import MAX_METADATA_BYTES, METADATA
 from grader.errors import NothingToGrade, UsageError
 from grader.report.safe_text import one_line

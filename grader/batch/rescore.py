@@ -8,7 +8,7 @@ from pathlib import Path
 
 from grader.batch import reports
 from grader.batch.overrides import load_overrides
-from grader.batch.run import load_records, report, results_of
+from grader.batch.results import load_records, report, results_of
 from grader.batch.store import Manifest, Record, Store
 from grader.errors import UsageError
 from grader.scoring.rubric import Rubric, load_rubric

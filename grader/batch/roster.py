@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from grader.batch.layouts import Group, Person
+from grader.batch.people import Group, Person
 from grader.errors import UsageError
 from grader.report.safe_text import one_line
 

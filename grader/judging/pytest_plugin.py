@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import note, reject
 
+from grader.assignment import load_assignment
 from grader.errors import GraderError
-from grader.grade import load_assignment
 from grader.homework import Homework, load_homework
 from grader.judging.engine import Engine
 from grader.judging.expect import StoodBack
@@ -77,7 +77,7 @@ class PytestStudent:
     def hold(self, prop: Property, case: Any) -> None:
         """Run one case. Fail the test with the counterexample, or skip it where the property does not apply."""
         if not self._engine.applies(prop):
-            how = "whole" if self._engine.is_fused(prop.part) else "with stand-ins"
+            how = "whole" if self._engine.is_judged_whole(prop.part) else "with stand-ins"
             pytest.skip(f"{prop.part.name} is judged {how}")
         failure = self._engine.hold_once(prop, case)
         if isinstance(failure, StoodBack):

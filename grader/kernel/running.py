@@ -17,7 +17,8 @@ from grader.errors import GraderError, KernelError
 from grader.kernel import confinement
 from grader.kernel.execution import Completed, Execution, Executor
 from grader.kernel.limits import Deadlines, Limits
-from grader.kernel.process import ColdProcess, Manager, WarmLink, environment
+from grader.kernel.manager import Manager
+from grader.kernel.process import ColdProcess, WarmLink, environment
 
 INTERRUPT_SECONDS = 8.0
 """In which a kernel that was interrupted must answer; on a busy machine it waits for its turn."""

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from grader.assignment import PUBLIC_SEED, load_assignment
 from grader.audit.corpus import load_all
 from grader.audit.fast import FastKernel
-from grader.grade import PUBLIC_SEED, load_assignment
 from grader.judging.engine import Engine
 from grader.scoring.score import Verdict
 from tests.conftest import handwritten

@@ -11,9 +11,9 @@ from types import ModuleType
 import pytest
 
 from grader import homework3
+from grader.assignment import load_assignment
 from grader.audit import corpus
 from grader.audit.fast import FastKernel
-from grader.grade import load_assignment
 from grader.homework3 import HOMEWORK, patch_embed, transformer
 from grader.judging import expect
 from grader.judging.engine import Engine

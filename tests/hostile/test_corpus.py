@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.grade import load_assignment
+from grader.assignment import load_assignment
 from grader.submission.planning import make_plan
 from grader.submission.reading import read_submission
 from tests.hostile.arena import BASES, Arena, base_notebook, verdicts

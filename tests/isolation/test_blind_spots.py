@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from grader import grade as grading
+from grader.assignment import Assignment
 from grader.batch.pool import Lost, workers
 from grader.errors import HostError, KernelError, host_error
-from grader.grade import Assignment
 from grader.kernel import confinement
 from grader.kernel.process import KernelProcess
 from tests.isolation.conftest import Cell

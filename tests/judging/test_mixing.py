@@ -9,7 +9,8 @@ import pytest
 
 from grader.audit.fast import FastKernel
 from grader.judging import expect
-from grader.judging.engine import Engine, trial_seed
+from grader.judging.cases import trial_seed
+from grader.judging.engine import Engine
 from grader.judging.property import Part, Property, property_of
 from grader.kernel.remote import Connection
 from tests.judging.test_evidence import NUMBERS, SEED

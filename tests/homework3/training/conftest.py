@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from grader import grade as grading
-from grader.grade import Assignment, judge
+from grader.assignment import Assignment
+from grader.grade import judge
 from grader.homework3.training import check, views, vit
 from grader.homework3.training.data import Cifar10
 from grader.homework3.training.stated import stated

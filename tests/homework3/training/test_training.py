@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import save_file
 
 from grader import assets
+from grader.assignment import Assignment
 from grader.batch.run import Options, run_batch
-from grader.grade import Assignment
 from grader.homework3 import HOMEWORK
 from grader.homework3.training import check, data, vit
 from grader.homework3.training.data import Cifar10, Size, load
