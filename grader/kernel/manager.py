@@ -114,6 +114,11 @@ class Manager(AsyncKernelManager):
         self.provisioner = _Provisioner(kernel_id="judged", kernel_spec=self._kernel_spec, parent=self)
         self.write_connection_file()
 
+    def cleanup_connection_file(self) -> None:
+        """Leave the file to the workspace: this is also called when a manager is collected, long after the next kernel of the
+        same folder has its file there.
+        """
+
     def adopt(self, process: KernelProcess) -> None:
         """Take a running process as the kernel."""
         provisioner: Any = self.provisioner

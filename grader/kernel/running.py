@@ -60,8 +60,6 @@ class RunningKernel:
         self._explained: set[str] = set()
         with contextlib.ExitStack() as stack:
             manager = Manager(workspace.path)
-            # Else it deletes the file when it is collected, which by then may be that of the next kernel.
-            stack.callback(manager.cleanup_connection_file)
             specification = _specification(workspace, options, absent, manager)
             self._process = options.warm.start(specification) if options.warm else ColdProcess(specification)
             stack.callback(self._process.kill)
