@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.grade import Assignment, judge
+from grader.assignment import Assignment
+from grader.grade import Request, judge
 from grader.kernel.process import WarmParent
 from grader.scoring.result import Result
 from tests.conftest import handwritten, notebook, solutions
@@ -135,7 +136,8 @@ def judged(tmp_path: Path, assignment: Assignment, warm: WarmParent) -> Callable
         path = tmp_path / "submission.ipynb"
         path.write_text(text, encoding="utf-8")
         criteria = [each for part in assignment.rubric.automatic for each in part.criteria if each.id.startswith(item)]
-        return judge(path, hurried, warm=warm, only={name for each in criteria for name in each.properties}).result
+        only = {name for each in criteria for name in each.properties}
+        return judge(path, hurried, Request(warm=warm, only=only)).result
 
     return run
 
