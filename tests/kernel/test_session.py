@@ -12,7 +12,8 @@ import pytest
 from grader.errors import KernelError
 from grader.kernel.execution import Completed, Died, Raised, TimedOut
 from grader.kernel.limits import Limits
-from grader.kernel.process import Manager, WarmParent
+from grader.kernel.manager import Manager
+from grader.kernel.process import WarmParent
 from grader.kernel.session import Session
 from grader.submission.planning import Plan
 
