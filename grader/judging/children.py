@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Protocol
+from typing import Protocol
 
 from grader.kernel.channel import PropertyChannel
 from grader.kernel.limits import Limits
+from grader.kernel.stage import Stage
 
 
 class Kernel(Protocol):
@@ -20,7 +21,7 @@ class Kernel(Protocol):
     def cell_of_execution(self) -> dict[int, int]:
         """Numbers of the notebook's cells by those of their executions."""
 
-    def property(self, world: dict[str, Any]) -> contextlib.AbstractContextManager[PropertyChannel]:
+    def property(self, stage: Stage) -> contextlib.AbstractContextManager[PropertyChannel]:
         """A connection to a fresh child."""
 
     def begin_part(self) -> None:
@@ -49,11 +50,11 @@ class SharedChild:
         """Whether there is a child, in which other properties may have run already."""
         return self._channel is not None
 
-    def channel(self, world: dict[str, Any]) -> PropertyChannel:
-        """The channel to the child, which enters ``world`` and is forked if there is none."""
+    def channel(self, stage: Stage) -> PropertyChannel:
+        """The channel to the child, which enters ``stage`` and is forked if there is none."""
         if self._channel is None:
-            self._channel = self._stack.enter_context(self._session.property(world))
-        self._channel.connection.enter(world)
+            self._channel = self._stack.enter_context(self._session.property(stage))
+        self._channel.connection.enter(stage)
         return self._channel
 
     def give_up(self) -> None:

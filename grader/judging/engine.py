@@ -1,7 +1,7 @@
 """Judges one submission by properties.
 
 All cases of a property run in lockstep, one frame a round. hypothesis is used only to draw them, once for a seed, and to
-shrink a failure. `cases` draws, `trial` runs one case, `failures` says what went wrong, `worlds` what a part is judged with.
+shrink a failure. `cases` draws, `trial` runs one case, `failures` says what went wrong, `stages` what a part is judged with.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ from grader.judging.failures import (
     uninterpretable,
 )
 from grader.judging.property import Part, Property
+from grader.judging.stages import Stages
 from grader.judging.trial import Trial
-from grader.judging.worlds import Worlds
 from grader.kernel.remote import (
     Connection,
     NoReply,
     StudentError,
 )
+from grader.kernel.stage import Stage
 from grader.scoring.score import Verdict, VerdictStatus
 
 SHRINK_CALLS = 120
@@ -72,22 +73,22 @@ class Engine:
         self.session, self.seed, self.shrink_calls = session, seed, shrink_calls
         self._shared = SharedChild(session)
         source = (homework or load_homework()).stand_in_source
-        self._worlds = Worlds(self._shared, source, provided or {})
+        self._stages = Stages(self._shared, source, provided or {})
         self._budget = Budget()
         self._answered = False
 
     @property
     def notes(self) -> dict[str, str]:
         """By item, what a person should know about how it was judged."""
-        return self._worlds.notes
+        return self._stages.notes
 
     def applies(self, prop: Property) -> bool:
         """Whether a property is about the way in which the student built its part."""
-        return self._worlds.applies(prop)
+        return self._stages.applies(prop)
 
     def is_judged_whole(self, part: Part) -> bool:
         """Whether a part is judged with the student's own classes rather than with stand-ins."""
-        return self._worlds.is_judged_whole(part)
+        return self._stages.is_judged_whole(part)
 
     def __enter__(self) -> Engine:
         """Nothing to do: a child is forked when it is needed."""
@@ -130,7 +131,7 @@ class Engine:
             self._budget = Budget()
             try:
                 with self._budget.memory():
-                    channel = self._shared.channel(self._worlds.of(chosen[0].part))
+                    channel = self._shared.channel(self._stages.of(chosen[0].part))
                     held |= self._run_mixed(chosen, channel.connection)
             except Exception:
                 # Each property by itself will find out whose fault that is, and tell it.
@@ -172,7 +173,7 @@ class Engine:
     def hold_once(self, prop: Property, case: Any) -> Failure | StoodBack | None:
         """Hold a property for one case, in a child of its own; raises `NoReply` when the child falls silent."""
         self._budget = Budget()
-        with self.session.property(self._worlds.of(prop.part)) as channel, self._budget.memory():
+        with self.session.property(self._stages.of(prop.part)) as channel, self._budget.memory():
             return self._run_one(prop, channel.connection, 0, case, trial_seed(prop, self.seed))
 
     def _verdict(self, prop: Property) -> Verdict:
@@ -212,27 +213,27 @@ class Engine:
         A new child in which it holds is the next property's.
         """
         cases = cases_for(prop, self.seed)
-        world = self._worlds.of(prop.part)
+        stage = self._stages.of(prop.part)
         seed = trial_seed(prop, self.seed)
         if self._shared.is_in_use:
             with contextlib.suppress(NoReply):
-                outcome = self.run_cases(prop, self._shared.channel(world).connection)
+                outcome = self.run_cases(prop, self._shared.channel(stage).connection)
                 if outcome.is_held:
                     return outcome.unreached
             self._shared.give_up()
-        channel = self._shared.channel(world)
+        channel = self._shared.channel(stage)
         try:
             found = self.run_cases(prop, channel.connection)
         except NoReply as error:
             silence = silence_of(channel, error, self.session)
             self._shared.give_up()
-            return self._blame(prop, world, cases, seed, silence)
+            return self._blame(prop, stage, cases, seed, silence)
         if found.failure is None:
             return found.unreached
         self._shared.give_up()
         number, failure = found.failure
-        return self._shrunk(prop, world, seed, number, failure) or self._repeated(
-            prop, world, cases[number], seed, failure
+        return self._shrunk(prop, stage, seed, number, failure) or self._repeated(
+            prop, stage, cases[number], seed, failure
         )
 
     def run_cases(self, prop: Property, connection: Connection) -> Outcome:
@@ -289,7 +290,7 @@ class Engine:
         return None
 
     def _shrunk(
-        self, prop: Property, world: dict[str, Any], seed: int, number: int, failure: Failure
+        self, prop: Property, stage: Stage, seed: int, number: int, failure: Failure
     ) -> Failure | None:
         """The smallest case with the same kind of failure, found by hypothesis in a fresh child; None if it does not recur.
 
@@ -309,7 +310,7 @@ class Engine:
             smallest.append(found)
             return True
 
-        with self.session.property(world) as channel:
+        with self.session.property(stage) as channel:
             try:
                 find(
                     prop.strategy_for(number),
@@ -326,9 +327,9 @@ class Engine:
             reversed(smallest), key=lambda found: sum(len(text) for _, text in found.shown), default=None
         )
 
-    def _repeated(self, prop: Property, world: dict[str, Any], case: Any, seed: int, failure: Failure) -> Failure:
+    def _repeated(self, prop: Property, stage: Stage, case: Any, seed: int, failure: Failure) -> Failure:
         """The failure as it was found, if it recurs on its own; else it is called nondeterministic."""
-        with self.session.property(world) as channel:
+        with self.session.property(stage) as channel:
             try:
                 again: object = self._run_one(prop, channel.connection, 0, case, seed)
             except (NoReply, Spent):
@@ -341,12 +342,12 @@ class Engine:
         return Failure("nondeterministic", note + failure.message, failure.shown)
 
     def _blame(
-        self, prop: Property, world: dict[str, Any], cases: Sequence[Any], seed: int, silence: Failure
+        self, prop: Property, stage: Stage, cases: Sequence[Any], seed: int, silence: Failure
     ) -> Failure:
         """The first case at which the child falls silent, run on its own, so that its inputs can be shown."""
         if silence.kind != "died":
             return silence
-        with self.session.property(world) as channel:
+        with self.session.property(stage) as channel:
             for number, case in enumerate(cases):
                 try:
                     self._run_one(prop, channel.connection, number, case, seed + number)

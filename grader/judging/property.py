@@ -16,7 +16,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,6 +26,8 @@ from grader.errors import UsageError
 from grader.kernel.remote import Student
 
 Program = Generator[Any, Any, None]
+When = Literal["any", "stand-ins", "whole"]
+"""Whether a property is about a part with stand-ins, about one that is judged whole, or about any."""
 
 
 class Case(Protocol):
@@ -55,7 +57,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Property:
-    """A property, its part, and the world in which it applies ("any", "stand-ins" or "whole").
+    """A property, its part, and when it applies: to a part with stand-ins, to one that is judged whole, or to any.
 
     The n-th case comes from the n-th strategy, and from the first again after the last.
     A property that ``catches`` may catch a `StudentError` where it yields, to leave an exception to another property.
@@ -64,7 +66,7 @@ class Property:
     name: str
     title: str
     part: Part
-    world: str
+    when: When
     examples: int
     strategies: tuple[SearchStrategy[Any], ...]
     program: Callable[[Student, Any], Program]
@@ -79,7 +81,7 @@ def property_of(
     part: Part,
     strategy: SearchStrategy[Any] | tuple[SearchStrategy[Any], ...],
     *,
-    world: str = "any",
+    when: When = "any",
     examples: int = 7,
     catches: bool = False,
 ) -> Callable[[Callable[[Any, Any], Program]], Callable[[Any], None]]:
@@ -95,7 +97,7 @@ def property_of(
         family = part.family or program.__module__.rpartition(".")[2]
         title = " ".join((inspect.getdoc(program) or "").split())
         _require_well_written(program, strategies, title)
-        declared = Property(f"{family}.{program.__name__}", title, part, world, examples, strategies, program, catches)
+        declared = Property(f"{family}.{program.__name__}", title, part, when, examples, strategies, program, catches)
 
         @settings(
             max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck)

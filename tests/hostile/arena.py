@@ -131,7 +131,7 @@ class Arena:
     def _fewer(self, criterion: Criterion) -> Criterion:
         """The criterion with the first of its properties for each way to build the part, and the last of them."""
         properties = self.assignment.homework.properties
-        first = {properties[name].world: name for name in reversed(criterion.properties)}
+        first = {properties[name].when: name for name in reversed(criterion.properties)}
         kept = first if set(first) != {"any"} and "any" not in first else {"any": first["any"]}
         names = dict.fromkeys([*kept.values(), criterion.properties[-1]])
         return criterion.model_copy(update={"properties": tuple(names)})

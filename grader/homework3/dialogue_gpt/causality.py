@@ -52,7 +52,7 @@ def _mask_calls(
         strategies.square_dialogues(),
         strategies.homework_dialogues(),
     ),
-    world="stand-ins",
+    when="stand-ins",
     examples=3,
     catches=True,
 )
@@ -101,7 +101,7 @@ def _expect_causal(given: Any, ids: Array, mode: str) -> None:
         raise expect.Violation(f"{mode}, with T = {tokens}, the mask that the Transformer gets {what}", shown)
 
 
-@property_of(PART, strategies.dialogues(), world="stand-ins", examples=3)
+@property_of(PART, strategies.dialogues(), when="stand-ins", examples=3)
 @unless_nondeterministic
 def test_the_head_reads_what_the_transformer_returns(student: Student, case: GPTCase) -> Program:
     """The logits at a position depend only on what the Transformer returns at that position."""
@@ -203,7 +203,7 @@ def test_alphas_are_lower_triangular(student: Student, case: GPTCase) -> Program
     expect.zero(alphas, later, "alphas", "a later token gets weight")
 
 
-@property_of(PART, strategies.dialogues(), world="whole", examples=3)
+@property_of(PART, strategies.dialogues(), when="whole", examples=3)
 def test_attention_reaches_the_logits(student: Student, case: GPTCase) -> Program:
     """A model without a Transformer uses attention: its weights change the attention weights and, through them, the logits."""
     model = yield from build(student, case)

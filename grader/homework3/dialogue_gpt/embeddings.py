@@ -56,7 +56,7 @@ def all_words(case: GPTCase) -> Array:
         strategies.homework_dialogues(tokens=3),
         strategies.square_dialogues(),
     ),
-    world="stand-ins",
+    when="stand-ins",
     examples=3,
     catches=True,
 )
@@ -150,7 +150,7 @@ def _expect_learned(table: Table, other: Table, case: GPTCase) -> None:
         expect.holds(not alike, f"{name}s have no embeddings of their own: only their size is learned")
 
 
-@property_of(PART, strategies.dialogues(), world="whole", examples=4)
+@property_of(PART, strategies.dialogues(), when="whole", examples=4)
 def test_positions_matter(student: Student, case: GPTCase) -> Program:
     """The same token gives different logits at different positions, and each position has its own trained weights."""
     model = yield from build(student, case)

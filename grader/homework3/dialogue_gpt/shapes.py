@@ -191,7 +191,7 @@ def test_logits_are_not_probabilities(student: Student, case: GPTCase) -> Progra
     strategies.dialogues().filter(
         lambda case: case.attn_dim != case.mlp_dim and case.num_heads != case.num_layers
     ),
-    world="stand-ins",
+    when="stand-ins",
     examples=2,
 )
 def test_the_transformer_gets_its_sizes(student: Student, case: GPTCase) -> Program:
@@ -208,7 +208,7 @@ def test_the_transformer_gets_its_sizes(student: Student, case: GPTCase) -> Prog
     expect.holds(not lost, "the Transformer is not among the model's parameters")
 
 
-@property_of(PART, strategies.dialogues(batch=(1, 1)), world="whole", examples=4)
+@property_of(PART, strategies.dialogues(batch=(1, 1)), when="whole", examples=4)
 def test_alphas_are_attention_weights(student: Student, case: GPTCase) -> Program:
     """The first layer's attention weights are a softmax of scores that are linear in the query's and in the key's token."""
     model = student.DialogueGPT(*case.sizes.values())

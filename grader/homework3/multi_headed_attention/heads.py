@@ -29,7 +29,7 @@ from grader.kernel.wire import Array
 
 
 @property_of(
-    PART, (strategies.multi_heads(masks=("none",)), many_heads(), long_cases()), world="stand-ins", examples=4
+    PART, (strategies.multi_heads(masks=("none",)), many_heads(), long_cases()), when="stand-ins", examples=4
 )
 def test_num_heads_heads_of_the_given_sizes(student: Student, case: SequenceCase) -> Program:
     """The module uses num_heads distinct AttentionHeads, each built with the given dim and n_hidden (n_hidden is per head)."""
@@ -50,7 +50,7 @@ def test_num_heads_heads_of_the_given_sizes(student: Student, case: SequenceCase
         )
 
 
-@property_of(PART, (cases(), many_heads()), world="stand-ins", examples=3)
+@property_of(PART, (cases(), many_heads()), when="stand-ins", examples=3)
 def test_heads_are_registered(student: Student, case: SequenceCase) -> Program:
     """Each head is registered, so its weights are among the module's parameters and are trained."""
     module = build(student, case)
@@ -62,7 +62,7 @@ def test_heads_are_registered(student: Student, case: SequenceCase) -> Program:
     )
 
 
-@property_of(PART, (cases(), cases(masks=REAL_MASKS)), world="stand-ins", examples=3)
+@property_of(PART, (cases(), cases(masks=REAL_MASKS)), when="stand-ins", examples=3)
 def test_every_head_sees_the_input(student: Student, case: SequenceCase) -> Program:
     """Each head gets x."""
     module = build(student, case)
@@ -74,7 +74,7 @@ def test_every_head_sees_the_input(student: Student, case: SequenceCase) -> Prog
 @property_of(
     PART,
     (cases(least_tokens=2), cases(least_tokens=2, masks=REAL_MASKS), many_heads()),
-    world="stand-ins",
+    when="stand-ins",
     examples=4,
 )
 def test_alphas_are_in_the_order_of_the_heads(student: Student, case: SequenceCase) -> Program:
@@ -98,7 +98,7 @@ def test_alphas_are_in_the_order_of_the_heads(student: Student, case: SequenceCa
 
 
 @property_of(
-    PART, (cases(least_tokens=2), cases(least_tokens=2, masks=REAL_MASKS)), world="stand-ins", examples=2
+    PART, (cases(least_tokens=2), cases(least_tokens=2, masks=REAL_MASKS)), when="stand-ins", examples=2
 )
 def test_every_head_learns(student: Student, case: SequenceCase) -> Program:
     """A loss on the output gives a gradient to the input and to each head that the output depends on."""
@@ -151,7 +151,7 @@ def _given_leaf(student: Student, module: Remote, leaf: Remote, case: SequenceCa
         long_cases("random", batch=2),
         many_heads(masks=REAL_MASKS, least_tokens=3),
     ),
-    world="stand-ins",
+    when="stand-ins",
     examples=4,
 )
 def test_the_mask_reaches_each_head(student: Student, case: MaskedCase) -> Program:
@@ -202,7 +202,7 @@ def _case_with(case: SequenceCase, x: Array, mask: Array) -> MaskedCase:
 
 
 @property_of(
-    PART, (cases(least_tokens=2, least_batch=2), cases(least_tokens=2)), world="stand-ins", examples=3
+    PART, (cases(least_tokens=2, least_batch=2), cases(least_tokens=2)), when="stand-ins", examples=3
 )
 def test_no_mask_reaches_each_head(student: Student, case: SequenceCase) -> Program:
     """With attn_mask=None, each head gets None or a mask of ones."""

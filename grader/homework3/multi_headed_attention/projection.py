@@ -47,7 +47,7 @@ from grader.kernel.wire import Array
         many_heads(most_batch=1),
         long_cases(),
     ),
-    world="stand-ins",
+    when="stand-ins",
     examples=4,
 )
 def test_output_is_one_linear_map_of_the_heads(student: Student, case: SequenceCase) -> Program:
@@ -138,7 +138,7 @@ def _same_calls(made: list[dict[str, Any]], again: Any, batch: int) -> bool:
     )
 
 
-@property_of(PART, (cases(dim=(3, 6)), many_heads(n_hidden=(1, 2))), world="stand-ins", examples=3)
+@property_of(PART, (cases(dim=(3, 6)), many_heads(n_hidden=(1, 2))), when="stand-ins", examples=3)
 def test_each_number_of_each_head_counts(student: Student, case: SequenceCase) -> Program:
     """Each of the n_hidden numbers of each head affects the output through its own weights."""
     module = build(student, case)
@@ -172,7 +172,7 @@ def test_each_number_of_each_head_counts(student: Student, case: SequenceCase) -
             expect.holds(own, f"{names[n]} affects the output exactly as {names[m]} does")
 
 
-@property_of(PART, cases(least_tokens=2), world="stand-ins", examples=2)
+@property_of(PART, cases(least_tokens=2), when="stand-ins", examples=2)
 def test_the_output_map_is_registered(student: Student, case: SequenceCase) -> Program:
     """W_O is a registered parameter: when all parameters are 0, the heads do not affect the output."""
     module = build(student, case)
@@ -196,7 +196,7 @@ def test_the_output_map_is_registered(student: Student, case: SequenceCase) -> P
     )
 
 
-@property_of(PART, (cases(), cases(masks=REAL_MASKS, least_tokens=2)), world="stand-ins", examples=2)
+@property_of(PART, (cases(), cases(masks=REAL_MASKS, least_tokens=2)), when="stand-ins", examples=2)
 def test_the_output_map_learns(student: Student, case: SequenceCase) -> Program:
     """A loss on the output gives each of the module's own weights the correct gradient."""
     module = build(student, case)

@@ -54,7 +54,7 @@ from grader.kernel.wire import Array
         many_heads(dim=(3, 4), n_hidden=(2, 3), most_batch=1, least_tokens=3),
         strategies.long_sequences(tokens=66, dim=32, n_hidden=8, num_heads=3),
     ),
-    world="whole",
+    when="whole",
     examples=5,
 )
 def test_whole_alphas_are_attention(student: Student, case: SequenceCase) -> Program:
@@ -142,7 +142,7 @@ def _alphas_of_equal_parameters(x: Array, size: float, case: SequenceCase) -> It
 @property_of(
     PART,
     (whole_cases(n_hidden=(2, 2)), whole_cases(n_hidden=(2, 2), num_heads=(3, 3))),
-    world="whole",
+    when="whole",
     examples=4,
 )
 def test_whole_heads_have_weights_of_their_own(student: Student, case: SequenceCase) -> Program:
@@ -186,7 +186,7 @@ def _expect_different_spaces(case: SequenceCase, what: str, matrices: list[Array
             expect.holds(not shared, f"heads {other} and {head} share the weights of their {what}")
 
 
-@property_of(PART, (whole_cases(), whole_cases(masks=REAL_MASKS)), world="whole", examples=4)
+@property_of(PART, (whole_cases(), whole_cases(masks=REAL_MASKS)), when="whole", examples=4)
 def test_whole_every_weight_learns(student: Student, case: SequenceCase) -> Program:
     """A loss on the output gives the input and every weight the correct gradient, with and without a mask."""
     module = build(student, case)

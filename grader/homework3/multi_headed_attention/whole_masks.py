@@ -37,7 +37,7 @@ from grader.kernel.remote import Remote, Student
         cases(masks=REAL_MASKS, least_tokens=3),
         strategies.long_sequences("random", tokens=66, batch=2, dim=4, n_hidden=2, num_heads=3),
     ),
-    world="whole",
+    when="whole",
     examples=6,
 )
 def test_whole_masked_tokens_get_no_weight(student: Student, case: MaskedCase) -> Program:
@@ -65,7 +65,7 @@ def test_whole_masked_tokens_get_no_weight(student: Student, case: MaskedCase) -
             expect.close(alphas, kept / total, "alphas", why, scale=float(2 / total.min()))
 
 
-@property_of(PART, cases(masks=REAL_MASKS, least_tokens=3, least_batch=2), world="whole", examples=5)
+@property_of(PART, cases(masks=REAL_MASKS, least_tokens=3, least_batch=2), when="whole", examples=5)
 def test_whole_masked_tokens_have_no_influence(student: Student, case: MaskedCase) -> Program:
     """Changing a token that row i may not attend to does not change row i."""
     module = build(student, case)
@@ -144,7 +144,7 @@ def _stand_back_if_order_matters(student: Student, module: Remote, case: Sequenc
         cases(masks=("full",), least_tokens=2, least_batch=2),
         strategies.long_sequences("full", tokens=66, batch=2, dim=3, n_hidden=2, num_heads=3),
     ),
-    world="whole",
+    when="whole",
     examples=5,
 )
 def test_whole_no_mask_is_a_mask_of_ones(student: Student, case: SequenceCase) -> Program:

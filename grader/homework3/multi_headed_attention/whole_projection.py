@@ -43,7 +43,7 @@ from grader.kernel.remote import Remote, Student
 @property_of(
     PART,
     (whole_cases(), whole_cases(dim=(3, 4), n_hidden=(3, 4)), long_cases()),
-    world="whole",
+    when="whole",
     examples=4,
 )
 def test_whole_output_is_one_linear_map_of_the_heads(student: Student, case: SequenceCase) -> Program:
@@ -82,7 +82,7 @@ def _expect_each_head_counts(case: SequenceCase, found: identify.ValueMap) -> No
             expect.require(not shared, text)
 
 
-@property_of(PART, whole_cases(masks=REAL_MASKS), world="whole", examples=4)
+@property_of(PART, whole_cases(masks=REAL_MASKS), when="whole", examples=4)
 def test_whole_masked_output_is_the_same_map_of_the_heads(student: Student, case: MaskedCase) -> Program:
     """With a mask, the output is W_O of the concatenated head outputs (alphas times values)."""
     way, module = Way(), build(student, case)
@@ -111,7 +111,7 @@ def test_whole_masked_output_is_the_same_map_of_the_heads(student: Student, case
     expect.close(out, want, "output", why, scale=20.0)
 
 
-@property_of(PART, (whole_cases(), whole_cases(n_hidden=(2, 5))), world="whole", examples=4)
+@property_of(PART, (whole_cases(), whole_cases(n_hidden=(2, 5))), when="whole", examples=4)
 def test_whole_lone_tokens_are_mapped_linearly(student: Student, case: SequenceCase) -> Program:
     """For a single token, whose attention weight is 1, the output is W_O of the concatenated values."""
 

@@ -55,7 +55,7 @@ def shape_or_value(value: Any) -> str:
     return f"a tensor of shape {value.shape}" if isinstance(value, np.ndarray) else expect.show(value)
 
 
-@property_of(PART, (ordinary(), square(), deep), world="stand-ins", examples=3)
+@property_of(PART, (ordinary(), square(), deep), when="stand-ins", examples=3)
 def test_alphas_are_in_the_order_of_the_layers(student: Student, case: MaskedCase) -> Program:
     """With return_attn=True, alphas has shape (B, L, H, T, T), and alphas[:, l] belongs to the l-th block."""
     module = build(student, case)

@@ -28,7 +28,7 @@ from grader.kernel.remote import Remote, Student
 from grader.kernel.wire import Array
 
 
-@property_of(PART, (ordinary(), homework, one_layer), world="stand-ins", examples=3)
+@property_of(PART, (ordinary(), homework, one_layer), when="stand-ins", examples=3)
 def test_num_layers_blocks_of_the_given_sizes(student: Student, case: MaskedCase) -> Program:
     """The module uses num_layers distinct AttentionResidual blocks of the given sizes, all registered."""
     module = build(student, case)
@@ -81,7 +81,7 @@ def mixing_of(block: dict[str, Any], call: Call) -> Array:
     return mixing
 
 
-@property_of(PART, (*SMALL_SIZES, deep), world="stand-ins", examples=4)
+@property_of(PART, (*SMALL_SIZES, deep), when="stand-ins", examples=4)
 def test_blocks_in_sequence_and_nothing_else(student: Student, case: MaskedCase) -> Program:
     """The output is x passed through the blocks in the order in which they were built, with nothing else applied."""
     module = build(student, case)
@@ -134,7 +134,7 @@ def _leave_to_alphas(seen: Seen, out: Array, want: Array) -> None:
         expect.stand_back((CHANGE_NOTHING, SAME_IN_MODES), "return_attn=True gives another output")
 
 
-@property_of(PART, (ordinary(), deep), world="stand-ins", examples=2)
+@property_of(PART, (ordinary(), deep), when="stand-ins", examples=2)
 def test_every_block_learns(student: Student, case: MaskedCase) -> Program:
     """A loss on the output gives the input and the weights of each block the correct gradient."""
     module = build(student, case)

@@ -24,7 +24,7 @@ from grader.judging.property import Program, property_of
 from grader.kernel.remote import Student
 
 
-@property_of(PART, (ordinary(), square(), deep), world="stand-ins", examples=3)
+@property_of(PART, (ordinary(), square(), deep), when="stand-ins", examples=3)
 def test_the_mask_reaches_each_block(student: Student, case: MaskedCase) -> Program:
     """Each block gets the given attn_mask in every call, and no mask if none is given."""
     calls = [Call(case.x, case.mask), Call(case.x, None, None, training=True)]

@@ -38,7 +38,7 @@ from grader.kernel.wire import Array
 ALPHAS = "transformer_whole.test_alphas_of_all_layers"
 
 
-@property_of(WHOLE, (layered, five_layers, long), world="whole", examples=3)
+@property_of(WHOLE, (layered, five_layers, long), when="whole", examples=3)
 def test_alphas_of_all_layers(student: Student, case: MaskedCase) -> Program:
     """With return_attn=True, alphas has shape (B, L, H, T, T), and alphas[:, l] belongs to the l-th layer."""
     module = build(student, case)

@@ -48,7 +48,7 @@ SLOPE_STEP = 0.01
 SLOPE_MISS = 0.03
 
 
-@property_of(WHOLE, (layered, five_layers, long), world="whole", examples=3)
+@property_of(WHOLE, (layered, five_layers, long), when="whole", examples=3)
 def test_layers_follow_each_other(student: Student, case: MaskedCase) -> Program:
     """x passes through num_layers layers, each with its own weights, and each the same as a Transformer of one layer."""
     layers, weights = yield from told_apart(student, case)
@@ -73,7 +73,7 @@ def test_layers_follow_each_other(student: Student, case: MaskedCase) -> Program
     yield from check_deterministically(student, module, case, compare)
 
 
-@property_of(WHOLE, (one_layer,), world="whole", examples=2)
+@property_of(WHOLE, (one_layer,), when="whole", examples=2)
 def test_a_layer_attends(student: Student, case: MaskedCase) -> Program:
     """Each layer adds attention to x, with queries, keys and values that are linear in x."""
     module, by_network, _ = yield from _one_layer(student, case)
@@ -103,7 +103,7 @@ def test_a_layer_attends(student: Student, case: MaskedCase) -> Program:
         expect.holds(size > 1e-3, f"head {head} of a layer adds nothing to x")
 
 
-@property_of(WHOLE, (one_layer,), world="whole", examples=2)
+@property_of(WHOLE, (one_layer,), when="whole", examples=2)
 def test_a_layer_has_a_network(student: Student, case: MaskedCase) -> Program:
     """Each layer then adds LayerNorm, a linear map to mlp_dim, GELU and a linear map back to dim."""
     module, by_network, by_attention = yield from _one_layer(student, case)
@@ -178,7 +178,7 @@ def _grown(plain: Mapping[str, Array], other: Mapping[str, Array]) -> list[str]:
     return [name for name, value in plain.items() if name not in other or other[name].shape != value.shape]
 
 
-@property_of(WHOLE, (layered, one_layer), world="whole", examples=2)
+@property_of(WHOLE, (layered, one_layer), when="whole", examples=2)
 def test_every_weight_learns(student: Student, case: MaskedCase) -> Program:
     """A loss on the output gives the input and every weight the correct gradient."""
     module = build(student, case)

@@ -35,7 +35,7 @@ from grader.kernel.remote import Student
 from grader.kernel.wire import Array
 
 
-@property_of(WHOLE, (layered, five_layers, long), world="whole", examples=3)
+@property_of(WHOLE, (layered, five_layers, long), when="whole", examples=3)
 def test_the_mask_rules_each_layer(student: Student, case: MaskedCase) -> Program:
     """In each layer, a token attends only to the tokens that attn_mask permits, in every call and in both modes."""
     module = build(student, case)
@@ -113,7 +113,7 @@ def alphas_or_none(seen: Seen, case: MaskedCase) -> Array | None:
 @property_of(
     WHOLE,
     (strategies.seeds.map(lambda seed: of_sizes((4, 3, 5, 2, 2), 2, 5, seed)),),
-    world="whole",
+    when="whole",
     examples=3,
 )
 def test_reach_grows_by_one_token_a_layer(student: Student, case: MaskedCase) -> Program:

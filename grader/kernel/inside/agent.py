@@ -184,8 +184,8 @@ def serve_property(connection: socket.socket, namespace: dict[str, Any]) -> None
             header, buffers = frames.receive_frame(connection)
         except frames.FrameError:
             return
-        if header["world"] is not None:
-            stage.set(header["world"])
+        if header["stage"] is not None:
+            stage.set(header["stage"])
         if header["fresh"]:
             interpreter.trials.clear()
         replies: list[Any] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import linecache
 import os
 import pathlib
@@ -16,7 +15,7 @@ PROVIDED = "<provided "
 
 
 class Stage:
-    """The notebook's names. A world replaces some of them."""
+    """The notebook's names. A stage replaces some of them."""
 
     def __init__(self, namespace: dict[str, Any]) -> None:
         self.namespace, self.names = namespace, dict(namespace)
@@ -24,16 +23,12 @@ class Stage:
         # Classes of modules that the notebook wrote look their names up there.
         self.modules = {id(module): (module, dict(module)) for module in own_modules()}
 
-    def set(self, world: dict[str, Any]) -> None:
+    def set(self, asked: dict[str, Any]) -> None:
         """Replace what the notebook defines by stand-ins and provided code, under all its names."""
         self.clear()
-        for name in world["stand_ins"]:
-            self._stand_in(name, standins.stand_ins_of(world["source"])[name], lenient=world["lenient"])
-        for source in world["provided"]:
-            for node in ast.parse(source).body:
-                exec(compile(ast.Module([node], []), "<provided>", "exec"), self.namespace)
-                self._take_place(getattr(node, "name", ""))
-        for owner, method, source in world["methods"]:
+        for name in asked["stand_ins"]:
+            self._stand_in(name, standins.stand_ins_of(asked["source"])[name], lenient=asked["lenient"])
+        for owner, method, source in asked["methods"]:
             cls = self.namespace.get(owner)
             if isinstance(cls, type):
                 scope = dict(self.namespace)

@@ -9,10 +9,11 @@ from grader.errors import KernelError
 from grader.judging.children import SharedChild
 from grader.judging.property import Part, Property
 from grader.kernel.remote import NoReply, Student, StudentError, recording_of
+from grader.kernel.stage import Stage
 
 
-class Worlds:
-    """The worlds of one submission's parts. A world says what takes the place of the student's names in the kernel.
+class Stages:
+    """The stages of one submission's parts. A stage says what takes the place of the student's names in the kernel.
 
     Args:
         shared: the child in which parts are tried out.
@@ -32,7 +33,7 @@ class Worlds:
 
     def applies(self, prop: Property) -> bool:
         """Whether a property is about the way in which the student built its part."""
-        return prop.world in ("any", "whole" if self.is_judged_whole(prop.part) else "stand-ins")
+        return prop.when in ("any", "whole" if self.is_judged_whole(prop.part) else "stand-ins")
 
     def is_judged_whole(self, part: Part) -> bool:
         """Whether the student's class builds no stand-ins or works only with the student's own classes.
@@ -48,26 +49,26 @@ class Worlds:
                 self.notes[part.item] = f"{part.name} {why}, so it is judged whole"
         return self._whole[part.name]
 
-    def of(self, part: Part) -> dict[str, Any]:
-        """The world in which a part is judged."""
-        return self._world(part, [] if self.is_judged_whole(part) else list(part.stand_ins))
+    def of(self, part: Part) -> Stage:
+        """The stage in which a part is judged."""
+        return self._stage(part, () if self.is_judged_whole(part) else part.stand_ins)
 
     def _why_whole(self, part: Part) -> str | None:
-        answer = self._probe(part, self._world(part, list(part.stand_ins)))
+        answer = self._probe(part, self._stage(part, part.stand_ins))
         if isinstance(answer, list):
             return None if answer else f"builds no {part.stand_ins[0]}"
-        if isinstance(answer, StudentError) and isinstance(self._probe(part, self._world(part, [])), list):
+        if isinstance(answer, StudentError) and isinstance(self._probe(part, self._stage(part, ())), list):
             return f"uses what only your own {part.stand_ins[0]} has ({answer})"[:200]
         return None
 
-    def _probe(self, part: Part, world: dict[str, Any]) -> Any:
-        """Build and call the part in a world: the list of stand-ins that took part, or why that failed."""
+    def _probe(self, part: Part, stage: Stage) -> Any:
+        """Build and call the part in a stage: the list of stand-ins that took part, or why that failed."""
         student = Student(0)
         module = getattr(student, part.name)(*part.probe)
         if inputs := part.probe_inputs():
             module(*inputs)
         try:
-            connection = self._shared.channel(world).connection
+            connection = self._shared.channel(stage).connection
             connection.begin()
             (answer,) = connection.run([(0, recording_of(student), student.standins())], stop=True)
         except (NoReply, KernelError):
@@ -75,11 +76,10 @@ class Worlds:
             return None
         return answer
 
-    def _world(self, part: Part, stand_ins: list[str]) -> dict[str, Any]:
-        return {
-            "stand_ins": stand_ins,
-            "source": self._stand_in_source if stand_ins else "",
-            "lenient": part.lenient,
-            "provided": [],
-            "methods": [list(method) for method in self._provided.get(part.name, [])],
-        }
+    def _stage(self, part: Part, stand_ins: Sequence[str]) -> Stage:
+        return Stage(
+            stand_ins=tuple(stand_ins),
+            source=self._stand_in_source if stand_ins else "",
+            lenient=part.lenient,
+            methods=tuple(self._provided.get(part.name, ())),
+        )
