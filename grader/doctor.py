@@ -16,7 +16,7 @@ from grader.homework import load_homework
 from grader.kernel import confinement, gpu
 from grader.memory import free_memory
 from grader.report.finding import Finding
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 from grader.tokenizer_data import tokenizer_data_hash
 
 _GIB = 1 << 30
