@@ -25,6 +25,7 @@ NO_VERDICT_DEPENDS_ON = (
     "gradescope",
     "homework3",
     "report",
+    "text",
     "training",
     "__main__.py",
 )

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from grader.batch.unpacking import METADATA
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 
 MAX_RECEIPT_BYTES = 1 << 16
 

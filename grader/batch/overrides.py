@@ -20,8 +20,8 @@ from pathlib import Path
 from grader.batch.store import Member
 from grader.errors import UsageError
 from grader.files.located_yaml import Fault, Plain, read_yaml
-from grader.report.safe_text import one_line
 from grader.scoring.rubric import Rubric
+from grader.text.safe_text import one_line
 
 NAME = "overrides.yaml"
 MAX_BYTES = 4 << 20

@@ -15,10 +15,10 @@ from typing import Any
 
 from grader.batch.overrides import Override
 from grader.batch.store import Manifest, Member
-from grader.report.safe_text import for_csv, for_markdown, markdown_code
 from grader.report.terminal import points
 from grader.scoring.result import CriterionResult, ItemResult, Result, SetBy, totals
 from grader.scoring.rubric import Rubric
+from grader.text.safe_text import for_csv, for_markdown, markdown_code
 
 MOST_CRITERIA = 15
 _BAR = 20

@@ -35,9 +35,9 @@ from grader.batch.training import Trainee, Trainees, trainees_of
 from grader.errors import UsageError
 from grader.grade import NO_TRAINING, Judged, failure, prepare
 from grader.kernel.warm import WarmHost
-from grader.report.safe_text import one_line
 from grader.scoring.result import Result
 from grader.scoring.rubric import ManualItem, Rubric, TrainingItem
+from grader.text.safe_text import one_line
 from grader.training import plan as training_plan
 
 GRACE_SECONDS = 60.0

@@ -21,10 +21,10 @@ from grader.batch.roster import Student, with_roster
 from grader.batch.unpacking import ENDINGS, METADATA, problems_in, unpack
 from grader.errors import GraderError, NothingToGrade, UsageError
 from grader.homework import Homework, load_homework
-from grader.report.safe_text import one_line
 from grader.submission.handin import HandIn, find_among
 from grader.submission.opening import MAX_FILE_BYTES
 from grader.submission.template import Template
+from grader.text.safe_text import one_line
 from grader.training import checkpoint
 
 NOTEBOOKS = "notebooks"

@@ -12,8 +12,8 @@ from rich.text import Text
 from grader.batch.rescore import Change
 from grader.batch.run import Outcome
 from grader.report.console import output
-from grader.report.safe_text import one_line
 from grader.report.terminal import points
+from grader.text.safe_text import one_line
 
 MOST_CHANGES = 40
 MOST_PROBLEMS = 10

@@ -59,7 +59,8 @@ class Engine:
         seed: the assignment's seed; the same seed gives the same cases for every submission.
         provided: methods of the template that take the place of the student's, by part name.
         shrink_calls: how many cases may be tried to make a counterexample smaller.
-        homework: whose stand-ins take the place of what a part builds on; by default the one that `load_homework` finds.
+        homework: its stand-ins replace what a part builds on; by default the one that `load_homework` finds.
+        budget: makes the budget of one property.
     """
 
     def __init__(
@@ -69,12 +70,14 @@ class Engine:
         provided: dict[str, list[tuple[str, str, str]]] | None = None,
         shrink_calls: int = SHRINK_CALLS,
         homework: Homework | None = None,
+        budget: Callable[[], Budget] = Budget,
     ) -> None:
         self.session, self.seed, self.shrink_calls = session, seed, shrink_calls
         self._shared = SharedChild(session)
         source = (homework or load_homework()).stand_in_source
         self._stages = Stages(self._shared, source, provided or {})
-        self._budget = Budget()
+        self._new_budget = budget
+        self._budget = budget()
         self._answered = False
 
     @property
@@ -128,7 +131,7 @@ class Engine:
         held: set[str] = set()
         for start in range(0, len(properties), MIXED_PROPERTIES):
             chosen = properties[start : start + MIXED_PROPERTIES]
-            self._budget = Budget()
+            self._budget = self._new_budget()
             try:
                 with self._budget.memory():
                     channel = self._shared.channel(self._stages.of(chosen[0].part))
@@ -146,7 +149,7 @@ class Engine:
         connection.begin(self.session.limits.property * MIXED_TIME)
         trials: list[Trial] = []
         for prop in properties:
-            budget = Budget()
+            budget = self._new_budget()
             for case in cases_for(prop, self.seed):
                 seed = trial_seed(prop, self.seed) + sum(trial.prop is prop for trial in trials)
                 trials.append(Trial(len(trials), prop, case, seed, budget))
@@ -172,12 +175,12 @@ class Engine:
 
     def hold_once(self, prop: Property, case: Any) -> Failure | StoodBack | None:
         """Hold a property for one case, in a child of its own; raises `NoReply` when the child falls silent."""
-        self._budget = Budget()
+        self._budget = self._new_budget()
         with self.session.property(self._stages.of(prop.part)) as channel, self._budget.memory():
             return self._run_one(prop, channel.connection, 0, case, trial_seed(prop, self.seed))
 
     def _verdict(self, prop: Property) -> Verdict:
-        self._budget, self._answered = Budget(), False
+        self._budget, self._answered = self._new_budget(), False
         found: Failure | Unreached | None
         try:
             with self._budget.memory():

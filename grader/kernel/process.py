@@ -23,7 +23,7 @@ MAX_ANSWER = 1 << 16
 
 
 def environment(directory: Path) -> dict[str, str]:
-    """The kernel's whole environment: nothing of the judge's, one thread, no GPU, all folders private."""
+    """The kernel's whole environment: nothing of the judge's, one thread, no GPU, private folders."""
     home, tmp = str(directory / "home"), str(directory / "tmp")
     # Read when the process starts, so too late for a kernel that is given a GPU later.
     driver = {"LD_LIBRARY_PATH": os.pathsep.join(gpu.driver_folders())} if gpu.driver_folders() else {}
@@ -44,7 +44,7 @@ def environment(directory: Path) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
-        # Training takes more threads later; ones that wait must not burn what their neighbours need.
+        # Training takes more threads later; waiting ones must not use up what their neighbors need.
         "OMP_WAIT_POLICY": "PASSIVE",
         "CUDA_VISIBLE_DEVICES": "",
         # Asking whether there is a GPU must not start CUDA, which could not start again where training is given one.
@@ -62,7 +62,7 @@ def environment(directory: Path) -> dict[str, str]:
 
 
 class KernelProcess:
-    """A kernel process and the control socket to its agent; how it was started is the subclasses' matter."""
+    """A kernel process and the control socket to its agent. Subclasses differ in how it is started."""
 
     pid: int
     control: socket.socket
@@ -77,19 +77,23 @@ class KernelProcess:
         return [str(layer) for layer in answer["layers"]]
 
     def receive(self, seconds: float, when: str) -> dict[str, Any]:
-        """One answer from the agent; raises `KernelError` when the process ended, is silent or breaks the format."""
+        """One answer from the agent; raises `KernelError` if the process ended, is silent or breaks the protocol."""
         return _receive(self.control, seconds, when)
 
     def ask(self, request: dict[str, Any], seconds: float, fds: list[int] | None = None) -> dict[str, Any]:
         """Send a request to the agent, with file descriptors if given, and wait for its answer."""
         self.control.settimeout(seconds)
         try:
-            socket.send_fds(self.control, [json.dumps(request).encode()], fds or [])
+            self.send(json.dumps(request).encode(), fds or [])
         except OSError as error:
             if (scarce := host_error(error)) is not None:
                 raise scarce from None
             raise KernelError(f"the kernel process no longer listens ({error})") from None
         return self.receive(seconds, f"when asked for {request['op']}")
+
+    def send(self, data: bytes, fds: list[int]) -> None:
+        """Send one message with file descriptors; raises OSError."""
+        socket.send_fds(self.control, [data], fds)
 
     def tell(self, request: dict[str, Any]) -> None:
         """Send a request that has no answer."""
@@ -133,13 +137,13 @@ class ColdProcess(KernelProcess):
 
 
 class WarmProcess(KernelProcess):
-    """A kernel process that a `WarmParent` forked; known by its pidfd, as a PID may be another's by now."""
+    """A kernel process that a `WarmParent` forked, known by its pidfd, as its PID may be another process's by now."""
 
     def __init__(self, pid: int, handle: int, control: socket.socket) -> None:
         self.pid, self._handle, self.control = pid, handle, control
 
     def poll(self) -> int | None:
-        """0 once the process has ended, however it did; its status is the parent's to know."""
+        """0 once the process has ended; only the parent knows its real status."""
         if self._handle < 0:
             return 0
         return 0 if select.select([self._handle], [], [], 0)[0] else None
@@ -161,7 +165,7 @@ class WarmProcess(KernelProcess):
 
 
 class WarmLink:
-    """A connection to a warm parent: forks kernels from it, which end when the connection does."""
+    """A connection to a warm parent, which forks kernels for it. They end when the connection does."""
 
     pid: int
     """The warm parent's; the kernels die with it."""

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from grader.errors import NothingToGrade
-from grader.report.safe_text import one_line
 from grader.submission.archives import HEAD_BYTES, Budget, is_archive, members
 from grader.submission.choosing import Candidate, attempt_of, best_of
 from grader.submission.file_kinds import (
@@ -33,6 +32,7 @@ from grader.submission.likeness import code_of, default_template, likeness_of, w
 from grader.submission.opening import MAX_FILE_BYTES, read_regular_file, why_unreadable
 from grader.submission.reading import Submission, parse_notebook
 from grader.submission.template import Template
+from grader.text.safe_text import one_line
 
 MAX_ENTRIES = 20_000
 MAX_DEPTH = 8

@@ -27,10 +27,10 @@ from grader.homework3 import HOMEWORK
 from grader.kernel import confinement
 from grader.kernel.process import WarmParent, environment
 from grader.kernel.session import Limits
-from grader.report.safe_text import clean
 from grader.report.terminal import print_result
 from grader.scoring.result import Result
 from grader.scoring.rubric import AutomaticItem, Criterion
+from grader.text.safe_text import clean
 from tests.hostile.generator import BREACH, KINDS, SECRET, TRACE, Notebook, hostile
 from tests.isolation.lacking import become
 
