@@ -196,11 +196,9 @@ def _specification(
         ],
         "policy": confinement.make_policy(
             workspace,
-            readable=[assets.DATA / "nltk"],
+            confinement.Access(readable=(assets.DATA / "nltk",), folders=(home, tmp), gpu=options.gpu),
             budget=options.limits.budget(gpu=options.gpu),
             parent=options.warm.pid if options.warm else None,
-            gpu=options.gpu,
-            folders=[home, tmp],
             host=workspace.host,
         ),
         "absent": list(absent),

@@ -154,7 +154,7 @@ def test_shared_memory_of_others_is_neither_seen_nor_in_the_way(cell: Cell) -> N
     cell.workspace.give_away()
     try:
         source = f"print(json.dumps([attempt(lambda: open({str(others)!r}).read(6))]))"
-        outcome = cell.run(source, folders=[home], budget=confinement.Budget(disk=20 << 20))
+        outcome = cell.run(source, confinement.Access(folders=(home,)), budget=confinement.Budget(disk=20 << 20))
         assert outcome == ["FileNotFoundError"]
     finally:
         others.unlink()

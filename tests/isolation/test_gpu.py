@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from grader import doctor
-from grader.kernel import gpu
+from grader.kernel import confinement, gpu
 from grader.kernel.confinement import landlock
 from grader.kernel.process import environment
 from tests.isolation.conftest import Cell
@@ -133,7 +133,7 @@ def test_a_kernel_finds_the_driver_and_has_a_name(driver: Path, tmp_path: Path) 
 
 def test_only_a_kernel_that_may_use_a_gpu_reads_the_driver(driver: Path) -> None:
     def rules(*, allowed: bool) -> dict[str, int]:
-        found = landlock.rules(7, Path("/own"), [], [], programs=False, gpu=allowed, shared_memory=False)
+        found = landlock.rules(7, Path("/own"), landlock.Access(gpu=allowed))
         return dict(found["rules"])
 
     assert str(driver) in rules(allowed=True) and str(driver) not in rules(allowed=False)
@@ -159,6 +159,6 @@ def test_a_kernel_that_may_use_a_gpu_names_its_threads_and_sees_no_other_process
         ]))
     """
     refused = "PermissionError"
-    assert cell.run(source, gpu=True) == ["done", "done", refused, refused, refused, refused, refused]
+    assert cell.run(source, confinement.Access(gpu=True)) == ["done", "done", refused, refused, refused, refused, refused]
     named, devices, *others = cell.run(source)
     assert [named, devices] == [refused, refused] and set(others) == {refused}
