@@ -7,6 +7,7 @@ when weights and input move a little.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,22 +34,36 @@ class Gradients:
         return _as_array(self.by_name.get(name), weight)
 
 
+@dataclass(frozen=True)
+class Learner:
+    """A module whose weights are known, and how it is called.
+
+    Args:
+        student: the submission.
+        module: the module, into which ``weights`` are loaded.
+        x: its input.
+        weights: its parameters by name.
+        rng: draws the directions in which weights and input move.
+        call: records a call of the module with an input.
+    """
+
+    student: Student
+    module: Remote
+    x: Array
+    weights: Mapping[str, Array]
+    rng: np.random.Generator
+    call: Callable[[Any], Remote]
+
+
 def hold(
-    student: Student,
-    module: Remote,
-    x: Array,
-    weights: Mapping[str, Array],
-    rng: np.random.Generator,
-    call: Callable[[Any], Remote],
-    *,
-    modes: tuple[str, ...],
-    nothing: tuple[str, ...],
-    of_x: bool = True,
+    learner: Learner, *, modes: tuple[str, ...], nothing: tuple[str, ...], of_x: bool = True
 ) -> Generator[Any, Any, None]:
-    """Hold the gradients of ``call`` by all ``weights``, which are loaded, and by ``x`` against differences.
+    """Compare the gradients by all weights, and by the input unless ``of_x`` is False, with differences.
 
     An output that chance or earlier calls change is left to ``modes``, one that is constant or not finite to ``nothing``.
     """
+    student, module, x = learner.student, learner.module, learner.x
+    weights, rng, call = learner.weights, learner.rng, learner.call
     leaf = student.tensor(x, requires_grad=True)
     out = call(leaf.method("clone"))  # not a leaf: that x is changed is for another property to say
     found = Gradients(

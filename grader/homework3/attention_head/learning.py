@@ -60,7 +60,9 @@ def test_every_weight_gets_a_gradient(student: Student, case: SequenceCase) -> P
             expect.stand_back((DEPENDS, SOFTMAX), "every token gets the same attention weight")
         nothing = (OUTPUT, MODES, NO_WEIGHT, PERMITTED, INFLUENCE, ROWS)
         yield from gradients.hold(
-            student, head, case.x, weights, rng, call, modes=(MODES, SOFTMAX), nothing=nothing
+            gradients.Learner(student, head, case.x, weights, rng, call),
+            modes=(MODES, SOFTMAX),
+            nothing=nothing,
         )
 
     try:

@@ -110,9 +110,7 @@ def _expect_attention_in_any_layout(
         again = alpha_of(way.read((yield way.call(student, head, probe)), case, probe))
         matrix_again = identify.fit_scores(probe, again).tokens_only
         rank = identify.rank(matrix_again)
-        text = (
-            f"the scores come from {rank} independent numbers, expected queries and keys of {want}"
-        )
+        text = f"the scores come from {rank} independent numbers, expected queries and keys of {want}"
         expect.holds(identify.has_rank(matrix_again, want), text)
     if size > 2 and identify.is_symmetric(matrix):
         raise expect.Violation("queries and keys come from the same weights")

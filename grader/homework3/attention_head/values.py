@@ -192,9 +192,7 @@ def _expect_values_of_parameters(
     """Hold of values whose weights have other names what W_V is in every layout."""
     count, want = identify.rank(found.tokens_only(0)), min(case.n_hidden, len(found.basis))
     expect.require(count > 0, "the values do not depend on the tokens")
-    expect.require(
-        count >= want, f"the values have {count} independent numbers, expected {want}"
-    )
+    expect.require(count >= want, f"the values have {count} independent numbers, expected {want}")
     if weights:
         more, token = 1.3, np.ascontiguousarray(probe[:, :1])
         head.load({name: np.float32(more) * value for name, value in weights.items()})

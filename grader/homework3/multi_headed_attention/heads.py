@@ -133,7 +133,9 @@ def test_every_head_learns(student: Student, case: SequenceCase) -> Program:
     if not checks.close_values((yield call(case.x)), before):
         expect.stand_back(MODES, "the output changes by chance")
     for place, (gradient, value) in enumerate(zip(found[:-1], after, strict=False)):
-        checks.expect_gradient(gradient, before, value, f"head {place} gets no gradient, so it is never trained")
+        checks.expect_gradient(
+            gradient, before, value, f"head {place} gets no gradient, so it is never trained"
+        )
     by_x = float((found[-1] * along).sum()) if isinstance(found[-1], np.ndarray) else 0.0
     right = gradients.agrees(before, up, down, by_x)
     expect.holds(right, "the gradient that reaches the input x is not that of the output")

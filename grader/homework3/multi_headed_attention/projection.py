@@ -211,12 +211,7 @@ def test_the_output_map_learns(student: Student, case: SequenceCase) -> Program:
         return given(student, module, x, case.mask).tensor_of(case.x.shape)
 
     yield from gradients.hold(
-        student,
-        module,
-        case.x,
-        weights,
-        rng,
-        call,
+        gradients.Learner(student, module, case.x, weights, rng, call),
         modes=(MODES, PROJECTION),
         nothing=(PROJECTION, MASKS, MODES),
         of_x=False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -83,7 +83,15 @@ def test_whole_alphas_are_attention(student: Student, case: SequenceCase) -> Pro
         why = "alphas of other tokens do not follow from how queries and keys depend on the first ones"
         for x, alphas in ((fresh, at_fresh), (case.x, at_x)):
             expect.close(alphas, predicted(maps, x), "alphas", why, scale=10.0)
-        yield from _expect_ranks(way, student, module, case, weights, probe, maps, rng)
+
+        def with_other_weights() -> Generator[Any, Any, list[identify.ScoreMap]]:
+            other = parameters.generic_weights(weights, rng)
+            module.load({name: np.float32(0.5) * value for name, value in other.items()})
+            return score_maps(
+                probe, alphas_of(readable((yield way.call(student, module, probe)), case, probe))
+            )
+
+        yield from _expect_ranks(case, maps, with_other_weights)
         if not weights or checks.matches(at_more, at_probe):
             expect.stand_back(WHOLE_LEARNING, "alphas do not follow the module's parameters")
         scaled = [identify.ScoreMap(found.basis, more**2 * found.matrix) for found in maps]
@@ -103,14 +111,9 @@ def test_whole_alphas_are_attention(student: Student, case: SequenceCase) -> Pro
 
 
 def _expect_ranks(
-    way: Way,
-    student: Student,
-    module: Remote,
     case: SequenceCase,
-    weights: dict[str, Array],
-    probe: Array,
     maps: list[identify.ScoreMap],
-    rng: np.random.Generator,
+    with_other_weights: Callable[[], Generator[Any, Any, list[identify.ScoreMap]]],
 ) -> Judged:
     """The scores of each head are made of n_hidden independent numbers, and its queries are not its keys."""
     want = min(case.n_hidden, len(maps[0].basis))
@@ -118,9 +121,7 @@ def _expect_ranks(
     expect.holds(min(ranks) > 0, "alphas do not depend on the token of the query")
     if not all(identify.has_rank(found.tokens_only, want) for found in maps):
         # A second draw of weights: by chance a matrix may be near one of lower rank.
-        other = parameters.generic_weights(weights, rng)
-        module.load({name: np.float32(0.5) * value for name, value in other.items()})
-        again = score_maps(probe, alphas_of(readable((yield way.call(student, module, probe)), case, probe)))
+        again = yield from with_other_weights()
         ranks = [identify.rank(found.tokens_only) for found in again]
         text = f"the scores of a head come from {min(ranks)} numbers, expected {want}: n_hidden is the size of each head"
         expect.holds(all(identify.has_rank(found.tokens_only, want) for found in again), text)
@@ -204,12 +205,7 @@ def test_whole_every_weight_learns(student: Student, case: SequenceCase) -> Prog
 
     try:
         yield from gradients.hold(
-            student,
-            module,
-            case.x,
-            weights,
-            rng,
-            call,
+            gradients.Learner(student, module, case.x, weights, rng, call),
             modes=(MODES, WHOLE_ALPHAS),
             nothing=(WHOLE_PROJECTION, WHOLE_INFLUENCE, WHOLE_MASKS, MODES),
         )
