@@ -14,9 +14,9 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner
 
+from grader.assignment import read_seed
 from grader.cli import app
 from grader.errors import UsageError
-from grader.grade import read_seed
 from grader.homework3 import HOMEWORK
 from grader.report.console import output
 

@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from grader import __version__, assets
+from grader.assignment import Assignment
 from grader.errors import GraderError
-from grader.grade import Assignment
 from grader.homework import Homework
 from grader.scoring.rubric import Rubric, TrainingItem
 
@@ -27,6 +27,7 @@ NO_VERDICT_DEPENDS_ON = (
     "gradescope",
     "homework3",
     "report",
+    "text",
     "training",
     "__main__.py",
 )

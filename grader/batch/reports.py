@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 
 from grader.batch.rows import Row, scores
 from grader.gradebook.state import Override
-from grader.report.safe_text import for_csv, for_markdown, markdown_code
 from grader.report.terminal import points
 from grader.scoring.result import CriterionResult, ItemResult
 from grader.scoring.rubric import Rubric
+from grader.text.safe_text import for_csv, for_markdown, markdown_code
 
 MOST_CRITERIA = 15
 _BAR = 20

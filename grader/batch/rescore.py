@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.batch.decisions import Decisions
+from grader.batch.results import load_records, report, results_of
 from grader.batch.rows import Row, rows_of
-from grader.batch.run import load_records, report, results_of
 from grader.batch.store import Manifest, Record, Store
 from grader.errors import UsageError
 from grader.scoring.rubric import Rubric, load_rubric

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from grader.batch.layouts import Group, Person
+from grader.batch.people import Group, Person
 from grader.errors import UsageError
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 
 ROSTER = "roster.csv"
 """In the folder of a batch."""

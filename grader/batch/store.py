@@ -33,11 +33,11 @@ from grader.errors import GraderError, UsageError
 from grader.files.atomic import write_atomically
 from grader.grade import Judged
 from grader.homework import Homework, load_homework
-from grader.report.safe_text import one_line
 from grader.scoring.compose import Facts, Findings, compose_result
 from grader.scoring.result import Evidence, Result, Versions
 from grader.scoring.rubric import Rubric
 from grader.scoring.score import Verdict, VerdictStatus
+from grader.text.safe_text import one_line
 from grader.training.plan import Outcome
 
 LOCK_SECONDS = 3.0

@@ -13,8 +13,8 @@ from grader.batch.rescore import Change
 from grader.batch.run import Outcome
 from grader.gradebook.overrides import NAME as OVERRIDES
 from grader.report.console import output
-from grader.report.safe_text import one_line
 from grader.report.terminal import points
+from grader.text.safe_text import one_line
 
 MOST_CHANGES = 40
 MOST_PROBLEMS = 10

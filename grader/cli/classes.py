@@ -89,12 +89,12 @@ def batch(
         with (
             WarmHost() as host
         ):  # it takes seconds to get warm, in which we import what we need, and look around
+            from grader.assignment import load_assignment
             from grader.batch.memory import CHANGES, TIMEOUT, TRAINING
             from grader.batch.progress import shown
             from grader.batch.run import Options, run_batch
             from grader.batch.store import remembered
             from grader.batch.terminal import print_batch
-            from grader.grade import load_assignment
             from grader.homework import VARIABLE, load_homework
             from grader.kernel.session import Limits
             from grader.training.plan import Options as Training

@@ -25,7 +25,7 @@ def log(
     item: Annotated[str | None, typer.Option(metavar="ITEM", help="Only this item.")] = None,
 ) -> None:
     """Print all decisions in order: number, time, person, kind, submission, item, data. Undone ones are marked."""
-    from grader.report.safe_text import one_line
+    from grader.text.safe_text import one_line
 
     with _opened(folder) as book:
         state = book.state()
@@ -64,8 +64,8 @@ def export_rubric(
     from grader.errors import UsageError
     from grader.files.atomic import write_atomically
     from grader.gradebook.rubric_text import changed_entries, with_entries
-    from grader.report.safe_text import one_line
     from grader.scoring.rubric import load_rubric
+    from grader.text.safe_text import one_line
 
     given = load_rubric(rubric)
     with _opened(folder, given) as book:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from grader.errors import GraderError
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import yaml
 
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 
 _MAX_DEPTH = 20
 _TAG = "tag:yaml.org,2002:"

@@ -19,8 +19,8 @@ from grader.gradebook.database import Connection, Database
 from grader.gradebook.entries import entries_of, worth_of
 from grader.gradebook.events import JSON, Decision, Event, Kind
 from grader.gradebook.state import Log, State
-from grader.report.safe_text import SHORT, one_line
 from grader.scoring.rubric import Rubric, RubricEntry
+from grader.text.safe_text import SHORT, one_line
 
 NAME = "gradebook.sqlite"
 LOCK_SECONDS = 120.0

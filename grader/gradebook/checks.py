@@ -8,7 +8,7 @@ from grader.errors import UsageError
 from grader.gradebook.entries import entry_data, entry_from
 from grader.gradebook.events import JSON, Decision, Kind, check_decision
 from grader.gradebook.state import State
-from grader.report.safe_text import LONG, one_line
+from grader.text.safe_text import LONG, one_line
 
 
 def checked(state: State, decision: Decision) -> dict[str, JSON]:

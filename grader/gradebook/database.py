@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from grader.errors import GraderError, UsageError
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 
 APPLICATION = 0x47524144
 """Tells gradebooks from other SQLite files."""

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from grader.errors import UsageError
 from grader.gradebook.events import JSON, Event
-from grader.report.safe_text import one_line
 from grader.scoring.rubric import Rubric, RubricEntry
+from grader.text.safe_text import one_line
 
 
 def entries_of(rubric: Rubric) -> dict[str, tuple[RubricEntry, ...]]:

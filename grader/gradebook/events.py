@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import Enum
 
 from grader.errors import UsageError
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 
 JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
 

@@ -26,8 +26,8 @@ from grader.files.located_yaml import Fault, Plain, read_yaml
 from grader.gradebook.book import Gradebook
 from grader.gradebook.events import JSON, Decision, Event, Kind
 from grader.gradebook.state import Override, State
-from grader.report.safe_text import one_line
 from grader.scoring.rubric import Rubric
+from grader.text.safe_text import one_line
 
 NAME = "overrides.yaml"
 MAX_BYTES = 4 << 20

@@ -7,7 +7,6 @@ from typing import Any
 from grader.errors import UsageError
 from grader.gradebook.content import content_of
 from grader.gradebook.state import Decided, Grade, Override, State
-from grader.report.safe_text import one_line
 from grader.scoring.result import (
     ChosenEntry,
     CriterionResult,
@@ -21,6 +20,7 @@ from grader.scoring.result import (
 )
 from grader.scoring.rubric import Rubric
 from grader.scoring.score import status_of
+from grader.text.safe_text import one_line
 
 
 def with_decisions(result: Result, submission: str, rubric: Rubric, state: State, notebook: str) -> Result:

@@ -16,9 +16,9 @@ from grader.grades.cells import Record, Sheet, read_sheet
 from grader.grades.filling import Filled, filled, number_in, score_for, titles
 from grader.grades.final import FinalGrade
 from grader.grades.matching import Column, Listed, match
-from grader.report.safe_text import one_line
 from grader.report.terminal import points as shown
 from grader.scoring.rubric import Rubric
+from grader.text.safe_text import one_line
 
 _IDS = (Column("ID", "canvas"), Column("SIS User ID"), Column("SIS Login ID"))
 _REQUIRED = (("Student", "LastName"), ("ID",), ("Section",))

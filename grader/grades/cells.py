@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.errors import UsageError
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 
 MAX_BYTES = 32 << 20
 _DELIMITERS = ",;\t"

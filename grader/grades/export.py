@@ -11,8 +11,8 @@ from grader.grades.filling import Filled
 from grader.grades.final import FinalGrade
 from grader.grades.paste import by_item, by_student
 from grader.grades.plain import plain_csv
-from grader.report.safe_text import one_line
 from grader.scoring.rubric import Rubric, RubricEntry
+from grader.text.safe_text import one_line
 
 FOLDER = "final"
 """In the folder of a batch."""

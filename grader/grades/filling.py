@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from grader.grades.cells import Sheet
 from grader.grades.final import FinalGrade, rounded
 from grader.grades.matching import Matches
-from grader.report.safe_text import one_line
 from grader.report.terminal import points as shown
+from grader.text.safe_text import one_line
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
-from grader.grade import versions
 from grader.gradebook.results import with_decisions
 from grader.gradebook.state import State
 from grader.grades.students import Student
 from grader.gradescope.metadata import in_words, percent_off
 from grader.report.terminal import points as shown
 from grader.scoring.compose import Facts, compose_result
+from grader.scoring.facts import versions
 from grader.scoring.result import CriterionResult, ItemResult, Result
 from grader.scoring.rubric import Lateness, Rubric
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from grader.batch.results import load_records, results_of
 from grader.batch.roster import ROSTER, load_roster
-from grader.batch.run import load_records, results_of
 from grader.batch.store import Manifest, Store
 from grader.errors import UsageError
 from grader.grades.lateness import lateness_of
 from grader.grades.students import Student, students_of
-from grader.report.safe_text import one_line
 from grader.scoring.result import Result
 from grader.scoring.rubric import Rubric, load_rubric
+from grader.text.safe_text import one_line
 
 
 @dataclass(frozen=True)

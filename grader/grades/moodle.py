@@ -14,9 +14,9 @@ from grader.grades.cells import Sheet, read_sheet
 from grader.grades.filling import Filled, filled, number_in, score_for
 from grader.grades.final import FinalGrade
 from grader.grades.matching import Column, Listed, match
-from grader.report.safe_text import LONG, for_csv, for_html, one_line
 from grader.report.terminal import points as shown
 from grader.scoring.rubric import Rubric
+from grader.text.safe_text import LONG, for_csv, for_html, one_line
 
 _IDS = (
     Column("Identifier", "moodle"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from grader.grades.final import FinalGrade, ItemGrade, shown_signed
-from grader.report.safe_text import clean, one_line
 from grader.report.terminal import points as shown
 from grader.scoring.rubric import Rubric, RubricEntry
+from grader.text.safe_text import clean, one_line
 
 
 def by_student(grade: FinalGrade, rubric: Rubric) -> str:

@@ -7,9 +7,9 @@ import io
 from collections.abc import Iterator, Sequence
 
 from grader.grades.final import FinalGrade
-from grader.report.safe_text import for_csv
 from grader.report.terminal import points as shown
 from grader.scoring.rubric import Rubric
+from grader.text.safe_text import for_csv
 
 
 def plain_csv(grades: Sequence[FinalGrade], rubric: Rubric) -> str:

@@ -12,9 +12,9 @@ from rich.text import Text
 from grader.grades.filling import Filled
 from grader.grades.final import ABSENT, LATENESS, NOT_GRADED, Absent, FinalGrade
 from grader.report.console import output
-from grader.report.safe_text import one_line
 from grader.report.terminal import points
 from grader.scoring.rubric import Rubric
+from grader.text.safe_text import one_line
 
 MOST = 10
 """Lines of a list, and names in a line."""

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from grader.files.atomic import write_atomically
-from grader.report.safe_text import LONG, clean, one_line
+from grader.text.safe_text import LONG, clean, one_line
 
 Kind = Literal["automatic", "training", "manual"]
 ItemStatus = Literal["passed", "partial", "failed", "pending", "error"]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from grader.assignment import Assignment
 from grader.batch import rescore
 from grader.batch.store import Store
 from grader.errors import GraderError, UsageError
-from grader.grade import Assignment
 from grader.gradebook.book import NAME, Gradebook
 from grader.gradebook.content import content_of
 from grader.gradebook.events import JSON, Decision, Kind
@@ -210,9 +210,7 @@ def test_decisions_are_in_results_and_totals(batch: Batch, classroom: Path, out:
     assert f"{criterion.id} = 0.5 by Me: read" in row["overrides"]
 
 
-def test_a_resolved_flag_needs_no_review(
-    batch: Batch, classroom: Path, out: Path, made_up: MadeUp, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_resolved_flag_needs_no_review(batch: Batch, classroom: Path, out: Path) -> None:
     batch(classroom)
     flag = Flag(kind="altered", message="generate differs from the template's")
     for path in (out / "judged").glob("*.json"):

@@ -17,12 +17,14 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from grader import cli
+from grader.assignment import Assignment
+from grader.batch import jobs as batch_jobs
 from grader.batch import memory, rescore, store
 from grader.batch import run as batch_run
 from grader.batch.store import Member, Store
 from grader.batch.terminal import print_batch
 from grader.errors import GraderError, UsageError
-from grader.grade import Assignment, Judged, failure
+from grader.grade import Judged, failure
 from grader.gradebook.overrides import load_overrides
 from grader.homework import load_homework
 from grader.kernel import warm
@@ -370,7 +372,7 @@ def test_each_is_told_of_the_own_file(
     def judge(path: Path, assignment: Assignment, **options: Any) -> Judged:
         return Judged(failure(path.name, assignment, f"{path.name}: breaks off before its end"))
 
-    monkeypatch.setattr(batch_run, "judge", judge)
+    monkeypatch.setattr(batch_jobs, "judge", judge)
     outcome = batch(folder)
     assert outcome.judged == 1
     errors = {key: result.error for key, result in outcome.results.items()}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
 
-from grader.report.safe_text import clean, for_csv, for_html, for_markdown, markdown_code, one_line, shorten
+from grader.text.safe_text import clean, for_csv, for_html, for_markdown, markdown_code, one_line, shorten
 
 # Every code point, lone surrogates too, and often what does harm.
 CONTROL = "\x00\x07\x1b\x9b\r\n\t\x7f"
