@@ -135,7 +135,7 @@ def test_folders_in_memory_are_bounded_and_gone_with_the_kernel(cell: Cell) -> N
             attempt(lambda: open("/proc/self/net/unix")),
         ]))
         """,
-        folders=[home],
+        confinement.Access(folders=(home,)),
         budget=confinement.Budget(disk=20 << 20),
     )
     assert outcome == ["given", "OSError", "OSError", "PermissionError", "PermissionError", "PermissionError"]
