@@ -17,7 +17,7 @@ from grader.assignment import Assignment
 from grader.batch import jobs as batch_jobs
 from grader.batch import run as batch_run
 from grader.batch.run import Options, Outcome, run_batch
-from grader.grade import NO_TRAINING, Judged, failure
+from grader.grade import Judged, Request, failure
 from grader.homework3 import HOMEWORK
 from grader.homework3.training import check
 from grader.kernel import warm
@@ -67,17 +67,10 @@ class MadeUp:
         self.trained: list[str] = []
         self.properties: list[int] = []
 
-    def __call__(
-        self,
-        path: Path,
-        assignment: Assignment,
-        warm: object = None,
-        only: Any = None,
-        training: planning.Options = NO_TRAINING,
-        retry: bool = True,
-    ) -> Judged:
+    def __call__(self, path: Path, assignment: Assignment, request: Request) -> Judged:
+        only = request.only
         text = path.read_text(encoding="utf-8")
-        job = planning.plan(assignment.homework.training, path, assignment.rubric, training)
+        job = planning.plan(assignment.homework.training, path, assignment.rubric, request.training)
         (self.judged if job is None else self.trained).append(path.name)
         if "no kernel" in text:
             return Judged(

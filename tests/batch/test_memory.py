@@ -24,7 +24,7 @@ from grader.batch import run as batch_run
 from grader.batch.store import Member, Store
 from grader.batch.terminal import print_batch
 from grader.errors import GraderError, UsageError
-from grader.grade import Judged, failure
+from grader.grade import Judged, Request, failure
 from grader.gradebook.overrides import load_overrides
 from grader.homework import load_homework
 from grader.kernel import warm
@@ -369,7 +369,7 @@ def test_each_is_told_of_the_own_file(
     (folder / "ada_1_90_mine.ipynb").write_text("{", encoding="utf-8")
     (folder / "bob_2_91_homework.zip").write_bytes(zipped({"x/his.ipynb": "{"}))
 
-    def judge(path: Path, assignment: Assignment, **options: Any) -> Judged:
+    def judge(path: Path, assignment: Assignment, request: Request) -> Judged:
         return Judged(failure(path.name, assignment, f"{path.name}: breaks off before its end"))
 
     monkeypatch.setattr(batch_jobs, "judge", judge)
