@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +19,7 @@ from grader.batch.store import Store
 from grader.batch.submissions import find_submissions
 from grader.errors import UsageError
 from grader.homework3 import HOMEWORK
-from grader.homework3.training import check
+from grader.homework3.training.check import ImageTraining
 from grader.homework3.training.data import DataMissing
 from grader.scoring.result import ItemResult, Result
 from grader.training.plan import Device, Options
@@ -42,9 +44,15 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-@pytest.fixture(autouse=True)
-def _data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "load", lambda folder, say: SimpleNamespace(validation_images=(), train_file=Path()))
+def with_data(assignment: Assignment, load: Callable[..., Any]) -> Assignment:
+    """The assignment with a training check whose images come from ``load``."""
+    return replace(assignment, homework=replace(assignment.homework, training=ImageTraining(load)))
+
+
+@pytest.fixture
+def assignment(assignment: Assignment) -> Assignment:
+    """The assignment with no images, as nothing is trained here."""
+    return with_data(assignment, lambda folder, say: SimpleNamespace(validation_images=(), train_file=Path()))
 
 
 @pytest.fixture
@@ -127,13 +135,12 @@ def test_checkpoints_travel_in_archives_and_canvas_exports(
 
 
 def test_missing_data_are_said_and_cost_nothing(
-    batch: Batch, learners: Path, out: Path, made_up: MadeUp, monkeypatch: pytest.MonkeyPatch
+    batch: Batch, learners: Path, out: Path, made_up: MadeUp, assignment: Assignment
 ) -> None:
     def missing(folder: Any, say: Any) -> None:
         raise DataMissing("CIFAR-10 is not on this machine; get it with: grader data fetch")
 
-    monkeypatch.setattr(check, "load", missing)
-    outcome = batch(learners, training=ALWAYS)
+    outcome = batch(learners, by=with_data(assignment, missing), training=ALWAYS)
     assert outcome.untrained == {"CIFAR-10 is not on this machine; get it with: grader data fetch": 5}
     assert not outcome.lost and made_up.trained == [] and set(points_of(out).values()) == {""}
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,14 @@ from safetensors.torch import save_file
 from grader import assets
 from grader.assignment import Assignment
 from grader.batch.run import Options, run_batch
+from grader.homework import load_homework
 from grader.homework3 import HOMEWORK
-from grader.homework3.training import check, data, vit
 from grader.homework3.training.data import Cifar10, Size, load
 from grader.training import plan as planning
 from reference.vit import VisionTransformer
 from tests.conftest import handwritten, notebook, solutions
+from tests.homework3.training import blocks
+from tests.homework3.training.blocks import small_settings
 from tests.homework3.training.conftest import Trained, item_of, with_epochs
 
 
@@ -167,12 +170,15 @@ def test_the_kernel_has_neither_labels_nor_files(trained: Trained, colours: Cifa
     assert item_of(trained(master(patch_embed=spying), epochs=16), "3c").status == "passed"
 
 
-def test_ctrl_c_leaves_a_valid_result(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vit._Run, "_tell", lambda run: os.kill(os.getpid(), signal.SIGINT))
+def test_ctrl_c_leaves_a_valid_result(trained: Trained) -> None:
+    def interrupt(stage: str, done: int, total: int) -> None:
+        if stage.startswith("training"):
+            os.kill(os.getpid(), signal.SIGINT)
+
     # Where tests run in the background, Ctrl-C is ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        result = trained(master())
+        result = trained(master(), progress=interrupt)
     finally:
         signal.signal(signal.SIGINT, before)
     item = item_of(result, "3c")
@@ -183,10 +189,8 @@ def test_ctrl_c_leaves_a_valid_result(trained: Trained, monkeypatch: pytest.Monk
 def test_a_class_is_trained_by_a_batch(
     tmp_path: Path, assignment: Assignment, colours: Cifar10, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (check, data):
-        monkeypatch.setattr(module, "load", lambda folder, say: colours)
-    monkeypatch.setattr(vit, "LOOK_EVERY", 4 * len(colours.train_images))
-    monkeypatch.setitem(vit.RECIPES, "cpu", {"batch": 64, "rate": 2e-3, "warm_up": 10})
+    monkeypatch.setenv(blocks.FOLDER, str(colours.train_file.parent))
+    small = replace(assignment, homework=load_homework(blocks.__name__))
     folder = tmp_path / "class"
     folder.mkdir()
     (folder / "ada.ipynb").write_text(master(), encoding="utf-8")
@@ -195,7 +199,7 @@ def test_a_class_is_trained_by_a_batch(
     outcome = run_batch(
         [folder],
         tmp_path / "out",
-        with_epochs(assignment, 16),
+        with_epochs(small, 16),
         HOMEWORK.rubric.read_bytes(),
         Options(only=("3c",), training=planning.Options("always", device="cpu")),
     )
@@ -235,7 +239,7 @@ def test_the_gpts_evidence(trained: Trained, tmp_path: Path, monkeypatch: pytest
 def weights(colours: Cifar10, *, good: bool) -> dict[str, torch.Tensor]:
     """A state of the reference's model, trained for some steps, or not."""
     torch.manual_seed(0)
-    model = VisionTransformer(**vit.stated().vit)
+    model = VisionTransformer(**small_settings().model)
     if good:
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
         images = torch.from_numpy(np.array(colours.train_images)).float() / 255
