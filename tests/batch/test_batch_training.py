@@ -203,21 +203,19 @@ def test_another_budget_is_another_training(batch: Batch, learners: Path, out: P
     ("device", "cores", "at_a_time", "threads"),
     [("cuda", 16, 3, 0), ("cuda", 2, 2, 0), ("cpu", 2, 1, 2), ("cpu", 16, 4, 4), ("cpu", 6, 1, 6)],
 )
-def test_how_many_at_a_time(
+def test_how_many_train_at_the_same_time(
     learners: Path,
     out: Path,
     assignment: Assignment,
-    monkeypatch: pytest.MonkeyPatch,
     device: Device,
     cores: int,
     at_a_time: int,
     threads: int,
 ) -> None:
-    monkeypatch.setattr(training, "_cores", lambda: cores)
     entries = find_submissions([learners], out).entries
     with Store(out) as store:
         found = training.trainees_of(
-            store, entries, assignment, "context", Options("always", device=device), lambda *said: None
+            store, entries, assignment, "context", Options("always", device=device), lambda *said: None, cores
         )
     assert found.at_a_time == at_a_time
     assert {trainee.job.options.threads for trainee in found.chosen} == {threads}
