@@ -121,9 +121,10 @@ def test_no_zip_is_written_if_the_master_or_the_template_gets_another_score(
 
     @contextlib.contextmanager
     def set_up(path: Path, say: Callable[[str], None]) -> Iterator[Trial]:
-        unpack(path, tmp_path / "base" / "source")
-        with Guard(tmp_path) as guard:
-            yield Told(tmp_path / "base", tmp_path / "home", guard, "set up")
+        folder = tmp_path / "trial"
+        unpack(path, folder / "source")
+        with Guard(folder) as guard:
+            yield Told(folder, folder / "home", guard, "set up")
 
     with pytest.raises(GraderError, match=r"no zip was written: the .* gets .* not"):
         build(tmp_path / "a.zip", Options(seed_file=seed, wheel=wheel), set_up=set_up)
