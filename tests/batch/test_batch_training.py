@@ -134,7 +134,7 @@ def test_checkpoints_travel_in_archives_and_canvas_exports(
     assert sorted(made_up.trained) == ["homework.ipynb", "lovelaceada_11_501_homework.ipynb"]
 
 
-def test_missing_data_are_said_and_cost_nothing(
+def test_missing_data_are_reported_and_cost_nothing(
     batch: Batch, learners: Path, out: Path, made_up: MadeUp, assignment: Assignment
 ) -> None:
     def missing(folder: Any, say: Any) -> None:
@@ -170,7 +170,7 @@ def test_limit_and_going_on(batch: Batch, learners: Path, made_up: MadeUp) -> No
     assert made_up.trained == ["ada.ipynb", "bob.ipynb", "eve.ipynb"]
 
 
-def test_what_cannot_run_is_not_trained_and_what_is_lost_is_tried_again(
+def test_a_broken_kernel_is_not_trained_and_a_lost_training_is_repeated(
     batch: Batch, learners: Path, out: Path, made_up: MadeUp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (learners / "bob.ipynb").write_text("no kernel, learns", encoding="utf-8")
@@ -186,7 +186,7 @@ def test_what_cannot_run_is_not_trained_and_what_is_lost_is_tried_again(
     assert "no memory" in shown(out, "ada", "3c").notes[0]
 
 
-def test_another_budget_is_another_training(batch: Batch, learners: Path, out: Path, tmp_path: Path) -> None:
+def test_another_budget_trains_again(batch: Batch, learners: Path, out: Path, tmp_path: Path) -> None:
     batch(learners, training=ALWAYS)
     text = HOMEWORK.rubric.read_text(encoding="utf-8")
     same, other = tmp_path / "same.yaml", tmp_path / "other.yaml"

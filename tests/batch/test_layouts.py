@@ -138,7 +138,7 @@ def test_a_flat_class_has_rows_for_what_may_be_work_and_lists_the_rest(tmp_path:
 @BOTH
 @pytest.mark.parametrize("n_strays", [1, 2])
 @pytest.mark.parametrize("wrapped", ["", "submissions/"])
-def test_strays_take_nobodys_name_away(tmp_path: Path, kind: str, n_strays: int, wrapped: str) -> None:
+def test_stray_files_change_no_students_name(tmp_path: Path, kind: str, n_strays: int, wrapped: str) -> None:
     strays: Files = dict(list({"solution.ipynb": OTHER, "grades.csv": "x"}.items())[:n_strays])
     for number, (layout, ids) in enumerate(
         {
@@ -298,7 +298,7 @@ def test_of_two_submissions_to_gradescope_the_latest_counts(tmp_path: Path) -> N
     assert "earlier: submission_1" in " ".join(found["Ada-Aa_0012"].notes)
 
 
-def test_a_row_is_the_students_whoever_else_hands_in(tmp_path: Path) -> None:
+def test_a_student_keeps_the_row_whoever_else_hands_in(tmp_path: Path) -> None:
     """Keys are what overrides name: they may not move to somebody else."""
     extracted = tmp_path / "extracted"
     for layout, pattern in LAYOUTS.items():
@@ -315,7 +315,7 @@ def test_a_row_is_the_students_whoever_else_hands_in(tmp_path: Path) -> None:
                 assert whose.setdefault(entry.key, entry.path.read_bytes()) == entry.path.read_bytes()
 
 
-def test_two_of_one_name_are_told_apart_for_good(tmp_path: Path) -> None:
+def test_two_students_of_one_name_keep_their_keys(tmp_path: Path) -> None:
     def find(*names: str, keys: dict[str, str] | None = None) -> dict[str, str]:
         sources = [tmp_path / name for name in names]
         found = find_submissions(sources, tmp_path / "extracted", keys=keys)

@@ -63,7 +63,7 @@ PLAIN: dict[str, tuple[list[str], list[str]]] = {
 
 @BOTH
 @pytest.mark.parametrize("case", PLAIN)
-def test_without_a_layout(tmp_path: Path, case: str, kind: str) -> None:
+def test_students_of_plain_folders(tmp_path: Path, case: str, kind: str) -> None:
     names, keys = PLAIN[case]
     files: Files = {
         name: zipped({"hw3.ipynb": homework(name)}) if name.endswith(".zip") else homework(name)
@@ -118,7 +118,7 @@ def test_one_hand_in_cannot_refuse_the_class(tmp_path: Path) -> None:
     assert not (tmp_path / "eve").exists() and not (tmp_path / "extracted" / "eve").exists()
 
 
-def test_a_students_names_name_nobody_else(tmp_path: Path) -> None:
+def test_names_within_a_hand_in_do_not_name_other_students(tmp_path: Path) -> None:
     """Files that look like an export's, within what a student handed in."""
     forged: Files = {f"mallory/victim{n}_{n}_9{n}_hw3.ipynb": homework(str(n)) for n in range(9)}
     files: Files = {"ada/hw3.ipynb": HW, "bob/hw3.pdf": b"%PDF", **forged}
@@ -129,7 +129,7 @@ def test_a_students_names_name_nobody_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", ["canvas", "moodle", "blackboard", "gradescope"])
 @pytest.mark.parametrize("wrapped", ["", "submissions/"])
-def test_an_export_in_the_place_of_a_hand_in_is_told_and_names_nobody(
+def test_an_export_handed_in_by_a_student_names_nobody(
     tmp_path: Path, layout: str, wrapped: str
 ) -> None:
     inner: Files = {
@@ -169,7 +169,7 @@ SPOOFED = {
 
 
 @pytest.mark.parametrize("case", SPOOFED)
-def test_what_a_student_calls_a_file_names_nobody_else(tmp_path: Path, case: str) -> None:
+def test_a_students_file_name_does_not_name_other_students(tmp_path: Path, case: str) -> None:
     spoofed, honest = SPOOFED[case]
     files: Files = {
         spoofed: homework("spoofed") if spoofed.endswith("ipynb") else "Name: Victim (victim)",

@@ -214,7 +214,7 @@ def test_training_is_left_out(source):
         "try:\n    import einops\nexcept ImportError:\n    einops = None",
     ],
 )
-def test_the_rest_runs(source):
+def test_harmless_statements_run(source):
     (cell,) = planned(source)
     assert (cell.decision, cell.skipped) == ("run", ())
     ast.parse(cell.source.replace("await ", ""))
@@ -225,7 +225,7 @@ def test_the_body_of_a_timed_cell_is_kept_in_place():
     assert cell.source == "#\nx = 1"
 
 
-def test_names_come_and_go_with_the_statements_that_make_them():
+def test_statements_that_read_a_skipped_name_are_skipped():
     cells = planned(
         "lines = !ls\nn = len(lines)",
         "def f(k=n, *, m: n = 2): return k\nclass C(f()): pass",
@@ -277,7 +277,7 @@ def test_blocks_are_split_where_that_is_safe():
     ]
 
 
-def test_roles_leave_out_all_but_definitions_and_constants():
+def test_cells_with_some_roles_keep_only_definitions_and_constants():
     (cell,) = planned(
         """
         import time
@@ -307,7 +307,7 @@ def test_cells_like_the_template_s_share_its_roles():
     assert cell.reason == "same as the template's training cell"
 
 
-def test_a_broken_cell_keeps_its_sound_blocks():
+def test_blocks_that_parse_in_a_broken_cell_are_kept():
     (cell,) = planned(
         '''
         import torch
@@ -371,7 +371,7 @@ def test_the_rescue_holds_definitions_and_constants():
         assert expected in kept
 
 
-def test_a_list_of_files_is_not_colabs():
+def test_a_list_called_files_is_not_colabs_module():
     (cell,) = planned("import os\nfiles = sorted(os.listdir('.'))\nfiles.append('x')\ndrive = [1]\ndrive.append(2)")
     assert cell.decision == "run"
     (cell,) = planned("files.upload()")

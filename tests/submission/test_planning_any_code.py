@@ -96,7 +96,7 @@ def test_any_text_can_be_planned(text):
         "if x: pass\n" + "elif x: pass\n" * 400,
     ],
 )
-def test_deep_and_odd_code_is_left_to_the_kernel(source):
+def test_deep_and_odd_code_runs_unchanged(source):
     (cell,) = planned(source)
     assert cell.decision == "run"
 
@@ -125,7 +125,7 @@ def test_the_time_of_planning_grows_with_the_size_alone(make):
     assert time.process_time() - started < 6
 
 
-def test_what_functions_do_is_found_through_long_chains_of_calls():
+def test_training_is_found_through_a_long_chain_of_calls():
     source = "".join(f"def f{n}():\n    f{n + 1}()\n" for n in range(300))
     training, plain = planned(source + "def f300():\n    for _ in x:\n        loss.backward()\nf0()", "1 + 1")
     assert training.decision == "partly" and "trains" in training.reason

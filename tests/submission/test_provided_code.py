@@ -83,7 +83,7 @@ def test_provided_classes_may_differ_in_words_only():
 
 
 @pytest.mark.skipif(not HOMEWORK.template.exists(), reason="the template is not built")
-def test_the_template_plans_alike_with_and_without_its_marks():
+def test_the_template_gets_the_same_plan_with_and_without_its_marks():
     template, whole = load_template(HOMEWORK.template), read_submission(HOMEWORK.template)
     bare_cells = tuple(
         dataclasses.replace(cell, role=None, part=None, tags=frozenset()) for cell in whole.cells

@@ -127,11 +127,11 @@ def with_gpu_habits() -> str:
     return notebook(device, *handwritten(patch_embed=source))
 
 
-def test_gpu_habits_work_without_one(trained: Trained) -> None:
+def test_code_written_for_a_gpu_trains_on_the_cpu(trained: Trained) -> None:
     assert item_of(trained(with_gpu_habits()), "3c").status == "passed"
 
 
-def test_devices_that_are_named_mean_the_gpu_where_there_is_one() -> None:
+def test_names_of_the_cpu_mean_the_gpu_if_there_is_one() -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import torch, trainer\n"
@@ -145,7 +145,7 @@ def test_devices_that_are_named_mean_the_gpu_where_there_is_one() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a host without a GPU")
-def test_a_gpu_that_cannot_be_used_is_said_and_the_cpu_takes_its_place(trained: Trained) -> None:
+def test_the_cpu_replaces_a_gpu_that_cannot_be_used(trained: Trained) -> None:
     item = item_of(trained(with_gpu_habits(), device="cuda"), "3c")
     assert item.status == "passed", item
     assert any("the GPU could not be used, so the CPU was" in note for note in item.notes)
@@ -210,7 +210,7 @@ def test_a_class_is_trained_by_a_batch(
     assert [shown.kind for shown in item_of(outcome.results["ada"], "3d").evidence] == ["image"]
 
 
-def test_missing_data_make_the_item_wait(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_item_is_pending_without_data(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HW3_CACHE", str(tmp_path / "cache"))
     item = item_of(trained(master(), data=None), "3c")
     assert (item.status, item.points) == ("pending", None)
@@ -278,7 +278,7 @@ def test_a_checkpoint_of_another_model_is_named(trained: Trained, tmp_path: Path
     assert any("surprise" in note for note in item.notes)
 
 
-def test_without_a_checkpoint_verification_waits(trained: Trained) -> None:
+def test_verification_is_pending_without_a_checkpoint(trained: Trained) -> None:
     item = item_of(trained(master(), mode="verify"), "3c")
     assert item.status == "pending"
     assert any("vit.safetensors" in note for note in item.notes)
@@ -287,7 +287,7 @@ def test_without_a_checkpoint_verification_waits(trained: Trained) -> None:
 # -- real images -------------------------------------------------------------------------------------------------------
 
 
-def test_real_images_in_short(
+def test_a_few_real_images(
     trained: Trained, cifar10_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HW3_CACHE", str(tmp_path / "cache"))
@@ -299,7 +299,7 @@ def test_real_images_in_short(
 
 
 @pytest.mark.slow
-def test_real_images_whole(
+def test_all_real_images(
     tmp_path_factory: pytest.TempPathFactory,
     trained: Trained,
     cifar10_archive: Path,
@@ -317,7 +317,7 @@ def test_real_images_whole(
     assert any("of 10000 validation images right" in note for note in item.notes)
 
 
-def test_what_is_asked_for_is_planned(assignment: Assignment, tmp_path: Path) -> None:
+def test_options_decide_what_is_done(assignment: Assignment, tmp_path: Path) -> None:
     path = tmp_path / "ada.ipynb"
     path.touch()
 

@@ -100,7 +100,7 @@ def test_a_model_that_is_right_passes_at_the_first_look(data: Cifar10) -> None:
 
 
 @pytest.mark.parametrize(("right", "status"), [(1000, "failed"), (1001, "passed")])
-def test_more_than_half_of_all_is_asked_for(data: Cifar10, right: int, status: str) -> None:
+def test_more_than_half_of_all_images_must_be_right(data: Cifar10, right: int, status: str) -> None:
     wrong = np.zeros(2000, bool)
     wrong[np.linspace(200, 1999, 2000 - right).astype(int)] = True
     assert wrong.sum() == 2000 - right
@@ -121,7 +121,7 @@ def test_more_than_half_of_all_is_asked_for(data: Cifar10, right: int, status: s
     assert f"{right} of 2000" in attempts[0].message
 
 
-def test_the_order_tells_nothing(data: Cifar10) -> None:
+def test_answers_by_place_in_the_batch_fail(data: Cifar10) -> None:
     def by_place(images: Any) -> Any:
         return _logits(np.arange(len(images)) * 10 // len(images))
 
@@ -133,7 +133,7 @@ def test_the_order_tells_nothing(data: Cifar10) -> None:
     assert len(set(shades)) == len(shades), "each look has an order of its own"
 
 
-def test_a_table_of_answers_is_found(data: Cifar10) -> None:
+def test_a_table_of_answers_fails(data: Cifar10) -> None:
     attempts = check(MadeUp(by_table), data)
     assert attempts[-1].status == "failed"
     assert "as those of a table would" in attempts[-1].message
@@ -187,7 +187,7 @@ def test_validation_images_do_not_fare_better_than_others(data: Cifar10) -> None
     assert views.implausible(0.56, replace(shares, validation=0.56)) is None
 
 
-def test_views_are_fresh_and_show_the_same(data: Cifar10) -> None:
+def test_views_differ_and_show_the_same_image(data: Cifar10) -> None:
     rng = np.random.default_rng(1)
     smooth = np.cumsum(rng.normal(size=(1500, 3, 32, 32)), axis=-1).clip(-60, 60).astype(np.int64) + 120
     images = smooth.astype(np.uint8)
@@ -227,7 +227,7 @@ def test_a_tie_is_no_right_answer(data: Cifar10) -> None:
     assert attempts[-1].looks[-1].right == 0
 
 
-def test_a_hopeless_run_is_given_up_and_says_how_sure_that_is(data: Cifar10) -> None:
+def test_a_hopeless_run_is_given_up_with_its_probability(data: Cifar10) -> None:
     link = MadeUp(lambda images: _logits(np.zeros(len(images), int)))
     attempts = check(link, data)
     assert len(attempts) == 2
@@ -269,7 +269,7 @@ def test_a_failure_is_tried_once_more_by_another_seed(data: Cifar10) -> None:
     assert any("the first of 2 attempts failed" in note for note in last.notes)
 
 
-def test_full_precision_is_tried_where_half_does_not_work(data: Cifar10) -> None:
+def test_full_precision_is_tried_if_half_does_not_work(data: Cifar10) -> None:
     def steps(count: int) -> Any:
         if link.half:
             raise StudentError("RuntimeError", "expected mat1 and mat2 to be Float and BFloat16")
@@ -280,7 +280,7 @@ def test_full_precision_is_tried_where_half_does_not_work(data: Cifar10) -> None
     assert attempt.status == "passed"
 
 
-def test_an_exception_is_the_students(data: Cifar10) -> None:
+def test_an_exception_in_training_fails_with_its_message(data: Cifar10) -> None:
     def steps(count: int) -> Any:
         raise StudentError("ValueError", "no such thing")
 
@@ -289,7 +289,7 @@ def test_an_exception_is_the_students(data: Cifar10) -> None:
     assert "your code raised ValueError: no such thing" in attempts[-1].message
 
 
-def test_short_memory_is_said(data: Cifar10) -> None:
+def test_a_note_says_that_memory_was_short(data: Cifar10) -> None:
     (attempt,) = check(MadeUp(steps=lambda count: {"losses": [1.0] * count, "slices": 4}), data)
     assert attempt.status == "passed"
     assert any("memory was short" in note for note in attempt.notes)
