@@ -171,14 +171,11 @@ def test_limit_and_going_on(batch: Batch, learners: Path, made_up: MadeUp) -> No
 
 
 def test_a_broken_kernel_is_not_trained_and_a_lost_training_is_repeated(
-    batch: Batch, learners: Path, out: Path, made_up: MadeUp, monkeypatch: pytest.MonkeyPatch
+    batch: Batch, learners: Path, out: Path, made_up: MadeUp
 ) -> None:
     (learners / "bob.ipynb").write_text("no kernel, learns", encoding="utf-8")
 
-    def broken(job: Any, text: str) -> Any:
-        raise MemoryError("no memory")
-
-    monkeypatch.setattr(made_up, "outcome", broken)
+    made_up.training_error = MemoryError("no memory")
     outcome = batch(learners, training=ALWAYS)
     assert "bob.ipynb" not in made_up.trained
     assert sum("3c" in line and "no memory" in line for line in outcome.lost) == 3
