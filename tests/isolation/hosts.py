@@ -110,7 +110,7 @@ def report(name: str) -> dict[str, Any]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=180,
+        timeout=400,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
     )
