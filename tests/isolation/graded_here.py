@@ -96,7 +96,7 @@ def graded(level: confinement.Level | None, warm: WarmLink, folder: Path) -> dic
 
     found = {name: grade(text) for name, text in texts.items()}
     with Session(Plan((), {}, False, ()), warm=warm, isolation_level=level) as hog:
-        hog.kernel.execute(HOG, 20.0)
+        hog.kernel.execute(HOG, 60.0)
         found["right, beside a hog"] = grade(loss_only(2))
         found["hog"] = {"stopped_for": hog.kernel.stopped_for, "is_alive": hog.kernel.is_alive()}
     return found
