@@ -84,7 +84,6 @@ def graded(level: confinement.Level | None, warm: WarmLink, folder: Path) -> dic
     wrong = json.loads(loss_only(1, right=False))
     texts = {
         "right": loss_only(0),
-        "six axes": hostile("six_axes", wrong).decode(),
         "raises what the grader may raise": hostile("raises_what_the_grader_may_raise", wrong).decode(),
         "looks for names": notebook(solutions()["setup"], solutions()["dialogue-loss"], looking),
     }
