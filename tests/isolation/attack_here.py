@@ -204,8 +204,8 @@ def unseen(level: confinement.Level | None) -> list[str]:
                 f"import os, time\nos.chdir({str(home)!r})\n"
                 "later, time.sleep = time.sleep, lambda seconds: None\n" + source
                 + "later(2)\nprint('went on', flush=True)\n",
+                confinement.Access(folders=(home,)),
                 budget=SMALL,
-                folders=[home],
             )  # fmt: skip
             running.append((name, process, watchdog))
         for name, process, watchdog in running:

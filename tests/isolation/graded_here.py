@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from grader.grade import judge, load_assignment
+from grader.assignment import load_assignment
+from grader.grade import Request, judge
 from grader.judging.budget import Budget, Spent
 from grader.kernel import confinement
 from grader.kernel.process import WarmLink
@@ -91,7 +92,7 @@ def graded(level: confinement.Level | None, warm: WarmLink, folder: Path) -> dic
     def grade(text: str) -> dict[str, Any]:
         path = folder / "submission.ipynb"
         path.write_text(text, encoding="utf-8")
-        return _summary(judge(path, assignment, warm=warm, only=names).result)
+        return _summary(judge(path, assignment, Request(warm=warm, only=names)).result)
 
     found = {name: grade(text) for name, text in texts.items()}
     with Session(Plan((), {}, False, ()), warm=warm, isolation_level=level) as hog:
