@@ -141,7 +141,7 @@ def _student(cells: Mapping[str, Sequence[str]]) -> Student | None:
 
 def with_roster(groups: Iterable[Group], roster: Sequence[Student]) -> list[Group]:
     """The groups with the names and addresses of a roster, a row for everyone in it, and a note for who is not in it."""
-    index = _Index(roster)
+    index = Index(roster)
     there: set[str] = set()
     found = []
     for group in groups:
@@ -175,7 +175,7 @@ def with_roster(groups: Iterable[Group], roster: Sequence[Student]) -> list[Grou
     return [*(group for group in kept if group.people), *absent]
 
 
-class _Index:
+class Index:
     """Finds students by what a platform calls them."""
 
     def __init__(self, roster: Sequence[Student]) -> None:
@@ -187,15 +187,16 @@ class _Index:
                 student.email.casefold(),
                 student.email.casefold().partition("@")[0],
             }
-            for key in {*keys, *(f"name {name}" for name in _spellings(student.name))} - {""}:
+            names = (f"name {name}" for name in spellings(student.name) if name)
+            for key in {*keys, *names} - {""}:
                 self.by.setdefault(key, []).append(student)
             if student.group:
-                self.groups.setdefault(_plain(student.group), []).append(student)
+                self.groups.setdefault(plain(student.group), []).append(student)
 
     def student(self, person: Person) -> Student | None:
         """The one student that a person is; None if there is none or several."""
         names = [
-            f"name {name}" for name in (_plain(person.name), _plain(person.name.rpartition("-")[2])) if name
+            f"name {name}" for name in (plain(person.name), plain(person.name.rpartition("-")[2])) if name
         ]
         for key in (person.id.casefold(), person.email.casefold(), *names):
             if key and len(found := self.by.get(key, [])) == 1:
@@ -204,16 +205,16 @@ class _Index:
 
     def members(self, person: Person) -> list[Student]:
         """The members of the group by whose name a platform calls a person."""
-        return self.groups.get(_plain(person.name), [])
+        return self.groups.get(plain(person.name), [])
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Letters and digits alone, without accents and case: how platforms make file names of names."""
     folded = unicodedata.normalize("NFKD", text.casefold())
     return "".join(char for char in folded if char.isalnum())
 
 
-def _spellings(name: str) -> set[str]:
+def spellings(name: str) -> set[str]:
     """A name as platforms may order it: Ada Lovelace, Lovelace, Ada."""
     words = re.split(r"[\s,]+", name.strip())
-    return {_plain(" ".join([*words[n:], *words[:n]])) for n in range(len(words))}
+    return {plain(" ".join([*words[n:], *words[:n]])) for n in range(len(words))}
