@@ -250,7 +250,7 @@ def _multiplied(left: Value, right: Value) -> Value:
         case Eye(), _:
             return left.scale * right  # type: ignore[operator]
         case _, Eye():
-            return right.scale * left  # type: ignore[operator]
+            return right.scale * left
     if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
         if left.shape[1] != right.shape[0]:
             raise WrongFormula("the sizes of a product do not fit, so its order is wrong")

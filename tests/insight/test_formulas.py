@@ -16,6 +16,7 @@ from grader.insight.formulas import Checker, Finding, Verdict
 from grader.insight.grammar import parse
 from grader.insight.latex import FormulaError, tokens
 from grader.insight.notation import Notation
+from tests.insight.spellings import RIGHT, WRONG
 
 SHORT = Notation(
     matrices={"W_h": ("hidden", "hidden"), "W_x": ("hidden", "in"), "W_y": ("out", "hidden")},
@@ -49,176 +50,6 @@ def found_for(text: str) -> Finding:
     item = ITEM_OF[left[2]]
     name = f"{left[1]}_{left[2] if item != '1c' else 'T'}"
     return next(finding for finding in CHECKERS[item].check(text) if finding.quantity == name)
-
-
-RIGHT = [
-    # h_2, in fonts, spacing and orders of writing
-    r"h_2 = W_h W_x x_1 + W_x x_2",
-    r"h_2 = W_x x_2 + W_h W_x x_1",
-    r"$h_2=W_hW_xx_1+W_xx_2$",
-    r"$$\mathbf{h}_2 = \mathbf{W}_h\mathbf{W}_x\mathbf{x}_1 + \mathbf{W}_x\mathbf{x}_2$$",
-    r"\[ \mathbf{h}_{2} = \mathbf{W}_{h} \mathbf{W}_{x} \mathbf{x}_{1} + \mathbf{W}_{x} \mathbf{x}_{2} \]",
-    r"\(\mathbf{h_2} = \mathbf{W_h W_x x_1} + \mathbf{W_x x_2}\)",
-    r"$h_2 = {\bf W}_h {\bf W}_x {\bf x}_1 + {\bf W}_x {\bf x}_2$",
-    r"$\mathrm{h}_2 = \mathrm{W}_h \cdot \mathrm{W}_x \cdot \mathrm{x}_1 + \mathrm{W}_x \cdot \mathrm{x}_2$",
-    r"$\vec{h}_2 = W_h\,W_x\,\vec{x}_1 + W_x\;\vec{x}_2$",
-    r"h_2 = W_h*W_x*x_1 + W_x*x_2",
-    r"h_2 = W_h @ W_x @ x_1 + W_x @ x_2",
-    r"h2 = Wh Wx x1 + Wx x2",
-    r"h₂ = Wₕ Wₓ x₁ + Wₓ x₂",
-    r"h_2 = W_h · W_x · x_1 + W_x · x_2.",
-    r"$h_2 = W_h (W_x x_1) + W_x x_2$",
-    r"$h_2 = \left(W_h W_x\right) x_1 + W_x x_2$",
-    r"$h_2 = W_h \Big[ W_x x_1 \Big] + \{ W_x x_2 \}$",
-    r"$h_2 = W_h h_1 + W_x x_2 = W_h W_x x_1 + W_x x_2$",
-    r"$h_2 = W_h(W_h h_0 + W_x x_1) + W_x x_2 = W_h (W_h h_0) + W_h W_x x_1 + W_x x_2$",
-    r"$h_2 = -(-W_h W_x x_1 - W_x x_2)$",
-    r"$h_2 = \frac{2}{2} W_h W_x x_1 + \frac{1}{2} W_x x_2 + 0.5 W_x x_2$",
-    r"$h_2 = (x_1^\top W_x^\top W_h^\top + x_2^\top W_x^\top)^\top$",
-    r"$h_2 = (x_1^T W_x^T W_h^T + x_2^T W_x^T)^T$",
-    r"$h_2 = \sum_{t=1}^{2} W_h^{2-t} W_x x_t$",
-    r"$h_2 = \phi_h(W_h \phi_h(W_x x_1) + W_x x_2)$",
-    r"$W_h W_x x_1 + W_x x_2 = h_2$",
-    r"\begin{align*} h_2 &= W_h h_1 + W_x x_2 \\ &= W_h W_x x_1 + W_x x_2 \end{align*}",
-    r"$$\begin{aligned} h_1 &= W_x x_1 \\ h_2 &= W_h W_x x_1 \\ &\quad + W_x x_2 \end{aligned}$$",
-    "**Answer.** h_2 = W_h W_x x_1 + W_x x_2",
-    "Since h_0 = 0, we get h_2 = W_h W_x x_1 + W_x x_2 and y_2 follows.",
-    "The state is $h_2 = W_h W_x x_1 + W_x x_2$, where $h_0 = 0$.",
-    r"$h_1 = W_x x_1 \implies h_2 = W_h W_x x_1 + W_x x_2$",
-    r"$h_2 = I W_h W_x x_1 + I W_x x_2$",
-    "h_2 = W_h W_x x_1\n    + W_x x_2",
-    # y_2
-    r"$y_2 = \phi_y(W_y W_h W_x x_1 + W_y W_x x_2)$",
-    r"$\mathbf{y}_2 = \phi_y\left(\mathbf{W}_y\left(\mathbf{W}_h\mathbf{W}_x\mathbf{x}_1 + \mathbf{W}_x\mathbf{x}_2\right)\right)$",
-    r"$y_2 = \varphi_{y}\big( W_y W_h W_x x_1 + W_y W_x x_2 \big)$",
-    r"y_2 = phi_y(W_y (W_h W_x x_1 + W_x x_2))",
-    r"y_2 = φ_y(W_y W_x x_2 + W_y W_h W_x x_1)",
-    r"$y_2 = \phi_y(W_y h_2) = \phi_y(W_y W_h W_x x_1 + W_y W_x x_2)$",
-    r"$$y_2 = \phi_y[W_y\{W_h W_x x_1 + W_x x_2\}]$$",
-    # h_3 and y_3
-    r"$h_3 = W_h^2 W_x x_1 + W_h W_x x_2 + W_x x_3$",
-    r"$h_3 = W_h W_h W_x x_1 + W_h W_x x_2 + W_x x_3$",
-    r"$h_3 = W_{h}^{2}W_{x}x_{1} + W_{h}W_{x}x_{2} + W_{x}x_{3}$",
-    r"$h_3 = W^2_h W_x x_1 + W_h W_x x_2 + W_x x_3$",
-    r"$h_3 = (W_h)^2 W_x x_1 + W_h W_x x_2 + W_x x_3$",
-    "h_3 = W_h² W_x x_1 + W_h W_x x_2 + W_x x_3",
-    r"$h_3 = W_h(W_h W_x x_1 + W_x x_2) + W_x x_3$",
-    r"$\mathbf{h}_3 = \left(\mathbf{W}_h\right)^{2}\mathbf{W}_x\mathbf{x}_1 + \mathbf{W}_h\mathbf{W}_x\mathbf{x}_2 + \mathbf{W}_x\mathbf{x}_3$",
-    r"$h_3 = (W_h^2 W_x) x_1 + (W_h W_x) x_2 + W_x x_3$",
-    r"$y_3 = \phi_y(W_y W_h^2 W_x x_1 + W_y W_h W_x x_2 + W_y W_x x_3)$",
-    r"$y_3 = \phi_y\left( W_y \left( W_h^2 W_x x_1 + W_h W_x x_2 + W_x x_3 \right) \right)$",
-    r"\begin{align} h_3 &= W_h^2 W_x x_1 + W_h W_x x_2 + W_x x_3, \\ y_3 &= \phi_y(W_y h_3) \end{align}",
-    # h_T and y_T
-    r"$h_T = \sum_{t=1}^{T} W_h^{T-t} W_x x_t$",
-    r"$h_T = \sum_{t=1}^T W_h^{T-t} W_x x_t$",
-    r"$\mathbf{h}_T = \sum\limits_{t=1}^{T} \mathbf{W}_h^{T-t}\,\mathbf{W}_x\mathbf{x}_t$",
-    r"$h_T = \sum_{k=0}^{T-1} W_h^k W_x x_{T-k}$",
-    r"$h_T = \sum_{i=1}^{T} W_h^{i-1} W_x x_{T-i+1}$",
-    r"$h_T = \sum_{i=1}^{T} (W_h)^{(T-i)} W_x x_i$",
-    r"$h_T = W_x x_T + \sum_{t=1}^{T-1} W_h^{T-t} W_x x_t$",
-    r"$h_T = \sum_{t=1}^{T-1} W_h^{T-t} W_x x_t + W_x x_T$",
-    r"$h_T = W_h^{T-1} W_x x_1 + \sum_{t=2}^{T} W_h^{T-t} W_x x_t$",
-    r"$h_T = W_h^T h_0 + \sum_{t=1}^T W_h^{T-t} W_x x_t$",
-    r"$h_T = \sum^{T}_{t=1} W_h^{T-t} W_x x_t$",
-    r"$h_T = \sum_{1 \le t \le T} W_h^{T-t} W_x x_t$",
-    r"$h_T = \sum_{\tau=1}^{T} W_h^{T-\tau} W_x x_\tau$",
-    r"$h_t = \sum_{k=1}^{t} W_h^{t-k} W_x x_k$",
-    r"$h_n = \sum_{j=1}^n W_h^{n-j} W_x x_j$",
-    r"$h_T = \sum_{t=1}^{T} \left( \prod_{i=1}^{T-t} W_h \right) W_x x_t$",
-    "h_T = sum_{t=1}^{T} W_h^(T-t) W_x x_t",
-    "h_T = ∑_{t=1}^T W_h^{T−t} W_x x_t",
-    r"$h_T = \sum_{t=1}^T W_h^{T-t} (W_x x_t), \quad T \ge 1$",
-    r"$h_T = W_h h_{T-1} + W_x x_T = \dots = \sum_{t=1}^T W_h^{T-t} W_x x_t$",
-    r"$y_T = \phi_y\left(\sum_{t=1}^{T} W_y W_h^{T-t} W_x x_t\right)$",
-    r"$y_T = \phi_y\left(W_y \sum_{t=1}^{T} W_h^{T-t} W_x x_t\right)$",
-    r"$$y_T = \phi_y\Bigg(W_y \sum_{k=0}^{T-1} W_h^{k} W_x x_{T-k}\Bigg)$$",
-    r"$y_T = \phi_y(W_y h_T) = \phi_y(W_y \sum_{t=1}^T W_h^{T-t} W_x x_t)$",
-    r"$h_T = \sum_{t=1}^T W_h^{T-t} W_x x_t$ and so $y_T = \phi_y(W_y \sum_{t=1}^T W_h^{T-t} W_x x_t)$",
-]
-
-WRONG = [
-    # order of a product
-    r"h_2 = W_x W_h x_1 + W_x x_2",
-    r"h_2 = x_1 W_x W_h + W_x x_2",
-    r"$h_2 = W_h x_1 W_x + W_x x_2$",
-    r"$y_2 = \phi_y(W_h W_y W_x x_1 + W_y W_x x_2)$",
-    r"$y_2 = \phi_y((W_h W_x x_1 + W_x x_2) W_y)$",
-    r"$h_3 = W_x W_h^2 x_1 + W_h W_x x_2 + W_x x_3$",
-    r"$h_T = \sum_{t=1}^T W_x W_h^{T-t} x_t$",
-    r"$h_T = \sum_{t=1}^T W_x x_t W_h^{T-t}$",
-    # a term is missing, doubled or has another sign
-    r"h_2 = W_h W_x x_1",
-    r"h_2 = W_x x_2",
-    r"h_2 = W_h W_x x_1 - W_x x_2",
-    r"h_2 = -W_h W_x x_1 + W_x x_2",
-    r"h_2 = W_h W_x x_1 + 2 W_x x_2",
-    r"h_2 = \frac{1}{2} W_h W_x x_1 + W_x x_2",
-    r"h_2 = W_h W_x x_1 + W_x x_2 + x_2",
-    r"h_2 = W_x x_1 + W_x x_2",
-    r"h_2 = W_h x_1 + W_x x_2",
-    r"h_2 = W_h W_x x_1 + x_2",
-    r"h_2 = W_h W_x x_1 + W_h x_2",
-    r"h_2 = W_h W_x x_1 + W_x x_2 + 1",
-    r"h_2 = W_h W_x x_1 + W_h W_x x_2",
-    r"$h_3 = W_h^2 W_x x_1 + W_x x_3$",
-    r"$h_3 = W_h^2 W_x x_1 + W_h W_x x_2 - W_x x_3$",
-    r"$y_2 = \phi_y(W_y W_h W_x x_1)$",
-    # another input
-    r"h_2 = W_h W_x x_2 + W_x x_1",
-    r"h_2 = W_h W_x x_1 + W_x x_1",
-    r"h_2 = W_h W_x x_0 + W_x x_1",
-    r"h_2 = W_h W_x x_1 + W_x x_3",
-    r"$h_3 = W_h^2 W_x x_2 + W_h W_x x_1 + W_x x_3$",
-    r"$h_3 = W_h^2 W_x x_3 + W_h W_x x_2 + W_x x_1$",
-    r"$h_T = \sum_{t=1}^T W_h^{T-t} W_x x_{t-1}$",
-    r"$h_T = \sum_{t=1}^T W_h^{T-t} W_x x_T$",
-    r"$h_T = \sum_{t=1}^T W_h^{T-t} W_x x_{t+1}$",
-    # a power of W_h
-    r"h_2 = W_h^2 W_x x_1 + W_x x_2",
-    r"h_2 = W_h^2 W_x x_1 + W_h W_x x_2",
-    r"$h_3 = W_h W_x x_1 + W_h W_x x_2 + W_x x_3$",
-    r"$h_3 = W_h^3 W_x x_1 + W_h^2 W_x x_2 + W_h W_x x_3$",
-    r"$h_3 = W_h^2 W_x x_1 + W_h^2 W_x x_2 + W_x x_3$",
-    r"$h_3 = 2 W_h W_x x_1 + W_h W_x x_2 + W_x x_3$",
-    r"$h_3 = W_h^2 (W_x x_1 + W_x x_2) + W_x x_3$",
-    r"$y_3 = \phi_y(W_y W_h^3 W_x x_1 + W_y W_h W_x x_2 + W_y W_x x_3)$",
-    r"$h_T = \sum_{t=1}^{T} W_h^{T-t+1} W_x x_t$",
-    r"$h_T = \sum_{t=1}^{T} W_h^{T-t-1} W_x x_t$",
-    r"$h_T = \sum_{t=1}^{T} W_h^{t} W_x x_t$",
-    r"$h_T = \sum_{t=1}^{T} W_h^{t-1} W_x x_t$",
-    r"$h_T = \sum_{t=1}^{T} W_h^{t-T} W_x x_t$",
-    r"$h_T = \sum_{t=1}^{T} W_h^{T} W_x x_t$",
-    r"$h_T = \sum_{t=1}^{T} W_h W_x x_t$",
-    r"$h_T = \sum_{t=1}^{T} (T-t) W_h W_x x_t$",
-    r"$h_T = \sum_{t=1}^{T} W_h^{2(T-t)} W_x x_t$",
-    r"$h_T = W_h^{T-1} W_x x_1 + W_x x_T$",
-    r"$h_T = W_h^{T-1} \sum_{t=1}^{T} W_x x_t$",
-    # bounds
-    r"$h_T = \sum_{t=1}^{T-1} W_h^{T-t} W_x x_t$",
-    r"$h_T = \sum_{t=2}^{T} W_h^{T-t} W_x x_t$",
-    r"$h_T = \sum_{t=0}^{T} W_h^{T-t} W_x x_t$",
-    r"$h_T = \sum_{t=1}^{T+1} W_h^{T-t} W_x x_t$",
-    r"$h_T = \sum_{k=1}^{T} W_h^{k} W_x x_{T-k}$",
-    r"$h_T = \sum_{k=0}^{T} W_h^{k} W_x x_{T-k}$",
-    r"$h_T = W_x x_T + \sum_{t=1}^{T} W_h^{T-t} W_x x_t$",
-    r"$h_T = \sum_{t=1}^{5} W_h^{T-t} W_x x_t$",
-    # transposes
-    r"$h_2 = W_h^\top W_x x_1 + W_x x_2$",
-    r"$h_2 = (W_h W_x x_1 + W_x x_2)^\top$",
-    r"$h_2 = W_h^{\mathsf{T}} W_x x_1 + W_x x_2$",
-    r"$h_T = \sum_{t=1}^{T} (W_h^\top)^{T-t} W_x x_t$",
-    # the function
-    r"$y_2 = W_y W_h W_x x_1 + W_y W_x x_2$",
-    r"$y_2 = \phi_y(W_y W_h W_x x_1) + \phi_y(W_y W_x x_2)$",
-    r"$y_2 = \phi_h(W_y W_h W_x x_1 + W_y W_x x_2)$",
-    r"$y_2 = W_y \phi_y(W_h W_x x_1 + W_x x_2)$",
-    r"$y_2 = \phi_y(\phi_y(W_y W_h W_x x_1 + W_y W_x x_2))$",
-    r"$y_T = \sum_{t=1}^T \phi_y(W_y W_h^{T-t} W_x x_t)$",
-    r"$y_T = \phi_y(\sum_{t=1}^T W_h^{T-t} W_x x_t)$",
-    r"$y_T = \phi_y(W_y W_h^{T-1} W_x x_1)$",
-    # the last form decides
-    r"$h_2 = W_h W_x x_1 + W_x x_2 = W_h W_x (x_1 + x_2)$",
-]
 
 
 def test_there_are_enough_spellings() -> None:
@@ -377,7 +208,8 @@ def test_any_text_gets_a_finding(text: str) -> None:
 @given(
     st.lists(
         st.sampled_from(
-            r"h_T = + - * / ( ) { } [ ] ^ _ W_h W_x x_t x_1 \sum_{t=1}^{T} \frac \phi_y I 0 2 T t \top , \\ & \text{so}".split()
+            [*"=+-*/(){}[]^_,&02TtI", "h_T", "W_h", "W_x", "x_t"]
+            + ["\\sum_{t=1}^{T}", "\\frac", "\\phi_y", "\\top", "\\\\", "\\text{so}"]
         ),
         max_size=25,
     ).map(" ".join)
@@ -441,8 +273,11 @@ def test_without_known_equations_a_state_has_no_value() -> None:
 
 def test_other_notations_work_alike() -> None:
     notation = Notation(
-        matrices={"A": ("n", "n"), "B": ("n", "m")}, inputs={"u": "m"}, states={"s": "n"}, known=("s_0 = 0", "s_k = A s_{k-1} + B u_k")
-    )  # fmt: skip
+        matrices={"A": ("n", "n"), "B": ("n", "m")},
+        inputs={"u": "m"},
+        states={"s": "n"},
+        known=("s_0 = 0", "s_k = A s_{k-1} + B u_k"),
+    )
     checker = Checker(notation, ("s_2",), r"$s_2 = A B u_1 + B u_2$")
     assert checker.check("s_2 = A (B u_1) + B u_2")[0].verdict is Verdict.EQUAL
     assert checker.check("s_2 = B A u_1 + B u_2")[0].verdict is Verdict.DIFFERS
