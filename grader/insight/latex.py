@@ -90,10 +90,11 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _COMMAND = re.compile(r"\\(?:([A-Za-z]+)\*?|\\(?:\[[^\]]{0,20}\])?|(.))", re.DOTALL)
 _GROUP = re.compile(r"\s*\{([^{}]*)\}")
 _DOTS = re.compile(r"\.(?:\s?\.)+")
+_BEGIN = r"\\begin\{(?:equation|align|gather|multline|eqnarray|flalign)\*?\}"
 _DELIMITED = re.compile(
-    r"\$\$(.+?)\$\$|(?<!\\)\$([^$]+)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)"
-    r"|(\\begin\{(?:equation|align|gather|multline|eqnarray|flalign)\*?\}"
-    r".+?\\end\{(?:equation|align|gather|multline|eqnarray|flalign)\*?\})",
+    # No opening mark within what is looked through, so the time is linear in the length of the text.
+    r"\$\$([^$]+)\$\$|(?<!\\)\$([^$]+)\$|\\\[((?:(?!\\\[).)+?)\\\]|\\\(((?:(?!\\\().)+?)\\\)"
+    rf"|({_BEGIN}(?:(?!{_BEGIN}).)+?\\end\{{(?:equation|align|gather|multline|eqnarray|flalign)\*?\}})",
     re.DOTALL,
 )
 
