@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 NEGATIONS = frozenset(
-    ["not", "no", "never", "neither", "nor", "none", "nothing", "nobody", "nowhere", "without", "hardly", "barely", "lack"]
-    + ["non"]
+    ["not", "non", "no", "never", "neither", "nor", "none", "nothing", "nobody", "nowhere", "without", "hardly", "barely"]
 )
 
 _CLASSES = {
-    "more": "more greater larger bigger higher most largest biggest highest large big high great longer long",
-    "less": "less fewer smaller lower least smallest lowest small low little few shorter short",
+    "more": "more greater larger bigger higher largest biggest highest large big high longer long",
+    "less": "less fewer smaller lower least smallest lowest small low little few shorter",
     "up": "grow grows growing grown growth increase increases increasing increased rise rises rising improves improve",
     "down": "shrink shrinks shrinking decrease decreases decreasing decreased decay decays decaying drop drops dropping "
     "fall falls falling reduce reduces reduced reducing worsen worsens",
     "vanish": "vanish vanishes vanishing vanished disappear disappears disappearing forget forgets forgotten forgetting "
     "negligible",
     "explode": "explode explodes exploding exploded diverge diverges diverging",
-    "remember": "remember remembers remembered remembering keep keeps kept keeping preserve preserves preserved",
+    "remember": "remember remembers remembered remembering preserve preserves preserved",
     "fast": "fast faster fastest quick quicker quickly quickest speedy",
     "slow": "slow slower slowest slowly",
     "parallel": "parallel parallelized parallelizable parallelize simultaneously simultaneous concurrently",
@@ -28,20 +27,20 @@ _CLASSES = {
     "cubic": "cubic cubically",
     "exponential": "exponential exponentially",
     "polynomial": "polynomial",
-    "before": "before earlier previous previously prior preceding past",
-    "after": "after later next following afterwards subsequent future",
-    "first": "first initial initially beginning",
-    "last": "last final finally end",
-    "above": "above over exceeds exceed",
-    "below": "below under",
-    "always": "always every all each",
+    "before": "before earlier previous previously preceding past early",
+    "after": "after later next afterwards subsequent future late",
+    "first": "first initial initially",
+    "last": "last final",
+    "above": "above exceeds exceed",
+    "below": "below",
+    "always": "always",
     "some": "sometimes some occasionally partly partially",
     "only": "only merely",
     "same": "same equal equally identical alike",
     "different": "different differ differs differently unequal",
     "better": "better best outperform outperforms outperformed superior",
     "worse": "worse worst underperform underperforms inferior",
-    "true": "true yes correct right",
+    "true": "true yes correct",
     "false": "false wrong incorrect",
     "positive": "positive",
     "negative": "negative",

@@ -63,7 +63,7 @@ _LINE = re.compile(r"^[ \t]*(?:(#{1,6})[ \t]+|([-*+])[ \t]+|(\d{1,2}[.)])[ \t]+|
 _BREAK = re.compile(r"<br\s*/?>|&nbsp;", re.IGNORECASE)
 _PROSE_TOKEN = re.compile(
     r"(?P<command>\\[A-Za-z]+)|(?P<number>\d+(?:[.,]\d+)*(?![^\W\d_]))|(?P<mixed>[^\W_]*\d[^\W_]*)|(?P<word>[^\W\d_]+(?:'[^\W\d_]+)*)"
-    r"|(?P<dots>\.{2,})|(?P<newline>\n)|(?P<space>\s+)|(?P<other>.)",
+    r"|(?P<dots>\.{2,})|(?P<newline>\n[ \t]*\n\s*)|(?P<space>\s+)|(?P<other>.)",
     re.DOTALL,
 )
 _ESCAPE = re.compile(r"\\([*_#`>~&$%+.()\[\]{}!|-])")
@@ -157,6 +157,7 @@ def _prose(text: str) -> Iterator[Piece]:
     found = list(_marked(_ESCAPE.sub(r"\1", text)))
     for i, piece in enumerate(found):
         if piece.kind == "bullet":
+            yield Piece("", "stop")
             follows = found[i + 1].kind == "word" if i + 1 < len(found) else True
             if not (follows and piece.text in "-*+>"):
                 yield piece

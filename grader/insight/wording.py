@@ -2,6 +2,7 @@
 
 A mark is a number, a formula, a negation or a word that says the opposite of another one. Similar answers have the same marks,
 each beside a word that it stands beside in the other answer, so that *A is linear and B is not* never meets its reverse.
+And each sentence of the one is mostly found in the other.
 """
 
 from __future__ import annotations
@@ -9,33 +10,50 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from grader.insight.contrasts import CONTRASTS, FILLERS, NEGATIONS, NUMBERS, OPPOSING
 from grader.insight.normalize import Piece
 
-_REACH = 3
+_SENTENCE = 3
+"""Shorter sentences are remarks, which need no counterpart."""
 _MOST_ALIKE_MARKS = 8
+_SHORTEST = 4
+"""Letters of a word that others may be misspellings of."""
 _OPERATORS = frozenset("_^=+*/\\<>")
 _PAUSES = frozenset(".,;:—?!\"'")
+_POINTERS = frozenset(["above", "below"])
+"""They say nothing at the end of a sentence, as in *see above*."""
 _OPEN, _CLOSED = "([{", ")]}"
+
+
+class Step(NamedTuple):
+    """A word, a mark, or the end of a sentence."""
+
+    kind: Literal["word", "mark", "stop"]
+    text: str
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What must not differ, with the words and marks nearest to it on each side."""
+    """What must not differ, with what is nearest to it on each side: a word or, if there is none, a mark."""
 
     label: str
-    left: frozenset[str]
-    right: frozenset[str]
+    left: Step | None
+    right: Step | None
 
     @property
     def is_alone(self) -> bool:
         """Whether nothing stands beside it in its sentence."""
-        return not self.left and not self.right
+        return self.left is None and self.right is None
 
     def fits(self, other: Mark) -> bool:
-        """Whether both stand beside the same thing."""
-        return bool(self.left & other.left or self.right & other.right) or (self.is_alone and other.is_alone)
+        """Whether both stand beside the same word; where neither has a word, beside the same mark."""
+        shared = [here for here, there in ((self.left, other.left), (self.right, other.right)) if here and here == there]
+        beside = (self.left, self.right, other.left, other.right)
+        if any(step is not None and step.kind == "word" for step in beside):
+            return any(step.kind == "word" for step in shared)
+        return bool(shared) or (self.is_alone and other.is_alone)
 
 
 @dataclass(frozen=True)
@@ -43,6 +61,9 @@ class Wording:
     """The words of an answer, counted, and its marks in order."""
 
     words: frozenset[str]
+    """Each word and mark with its number; a formula counts as many times as it has symbols."""
+    distinct: frozenset[Step]
+    sentences: tuple[frozenset[Step], ...]
     marks: tuple[Mark, ...]
     signature: tuple[str, ...]
     """The labels of all marks, sorted: answers whose signatures differ are never similar."""
@@ -54,7 +75,12 @@ class Wording:
             return 0.0
         common = len(self.words & other.words)
         value = common / (small + large - common)
-        return value if value >= least and self._marks_fit(other) else 0.0
+        if value < least or not (self._is_covered_by(other) and other._is_covered_by(self)):
+            return 0.0
+        return value if self._marks_fit(other) else 0.0
+
+    def _is_covered_by(self, other: Wording) -> bool:
+        return all(2 * len(sentence & other.distinct) >= len(sentence) for sentence in self.sentences)
 
     def _marks_fit(self, other: Wording) -> bool:
         if self.signature != other.signature or _alone(self.marks) != _alone(other.marks):
@@ -96,34 +122,32 @@ def read_wording(parts: Sequence[Piece], spelling: Mapping[str, str], vocabulary
     """The wording of an answer's tokens; `spelling` corrects rare words, `vocabulary` holds the words of the class."""
     steps = list(_steps(parts, spelling, vocabulary))
     marks = tuple(
-        Mark(text, _beside(steps, i, -1), _beside(steps, i, 1)) for i, (kind, text) in enumerate(steps) if kind == "mark"
+        Mark(step.text, _beside(steps, i, -1), _beside(steps, i, 1)) for i, step in enumerate(steps) if step.kind == "mark"
     )
-    seen: Counter[str] = Counter()
+    seen: Counter[Step] = Counter()
     words = set()
-    for kind, text in steps:
-        if kind != "stop":
-            seen[kind + text] += 1
-            words.add(f"{kind} {text} {seen[kind + text]}")
-    return Wording(frozenset(words), marks, tuple(sorted(mark.label for mark in marks)))
+    sentences: list[set[Step]] = [set()]
+    for step in steps:
+        if step.kind == "stop":
+            sentences.append(set())
+            continue
+        sentences[-1].add(step)
+        for _ in step.text.split(" "):
+            seen[step] += 1
+            words.add(f"{step.kind} {step.text} {seen[step]}")
+    long = tuple(frozenset(sentence) for sentence in sentences if len(sentence) >= _SENTENCE)
+    return Wording(frozenset(words), frozenset(seen), long, marks, tuple(sorted(mark.label for mark in marks)))
 
 
-def _beside(steps: Sequence[tuple[str, str]], place: int, step: int) -> frozenset[str]:
-    """The nearest words on one side, up to and including the nearest mark, within the sentence."""
-    found: set[str] = set()
-    words = 0
-    i = place + step
-    while 0 <= i < len(steps) and words < _REACH and steps[i][0] != "stop":
-        found.add(f"{steps[i][0]} {steps[i][1]}")
-        if steps[i][0] == "mark":
-            break
-        words += 1
-        i += step
-    return frozenset(found)
+def _beside(steps: Sequence[Step], place: int, way: int) -> Step | None:
+    """The nearest word or mark on one side within the sentence."""
+    i = place + way
+    return steps[i] if 0 <= i < len(steps) and steps[i].kind != "stop" else None
 
 
 def _steps(
     parts: Sequence[Piece], spelling: Mapping[str, str], vocabulary: frozenset[str]
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[Step]:
     """Words, marks and ends of sentences, in order."""
     run: list[str] = []
     for i, (text, kind) in enumerate([*parts, Piece("", "stop")]):
@@ -137,12 +161,14 @@ def _steps(
         run = []
         if kind == "stop" or text in _PAUSES:
             if kind == "stop":
-                yield "stop", ""
+                yield Step("stop", "")
         elif name or kind == "word":
-            yield from _word(text.lower(), spelling, vocabulary)
+            follows = i + 1 < len(parts) and parts[i + 1].kind != "stop"
+            if follows or text not in _POINTERS:
+                yield from _word(text.lower(), spelling, vocabulary)
 
 
-def _mark(run: list[str]) -> Iterator[tuple[str, str]]:
+def _mark(run: list[str]) -> Iterator[Step]:
     """A formula or number as one mark, without brackets and hyphens that belong to the words around it."""
     while run and (run[0] in _CLOSED or (run[0] in _OPEN and not _balanced(run)) or run[0] in "/&|#"):
         run = run[1:]
@@ -151,7 +177,7 @@ def _mark(run: list[str]) -> Iterator[tuple[str, str]]:
     while len(run) > 1 and run[0] == "(" and run[-1] == ")" and _balanced(run[1:-1]):
         run = run[1:-1]
     if run and run not in (["a"], ["A"], ["I"], ["i"]) and any(text.isalnum() or "\\" in text for text in run):
-        yield "mark", " ".join(run)
+        yield Step("mark", " ".join(run))
 
 
 def _balanced(run: Sequence[str]) -> bool:
@@ -163,19 +189,19 @@ def _balanced(run: Sequence[str]) -> bool:
     return depth == 0
 
 
-def _word(word: str, spelling: Mapping[str, str], vocabulary: frozenset[str]) -> Iterator[tuple[str, str]]:
+def _word(word: str, spelling: Mapping[str, str], vocabulary: frozenset[str]) -> Iterator[Step]:
     word = spelling.get(word, word)
     if word in NEGATIONS:
-        yield "mark", "not"
+        yield Step("mark", "not")
     elif word in NUMBERS:
-        yield "mark", NUMBERS[word]
+        yield Step("mark", NUMBERS[word])
     elif word in CONTRASTS:
-        yield "mark", CONTRASTS[word]
+        yield Step("mark", CONTRASTS[word])
     elif rest := _negated(word, vocabulary):
-        yield "mark", "not"
+        yield Step("mark", "not")
         yield from _word(rest, spelling, frozenset())
     elif word not in FILLERS:
-        yield "word", _stem(word)
+        yield Step("word", _stem(word))
 
 
 def _negated(word: str, vocabulary: frozenset[str]) -> str:
@@ -208,12 +234,12 @@ def corrections(answers: Sequence[Sequence[Piece]]) -> tuple[dict[str, str], fro
     vocabulary = frozenset(word for word, number in count.items() if number >= 2) | frozenset(CONTRASTS)
     targets: dict[str, list[str]] = defaultdict(list)
     for word in {word for word, number in count.items() if number >= 3} | known:
-        if len(word) >= 4:
+        if len(word) >= _SHORTEST:
             for shorter in _shortened(word):
                 targets[shorter].append(word)
     found: dict[str, str] = {}
     for word, number in count.items():
-        if number > 2 or len(word) < 5 or word in known or (_stem(word) != word and _stem(word) in count):
+        if number > 2 or len(word) < _SHORTEST - 1 or word in known or (_stem(word) != word and _stem(word) in count):
             continue
         likely = {
             target

@@ -24,7 +24,7 @@ SHARES: tuple[tuple[Change, float], ...] = (
     ("empty", 0.03), ("untouched", 0.05), ("original", 0.42), ("duplicate", 0.12), ("near", 0.28), ("altered", 0.10),
 )  # fmt: skip
 PLACEHOLDER = "*your answer here*"
-_MATH = re.compile(r"(\$[^$]+\$)")
+_MATH = re.compile(r"(\$\$[^$]+\$\$|\$[^$]+\$|\\\(.*?\\\))")
 _WORD = re.compile(r"[A-Za-z]{4,}")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
@@ -51,7 +51,7 @@ CONTRARY = {
     "largest": "smallest", "similar": "different", "before": "after", "after": "before", "better": "worse", "high": "low",
     "possible": "impossible", "likely": "unlikely", "long": "short", "grows": "shrinks", "later": "earlier",
 }  # fmt: skip
-FILLERS = ["I think that", "In short,", "In my opinion,", "Basically,", "To summarize:", "As we saw in class,", "So,", "Overall,"]
+FILLERS = ["I think that", "In short,", "In my opinion,", "Basically,", "To summarize:", "As we saw in class,", "Overall,"]
 ENDINGS = ["I hope this is clear.", "That is all.", "This follows from the lecture.", "See above."]
 
 
@@ -106,8 +106,8 @@ class _Item:
             elif change == "near":
                 text = varied(text, self.lots)
             elif change == "altered":
-                text, how = altered(text, self.lots)
-                says = f"{says}/{how}"
+                text = altered(text, self.lots)
+                says = self._meaning(text)
             made.append(MadeAnswer(f"s{number:03}", self.item, self._cell(text, change), origin, says, change))
         return made
 
@@ -125,6 +125,17 @@ class _Item:
         mathematics = all(sentence.startswith("$") for sentence in sentences)
         return ("\n\n" if mathematics else " ").join(sentences), "-".join(names), "-".join(says)
 
+    def _meaning(self, text: str) -> str:
+        """What an altered answer says: perhaps what another student says, too."""
+        sentences = text.split("\n\n") if "\n\n" in text else _SENTENCE.split(text)
+        plain = [sentence.replace("\\mathbf", "").replace("{", "").replace("}", "") for sentence in sentences]
+        for i, claim in enumerate(self.claims):
+            for kind, ways in claim.items():
+                for way, sentence in enumerate(ways):
+                    if i < len(sentences) and sentences[i] == sentence:
+                        plain[i] = f"{i}w{way}" if kind == "wrong" else f"{i}r{way if self.item == '4g' else ''}"
+        return "-".join(plain)
+
     def _cell(self, text: str, change: Change) -> str:
         """The answer in the cell of the template, as students leave it."""
         if change == "untouched":
@@ -139,11 +150,19 @@ class _Item:
 
 def _in_prose(text: str, change: Callable[[str], str]) -> str:
     """Changes what is not mathematics."""
-    return "".join(part if part.startswith("$") else change(part) for part in _MATH.split(text))
+    return "".join(part if _is_math(part) else change(part) for part in _MATH.split(text))
 
 
 def _in_math(text: str, change: Callable[[str], str]) -> str:
-    return "".join(change(part) if part.startswith("$") else part for part in _MATH.split(text))
+    return "".join(change(part) if _is_math(part) else part for part in _MATH.split(text))
+
+
+def _is_math(part: str) -> bool:
+    return _MATH.fullmatch(part) is not None
+
+
+def _inner(part: str) -> str:
+    return part.strip("$").removeprefix("\\(").removesuffix("\\)")
 
 
 def duplicated(text: str, lots: random.Random) -> str:
@@ -159,9 +178,9 @@ def duplicated(text: str, lots: random.Random) -> str:
         lambda t: _in_prose(t, lambda part: part.replace("'", "\u2019")),
         lambda t: _in_math(t, lambda part: part.replace(" ", "\\,")),
         lambda t: _in_math(t, lambda part: re.sub(r"_([A-Za-z0-9])(?![}])", r"_{\1}", part)),
-        lambda t: _in_math(t, lambda part: part.replace("(", "\\left(").replace(")", "\\right)")),
-        lambda t: _in_math(t, lambda part: f"\\({part[1:-1]}\\)"),
-        lambda t: _in_math(t, lambda part: f"$${part[1:-1]}$$"),
+        lambda t: _in_math(t, lambda part: re.sub(r"(?<!\\)\((.*)(?<!\\)\)", r"\\left(\1\\right)", part)),
+        lambda t: _in_math(t, lambda part: f"\\({_inner(part)}\\)"),
+        lambda t: _in_math(t, lambda part: f"$${_inner(part)}$$"),
     ]
     for way in lots.sample(ways, lots.randint(1, 4)):
         text = way(text)
@@ -188,7 +207,7 @@ def _misspelled(text: str, lots: random.Random) -> str:
         return part
 
     parts = _MATH.split(text)
-    prose = [i for i, part in enumerate(parts) if not part.startswith("$") and _WORD.search(part)]
+    prose = [i for i, part in enumerate(parts) if not _is_math(part) and _WORD.search(part)]
     if prose:
         i = lots.choice(prose)
         parts[i] = spoil(parts[i])
@@ -223,14 +242,14 @@ def _remarked(text: str, lots: random.Random) -> str:
     return f"{text} {lots.choice(ENDINGS)}"
 
 
-def altered(text: str, lots: random.Random) -> tuple[str, str]:
-    """An answer that means something else, by one small change, and a name for the change."""
+def altered(text: str, lots: random.Random) -> str:
+    """An answer that means something else, by one small change."""
     ways = [_negated, _contradicted, _renumbered, _resigned, _recased, _swapped]
     for way in lots.sample(ways, len(ways)):
         changed = way(text, lots)
         if changed != text:
-            return changed, f"{way.__name__.strip('_')} {changed}"
-    return f"It is not the case that {text}", "denied"
+            return changed
+    return f"It is not the case that {text}"
 
 
 def _one(pattern: str, change: Callable[[re.Match[str]], str], text: str, lots: random.Random) -> str:
