@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from grader.insight.normalize import IMAGE, Piece, key, pieces
-from grader.insight.wording import Wording, corrections, read_wording
+from grader.insight.wording import Step, Wording, read_vocabulary, read_wording
 
 LONGEST = 20_000
 """Longer answers are in no group."""
@@ -92,8 +92,8 @@ def _similar(
 ) -> list[Group]:
     """Groups around the answers that most others are similar to; each class holds identical answers."""
     parts = [found[names[0]] for names in classes]
-    spelling, vocabulary = corrections(parts)
-    wordings = [read_wording(part, spelling, vocabulary) for part in parts]
+    vocabulary = read_vocabulary(parts)
+    wordings = [read_wording(part, vocabulary) for part in parts]
     near = _neighbors(wordings, least)
     order = sorted(near, key=lambda i: (-sum(len(classes[j]) for j in near[i]), i))
     taken: set[int] = set()
@@ -113,7 +113,7 @@ def _similar(
 
 def _neighbors(wordings: Sequence[Wording], least: float) -> dict[int, dict[int, float]]:
     """The answers similar to each answer. Only those with the same marks are compared at all."""
-    buckets: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    buckets: dict[tuple[Step, ...], list[int]] = defaultdict(list)
     for i, wording in enumerate(wordings):
         buckets[wording.signature].append(i)
     near: dict[int, dict[int, float]] = defaultdict(dict)

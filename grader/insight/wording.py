@@ -1,25 +1,30 @@
 """What answers are compared by where they are not identical: their words, and the marks that must not differ.
 
-A mark is a number, a formula, a negation or a word that says the opposite of another one. Similar answers have the same marks,
-each beside a word that it stands beside in the other answer, so that *A is linear and B is not* never meets its reverse.
-And each sentence of the one is mostly found in the other.
+A mark is a number, a formula, a negation, a name such as RNN, or a word that says the opposite of another one. In similar
+answers the same marks stand in the same order, in the whole answer or in each of its sentences, among the same words. So
+*A is linear and B is not* never meets its reverse.
 """
 
 from __future__ import annotations
 
+import bisect
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 from grader.insight.contrasts import CONTRASTS, FILLERS, NEGATIONS, NUMBERS, OPPOSING
 from grader.insight.normalize import Piece
 
-_SENTENCE = 3
-"""Shorter sentences are remarks, which need no counterpart."""
-_MOST_ALIKE_MARKS = 8
+_REMARK = 3
+"""Sentences with fewer words than this need no counterpart."""
 _SHORTEST = 4
 """Letters of a word that others may be misspellings of."""
+_COMMON = 0.4
+"""The share of words that two sentences with the same marks have in common."""
+_IN_ORDER = 0.8
+"""The share of common words that stand in the same order."""
 _OPERATORS = frozenset("_^=+*/\\<>")
 _PAUSES = frozenset(".,;:—?!\"'")
 _POINTERS = frozenset(["above", "below"])
@@ -35,41 +40,54 @@ class Step(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Mark:
-    """What must not differ, with what is nearest to it on each side: a word or, if there is none, a mark."""
+class Sentence:
+    """The words and marks of a sentence, in order."""
 
-    label: str
-    left: Step | None
-    right: Step | None
+    steps: tuple[Step, ...]
 
-    @property
-    def is_alone(self) -> bool:
-        """Whether nothing stands beside it in its sentence."""
-        return self.left is None and self.right is None
+    @cached_property
+    def words(self) -> frozenset[Step]:
+        """Its distinct words."""
+        return frozenset(step for step in self.steps if step.kind == "word")
 
-    def fits(self, other: Mark) -> bool:
-        """Whether both stand beside the same word; where neither has a word, beside the same mark."""
-        shared = [here for here, there in ((self.left, other.left), (self.right, other.right)) if here and here == there]
-        beside = (self.left, self.right, other.left, other.right)
-        if any(step is not None and step.kind == "word" for step in beside):
-            return any(step.kind == "word" for step in shared)
-        return bool(shared) or (self.is_alone and other.is_alone)
+    @cached_property
+    def marks(self) -> tuple[Step, ...]:
+        """Its marks, in order."""
+        return tuple(step for step in self.steps if step.kind == "mark")
+
+    @cached_property
+    def is_bare(self) -> bool:
+        """Whether it is a number or a formula alone, of which only its place says what it belongs to."""
+        return bool(self.marks) and not self.words and not self.is_equation
+
+    @cached_property
+    def is_equation(self) -> bool:
+        """Whether all of its marks are equations, which say themselves what they are about."""
+        return all("=" in mark.text.split(" ") for mark in self.marks)
+
+    def fits(self, other: Sentence) -> bool:
+        """Whether both have the same marks in the same order, among the same words."""
+        if self.marks != other.marks:
+            return False
+        if self.is_equation:
+            return True
+        common, least = len(self.words & other.words), min(len(self.words), len(other.words))
+        return common >= _COMMON * least and _in_order(self.steps, other.steps)
 
 
 @dataclass(frozen=True)
 class Wording:
-    """The words of an answer, counted, and its marks in order."""
+    """The words of an answer, counted, and its sentences."""
 
     words: frozenset[str]
     """Each word and mark with its number; a formula counts as many times as it has symbols."""
     distinct: frozenset[Step]
-    sentences: tuple[frozenset[Step], ...]
-    marks: tuple[Mark, ...]
-    signature: tuple[str, ...]
-    """The labels of all marks, sorted: answers whose signatures differ are never similar."""
+    sentences: tuple[Sentence, ...]
+    signature: tuple[Step, ...]
+    """All marks, sorted: answers whose signatures differ are never similar."""
 
     def similarity(self, other: Wording, least: float) -> float:
-        """The share of words in common, or 0 if it is below `least` or the marks stand beside other words."""
+        """The share of words in common; 0 if it is below `least` or something that must not differ differs."""
         small, large = sorted((len(self.words), len(other.words)))
         if not large or small < least * large:
             return 0.0
@@ -77,95 +95,119 @@ class Wording:
         value = common / (small + large - common)
         if value < least or not (self._is_covered_by(other) and other._is_covered_by(self)):
             return 0.0
-        return value if self._marks_fit(other) else 0.0
+        return value if self._fits(other) else 0.0
 
     def _is_covered_by(self, other: Wording) -> bool:
-        return all(2 * len(sentence & other.distinct) >= len(sentence) for sentence in self.sentences)
+        return all(
+            2 * len(other.distinct.intersection(sentence.steps)) >= len(set(sentence.steps))
+            for sentence in self.sentences
+            if len(sentence.steps) >= _REMARK
+        )
 
-    def _marks_fit(self, other: Wording) -> bool:
-        if self.signature != other.signature or _alone(self.marks) != _alone(other.marks):
+    def _fits(self, other: Wording) -> bool:
+        if self.signature != other.signature:
             return False
-        here, there = _by_label(self.marks), _by_label(other.marks)
-        return all(_matched(marks, there[label]) for label, marks in here.items())
+        here, there = (Sentence(tuple(_joined(one.sentences))) for one in (self, other))
+        if here.marks == there.marks and _in_order(here.steps, there.steps):
+            return True
+        if _bare(self.sentences) != _bare(other.sentences):
+            return False
+        return _paired([s for s in self.sentences if s.marks], [s for s in other.sentences if s.marks])
 
 
-def _alone(marks: Sequence[Mark]) -> list[str]:
-    return [mark.label for mark in marks if mark.is_alone]
+def _joined(sentences: Iterable[Sentence]) -> Iterator[Step]:
+    for sentence in sentences:
+        yield from sentence.steps
 
 
-def _by_label(marks: Sequence[Mark]) -> Mapping[str, list[Mark]]:
-    found: dict[str, list[Mark]] = defaultdict(list)
-    for mark in marks:
-        found[mark.label].append(mark)
-    return found
+def _bare(sentences: Iterable[Sentence]) -> list[tuple[Step, ...]]:
+    return [sentence.marks for sentence in sentences if sentence.is_bare]
 
 
-def _matched(here: Sequence[Mark], there: Sequence[Mark]) -> bool:
-    """Whether the marks can be paired so that each pair fits; many are only paired in order."""
-    if len(here) > _MOST_ALIKE_MARKS:
-        return all(one.fits(other) for one, other in zip(here, there, strict=True))
-    partner: dict[int, int] = {}
+def _in_order(here: Sequence[Step], there: Sequence[Step]) -> bool:
+    """Whether nearly all that both have exactly once stands in the same order."""
+    once, other = ({step for step, n in Counter(steps).items() if n == 1} for steps in (here, there))
+    places = {step: i for i, step in enumerate(there) if step in other}
+    shared = [places[step] for step in here if step in once and step in places]
+    rising: list[int] = []
+    for place in shared:
+        at = bisect.bisect(rising, place)
+        rising[at : at + 1] = [place]
+    return len(rising) >= _IN_ORDER * len(shared)
 
-    def place(i: int, tried: set[int]) -> bool:
-        for j, other in enumerate(there):
-            if j not in tried and here[i].fits(other):
-                tried.add(j)
-                if j not in partner or place(partner[j], tried):
-                    partner[j] = i
-                    return True
+
+def _paired(here: Sequence[Sentence], there: Sequence[Sentence]) -> bool:
+    """Whether each sentence has a partner of its own that fits it."""
+    by_marks: dict[tuple[Step, ...], list[Sentence]] = defaultdict(list)
+    for sentence in there:
+        by_marks[sentence.marks].append(sentence)
+    if len(here) != len(there):
         return False
+    for sentence in here:
+        left = by_marks[sentence.marks]
+        partners = [other for other in left if sentence.fits(other)]
+        if not partners:
+            return False
+        left.remove(max(partners, key=lambda other: len(sentence.words & other.words)))
+    return True
 
-    return all(place(i, set()) for i in range(len(here)))
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words of all answers to an item."""
+
+    words: frozenset[str]
+    names: frozenset[str]
+    """Names such as RNN, in lower case."""
+    spelling: Mapping[str, str]
+    """What rare words are likely misspellings of."""
 
 
-def read_wording(parts: Sequence[Piece], spelling: Mapping[str, str], vocabulary: frozenset[str]) -> Wording:
-    """The wording of an answer's tokens; `spelling` corrects rare words, `vocabulary` holds the words of the class."""
-    steps = list(_steps(parts, spelling, vocabulary))
-    marks = tuple(
-        Mark(step.text, _beside(steps, i, -1), _beside(steps, i, 1)) for i, step in enumerate(steps) if step.kind == "mark"
-    )
+def read_wording(parts: Sequence[Piece], vocabulary: Vocabulary) -> Wording:
+    """The wording of an answer's tokens."""
+    sentences: list[list[Step]] = [[]]
+    for step in _steps(parts, vocabulary):
+        if step.kind == "stop":
+            sentences.append([])
+        else:
+            sentences[-1].append(step)
     seen: Counter[Step] = Counter()
     words = set()
-    sentences: list[set[Step]] = [set()]
-    for step in steps:
-        if step.kind == "stop":
-            sentences.append(set())
-            continue
-        sentences[-1].add(step)
+    for step in (step for steps in sentences for step in steps):
         for _ in step.text.split(" "):
             seen[step] += 1
             words.add(f"{step.kind} {step.text} {seen[step]}")
-    long = tuple(frozenset(sentence) for sentence in sentences if len(sentence) >= _SENTENCE)
-    return Wording(frozenset(words), frozenset(seen), long, marks, tuple(sorted(mark.label for mark in marks)))
+    found = tuple(Sentence(tuple(steps)) for steps in sentences if steps)
+    marks = sorted(mark for sentence in found for mark in sentence.marks)
+    return Wording(frozenset(words), frozenset(seen), found, tuple(marks))
 
 
-def _beside(steps: Sequence[Step], place: int, way: int) -> Step | None:
-    """The nearest word or mark on one side within the sentence."""
-    i = place + way
-    return steps[i] if 0 <= i < len(steps) and steps[i].kind != "stop" else None
-
-
-def _steps(
-    parts: Sequence[Piece], spelling: Mapping[str, str], vocabulary: frozenset[str]
-) -> Iterator[Step]:
+def _steps(parts: Sequence[Piece], vocabulary: Vocabulary) -> Iterator[Step]:
     """Words, marks and ends of sentences, in order."""
     run: list[str] = []
     for i, (text, kind) in enumerate([*parts, Piece("", "stop")]):
-        before = parts[i - 1].text if i else ""
-        after = parts[i + 1].text if i + 1 < len(parts) else ""
-        name = kind == "exact" and len(text) >= 3 and text.isalpha() and not {before, after} & _OPERATORS
-        if kind == "exact" and not name and text not in _PAUSES:
+        around = {parts[i - 1].text if i else "", parts[i + 1].text if i + 1 < len(parts) else ""}
+        is_word = kind == "word" or (kind == "exact" and _is_spoken(text) and not around & _OPERATORS)
+        if kind == "exact" and not is_word and text not in _PAUSES:
             run.append(text)
             continue
         yield from _mark(run)
         run = []
-        if kind == "stop" or text in _PAUSES:
-            if kind == "stop":
-                yield Step("stop", "")
-        elif name or kind == "word":
-            follows = i + 1 < len(parts) and parts[i + 1].kind != "stop"
-            if follows or text not in _POINTERS:
-                yield from _word(text.lower(), spelling, vocabulary)
+        if kind == "stop":
+            yield Step("stop", "")
+        elif is_word and not (text in _POINTERS and (i + 1 >= len(parts) or parts[i + 1].kind == "stop")):
+            yield from _word(_singular(text), vocabulary)
+
+
+def _is_spoken(text: str) -> bool:
+    """Whether a token whose case counts is more likely a name or a misspelt word than a variable."""
+    return len(text) >= 3 and text.removesuffix("'s").isalpha()
+
+
+def _singular(text: str) -> str:
+    """A token in lower case; RNNs and RNN's are RNN."""
+    text = text.removesuffix("'s")
+    return (text[:-1] if text.endswith("s") and text[:-1].isupper() else text).lower()
 
 
 def _mark(run: list[str]) -> Iterator[Step]:
@@ -189,17 +231,20 @@ def _balanced(run: Sequence[str]) -> bool:
     return depth == 0
 
 
-def _word(word: str, spelling: Mapping[str, str], vocabulary: frozenset[str]) -> Iterator[Step]:
-    word = spelling.get(word, word)
+def _word(word: str, vocabulary: Vocabulary) -> Iterator[Step]:
+    if word in vocabulary.names:
+        yield Step("mark", word)
+        return
+    word = vocabulary.spelling.get(word, word)
     if word in NEGATIONS:
         yield Step("mark", "not")
     elif word in NUMBERS:
         yield Step("mark", NUMBERS[word])
     elif word in CONTRASTS:
         yield Step("mark", CONTRASTS[word])
-    elif rest := _negated(word, vocabulary):
+    elif rest := _negated(word, vocabulary.words):
         yield Step("mark", "not")
-        yield from _word(rest, spelling, frozenset())
+        yield Step("mark", CONTRASTS[rest]) if rest in CONTRASTS else Step("word", _stem(rest))
     elif word not in FILLERS:
         yield Step("word", _stem(word))
 
@@ -222,34 +267,31 @@ def _stem(word: str) -> str:
     return word
 
 
-def corrections(answers: Sequence[Sequence[Piece]]) -> tuple[dict[str, str], frozenset[str]]:
-    """What rare words are likely misspellings of, and the words of all answers.
-
-    A word that at most two answers have, one letter away from one that many have or that turns a meaning around.
-    """
+def read_vocabulary(answers: Sequence[Sequence[Piece]]) -> Vocabulary:
+    """The words of all answers. A rare word one letter away from a frequent one, or from a mark, is a misspelling of it."""
+    tokens = [{piece.text for piece in answer if piece.kind == "word" or _is_spoken(piece.text)} for answer in answers]
+    names = frozenset(_singular(text) for found in tokens for text in found if sum(map(str.isupper, text)) > 1)
+    count = Counter(_singular(text) for found in tokens for text in found)
     known = {*CONTRASTS, *NEGATIONS, *FILLERS, *NUMBERS}
-    count: Counter[str] = Counter()
-    for answer in answers:
-        count.update({text.lower() for text, kind in answer if kind == "word" or (len(text) >= 3 and text.isalpha())})
-    vocabulary = frozenset(word for word, number in count.items() if number >= 2) | frozenset(CONTRASTS)
     targets: dict[str, list[str]] = defaultdict(list)
-    for word in {word for word, number in count.items() if number >= 3} | known:
+    for word in sorted({word for word, number in count.items() if number >= 3} | known):
         if len(word) >= _SHORTEST:
             for shorter in _shortened(word):
                 targets[shorter].append(word)
-    found: dict[str, str] = {}
+    spelling = {}
     for word, number in count.items():
-        if number > 2 or len(word) < _SHORTEST - 1 or word in known or (_stem(word) != word and _stem(word) in count):
+        if number > 2 or len(word) < _SHORTEST - 1 or word in known or word in names:
             continue
         likely = {
             target
             for shorter in _shortened(word)
             for target in targets.get(shorter, ())
-            if target[0] == word[0] and target != word and (target in known or count[target] >= 3 * number)
+            if target[0] == word[0] and (target in known or count[target] >= 3 * number)
         }
-        if likely:
-            found[word] = max(sorted(likely), key=lambda target: (count[target], target))
-    return found, vocabulary
+        if likely and not any(_stem(target) == _stem(word) for target in likely):
+            spelling[word] = max(sorted(likely), key=lambda target: (count[target], target))
+    words = frozenset(word for word, number in count.items() if number >= 2) | frozenset(CONTRASTS)
+    return Vocabulary(words, names, spelling)
 
 
 def _shortened(word: str) -> set[str]:

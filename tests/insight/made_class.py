@@ -128,11 +128,11 @@ class _Item:
     def _meaning(self, text: str) -> str:
         """What an altered answer says: perhaps what another student says, too."""
         sentences = text.split("\n\n") if "\n\n" in text else _SENTENCE.split(text)
-        plain = [sentence.replace("\\mathbf", "").replace("{", "").replace("}", "") for sentence in sentences]
+        plain = [_plain(sentence) for sentence in sentences]
         for i, claim in enumerate(self.claims):
             for kind, ways in claim.items():
                 for way, sentence in enumerate(ways):
-                    if i < len(sentences) and sentences[i] == sentence:
+                    if i < len(sentences) and _plain(sentences[i]) == _plain(sentence):
                         plain[i] = f"{i}w{way}" if kind == "wrong" else f"{i}r{way if self.item == '4g' else ''}"
         return "-".join(plain)
 
@@ -146,6 +146,10 @@ class _Item:
             return text
         kept = f"{PLACEHOLDER}\n\n{text}" if self.lots.random() < 0.2 else text
         return self.template.replace(PLACEHOLDER, kept)
+
+
+def _plain(sentence: str) -> str:
+    return re.sub(r"\\mathbf|[{} ]", "", sentence)
 
 
 def _in_prose(text: str, change: Callable[[str], str]) -> str:

@@ -208,8 +208,7 @@ def test_any_text_gets_a_finding(text: str) -> None:
 @given(
     st.lists(
         st.sampled_from(
-            [*"=+-*/(){}[]^_,&02TtI", "h_T", "W_h", "W_x", "x_t"]
-            + ["\\sum_{t=1}^{T}", "\\frac", "\\phi_y", "\\top", "\\\\", "\\text{so}"]
+            (*"=+-*/(){}[]^_,&02TtI", "h_T", "W_h", "x_t", r"\sum_{t=1}^{T}", r"\frac", r"\phi_y", r"\top", r"\\", r"\text{so}")
         ),
         max_size=25,
     ).map(" ".join)
