@@ -38,7 +38,7 @@ _CLASSES = {
     "only": "only merely",
     "same": "same equal equally identical alike",
     "different": "different differ differs differently unequal",
-    "better": "better best outperform outperforms outperformed superior",
+    "better": "better best outperform outperforms outperformed superior win wins winning",
     "worse": "worse worst underperform underperforms inferior",
     "true": "true yes correct",
     "false": "false wrong incorrect",

@@ -59,7 +59,7 @@ _EMPHASIS = (
     re.compile(r"(?<![\w\\])(__|_)(?=\S)([^_\n]{0,300}?[A-Za-z]{2}[^_\n]{0,300}?)(?<=[^\s\\])\1(?!\w)"),
 )
 _CODE = re.compile(r"`([^`\n]+)`")
-_LINE = re.compile(r"^[ \t]*(?:(#{1,6})[ \t]+|([-*+])[ \t]+|(\d{1,2}[.)])[ \t]+|(>)[ \t]+)?", re.MULTILINE)
+_LINE = re.compile(r"^[ \t]*(?:(#{1,6})[ \t]+|([-*+])[ \t]+|(\d{1,2}[.)])[ \t]+|(>)[ \t]+)", re.MULTILINE)
 _BREAK = re.compile(r"<br\s*/?>|&nbsp;", re.IGNORECASE)
 _PROSE_TOKEN = re.compile(
     r"(?P<command>\\[A-Za-z]+)|(?P<number>\d+(?:[.,]\d+)*(?![^\W\d_]))|(?P<mixed>[^\W_]*\d[^\W_]*)|(?P<word>[^\W\d_]+(?:'[^\W\d_]+)*)"
@@ -181,12 +181,11 @@ def _marked(text: str) -> Iterator[Piece]:
     """Words, numbers and single characters, with the marks that begin a line told apart."""
     at = 0
     for line in _LINE.finditer(text):
-        if line.start() > at:
-            yield from _scanned(text[at : line.start()])
-        heading, bullet, number, quote = line.groups()
-        if number or bullet or quote:
-            yield Piece(number or bullet or quote, "bullet")
-        at = max(at, line.end()) if heading or number or bullet or quote else max(at, line.start())
+        yield from _scanned(text[at : line.start()])
+        mark = line[2] or line[3] or line[4]
+        if mark:
+            yield Piece(mark, "bullet")
+        at = line.end()
     yield from _scanned(text[at:])
 
 

@@ -99,7 +99,7 @@ class Wording:
 
     def _is_covered_by(self, other: Wording) -> bool:
         return all(
-            2 * len(other.distinct.intersection(sentence.steps)) >= len(set(sentence.steps))
+            2 * _weight(other.distinct.intersection(sentence.steps)) >= _weight(set(sentence.steps))
             for sentence in self.sentences
             if len(sentence.steps) >= _REMARK
         )
@@ -113,6 +113,11 @@ class Wording:
         if _bare(self.sentences) != _bare(other.sentences):
             return False
         return _paired([s for s in self.sentences if s.marks], [s for s in other.sentences if s.marks])
+
+
+def _weight(steps: Iterable[Step]) -> int:
+    """The words and symbols of some steps."""
+    return sum(len(step.text.split(" ")) for step in steps)
 
 
 def _joined(sentences: Iterable[Sentence]) -> Iterator[Step]:
@@ -195,8 +200,11 @@ def _steps(parts: Sequence[Piece], vocabulary: Vocabulary) -> Iterator[Step]:
         run = []
         if kind == "stop":
             yield Step("stop", "")
-        elif is_word and not (text in _POINTERS and (i + 1 >= len(parts) or parts[i + 1].kind == "stop")):
-            yield from _word(_singular(text), vocabulary)
+        elif is_word:
+            word = _singular(text)
+            word = vocabulary.spelling.get(word, word)
+            if word not in _POINTERS or (i + 1 < len(parts) and parts[i + 1].kind != "stop"):
+                yield from _word(word, vocabulary)
 
 
 def _is_spoken(text: str) -> bool:
@@ -234,9 +242,7 @@ def _balanced(run: Sequence[str]) -> bool:
 def _word(word: str, vocabulary: Vocabulary) -> Iterator[Step]:
     if word in vocabulary.names:
         yield Step("mark", word)
-        return
-    word = vocabulary.spelling.get(word, word)
-    if word in NEGATIONS:
+    elif word in NEGATIONS:
         yield Step("mark", "not")
     elif word in NUMBERS:
         yield Step("mark", NUMBERS[word])
@@ -288,7 +294,7 @@ def read_vocabulary(answers: Sequence[Sequence[Piece]]) -> Vocabulary:
             for target in targets.get(shorter, ())
             if target[0] == word[0] and (target in known or count[target] >= 3 * number)
         }
-        if likely and not any(_stem(target) == _stem(word) for target in likely):
+        if likely and not any(_stem(target) == _stem(word) for target in likely if count[target] >= 3):
             spelling[word] = max(sorted(likely), key=lambda target: (count[target], target))
     words = frozenset(word for word, number in count.items() if number >= 2) | frozenset(CONTRASTS)
     return Vocabulary(words, names, spelling)
