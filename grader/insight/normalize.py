@@ -12,11 +12,11 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-Kind = Literal["word", "exact", "bullet", "stop"]
+Kind = Literal["word", "exact", "math", "bullet", "stop"]
 
 
 class Piece(NamedTuple):
-    """A token: a word in lower case, something exact, a mark of a list, or the end of a sentence."""
+    """A token: a word in lower case, something exact in prose, a part of a formula, a mark of a list, the end of a sentence."""
 
     text: str
     kind: Kind
@@ -112,7 +112,7 @@ def _pieces(text: str) -> Iterator[Piece]:
     at = 0
     for found in _MATH.finditer(text):
         yield from _prose(text[at : found.start()])
-        yield from (Piece(token, "exact") for token in _math(found[found.lastindex or 0]))
+        yield from (Piece(token, "math") for token in _math(found[found.lastindex or 0]))
         at = found.end()
     yield from _prose(text[at:])
 
@@ -150,10 +150,20 @@ def _is_symbol(token: str) -> bool:
 
 def _prose(text: str) -> Iterator[Piece]:
     """The tokens of text outside of formulas."""
-    text = _BREAK.sub(" ", text)
+    at = 0
+    for code in _CODE.finditer(text):
+        if not code[1].isalnum():
+            yield from _spoken(text[at : code.start()])
+            yield from (Piece(token, "math") for token in _MATH_TOKEN.findall(code[1]))
+            at = code.end()
+    yield from _spoken(text[at:])
+
+
+def _spoken(text: str) -> Iterator[Piece]:
+    """The tokens of text without code."""
+    text = _CODE.sub(r" \1 ", _BREAK.sub(" ", text))
     for pattern in _EMPHASIS:
         text = pattern.sub(r" \2 ", text)
-    text = _CODE.sub(r" \1 ", text)
     found = list(_marked(_ESCAPE.sub(r"\1", text)))
     for i, piece in enumerate(found):
         if piece.kind == "bullet":

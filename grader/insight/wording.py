@@ -17,16 +17,23 @@ from typing import Literal, NamedTuple
 from grader.insight.contrasts import CONTRASTS, FILLERS, NEGATIONS, NUMBERS, OPPOSING
 from grader.insight.normalize import Piece
 
-_REMARK = 3
+_REMARK = 4
 """Sentences with fewer words than this need no counterpart."""
 _SHORTEST = 4
 """Letters of a word that others may be misspellings of."""
+_SURE = 5
+"""Letters of a word that is taken for a misspelling of one that nobody else used."""
+_MOST_PAIRED = 60
+"""Sentences; answers with more are only alike if their marks stand in the same order."""
+_LONGEST_TRIMMED = 200
+"""Symbols of a formula."""
 _COMMON = 0.4
 """The share of words that two sentences with the same marks have in common."""
 _IN_ORDER = 0.8
 """The share of common words that stand in the same order."""
 _OPERATORS = frozenset("_^=+*/\\<>")
 _PAUSES = frozenset(".,;:—?!\"'")
+_ENDS = frozenset(".;?!")
 _POINTERS = frozenset(["above", "below"])
 """They say nothing at the end of a sentence, as in *see above*."""
 _OPEN, _CLOSED = "([{", ")]}"
@@ -146,7 +153,7 @@ def _paired(here: Sequence[Sentence], there: Sequence[Sentence]) -> bool:
     by_marks: dict[tuple[Step, ...], list[Sentence]] = defaultdict(list)
     for sentence in there:
         by_marks[sentence.marks].append(sentence)
-    if len(here) != len(there):
+    if len(here) != len(there) or len(here) > _MOST_PAIRED:
         return False
     for sentence in here:
         left = by_marks[sentence.marks]
@@ -190,15 +197,18 @@ def read_wording(parts: Sequence[Piece], vocabulary: Vocabulary) -> Wording:
 def _steps(parts: Sequence[Piece], vocabulary: Vocabulary) -> Iterator[Step]:
     """Words, marks and ends of sentences, in order."""
     run: list[str] = []
+    last = ""
     for i, (text, kind) in enumerate([*parts, Piece("", "stop")]):
         around = {parts[i - 1].text if i else "", parts[i + 1].text if i + 1 < len(parts) else ""}
         is_word = kind == "word" or (kind == "exact" and _is_spoken(text) and not around & _OPERATORS)
-        if kind == "exact" and not is_word and text not in _PAUSES:
+        goes_on = kind == "math" or (kind == "exact" and not is_word and text not in _PAUSES)
+        if run and (not goes_on or kind != last):
+            yield from _mark(run)
+            run = []
+        last = kind
+        if goes_on:
             run.append(text)
-            continue
-        yield from _mark(run)
-        run = []
-        if kind == "stop":
+        elif kind == "stop" or (kind == "exact" and text in _ENDS):
             yield Step("stop", "")
         elif is_word:
             word = _singular(text)
@@ -220,13 +230,16 @@ def _singular(text: str) -> str:
 
 def _mark(run: list[str]) -> Iterator[Step]:
     """A formula or number as one mark, without brackets and hyphens that belong to the words around it."""
+    if len(run) > _LONGEST_TRIMMED:
+        yield Step("mark", " ".join(run))
+        return
     while run and (run[0] in _CLOSED or (run[0] in _OPEN and not _balanced(run)) or run[0] in "/&|#"):
         run = run[1:]
     while run and (run[-1] in _OPEN or (run[-1] in _CLOSED and not _balanced(run)) or run[-1] in "-/&|#"):
         run = run[:-1]
     while len(run) > 1 and run[0] == "(" and run[-1] == ")" and _balanced(run[1:-1]):
         run = run[1:-1]
-    if run and run not in (["a"], ["A"], ["I"], ["i"]) and any(text.isalnum() or "\\" in text for text in run):
+    if run and run not in (["a"], ["A"], ["I"], ["i"]) and any(character.isalnum() for text in run for character in text):
         yield Step("mark", " ".join(run))
 
 
@@ -275,10 +288,12 @@ def _stem(word: str) -> str:
 
 def read_vocabulary(answers: Sequence[Sequence[Piece]]) -> Vocabulary:
     """The words of all answers. A rare word one letter away from a frequent one, or from a mark, is a misspelling of it."""
-    tokens = [{piece.text for piece in answer if piece.kind == "word" or _is_spoken(piece.text)} for answer in answers]
+    tokens = [
+        {text for text, kind in answer if kind == "word" or (kind == "exact" and _is_spoken(text))} for answer in answers
+    ]
     names = frozenset(_singular(text) for found in tokens for text in found if sum(map(str.isupper, text)) > 1)
     count = Counter(_singular(text) for found in tokens for text in found)
-    known = {*CONTRASTS, *NEGATIONS, *FILLERS, *NUMBERS}
+    known = {*CONTRASTS, *NEGATIONS, *FILLERS}
     targets: dict[str, list[str]] = defaultdict(list)
     for word in sorted({word for word, number in count.items() if number >= 3} | known):
         if len(word) >= _SHORTEST:
@@ -286,13 +301,13 @@ def read_vocabulary(answers: Sequence[Sequence[Piece]]) -> Vocabulary:
                 targets[shorter].append(word)
     spelling = {}
     for word, number in count.items():
-        if number > 2 or len(word) < _SHORTEST - 1 or word in known or word in names:
+        if number > 2 or len(word) < _SHORTEST - 1 or word in known or word in names or word in NUMBERS:
             continue
         likely = {
             target
             for shorter in _shortened(word)
             for target in targets.get(shorter, ())
-            if target[0] == word[0] and (target in known or count[target] >= 3 * number)
+            if target[0] == word[0] and (count[target] >= 3 * number or (target in known and len(word) >= _SURE))
         }
         if likely and not any(_stem(target) == _stem(word) for target in likely if count[target] >= 3):
             spelling[word] = max(sorted(likely), key=lambda target: (count[target], target))
