@@ -29,6 +29,8 @@ _LONGEST_TRIMMED = 200
 """Symbols of a formula."""
 _COMMON = 0.4
 """The share of words that two sentences with the same marks have in common."""
+_NEAR = 2
+"""Words beside a negation."""
 _IN_ORDER = 0.8
 """The share of common words that stand in the same order."""
 _OPERATORS = frozenset("_^=+*/\\<>")
@@ -44,6 +46,9 @@ class Step(NamedTuple):
 
     kind: Literal["word", "mark", "stop"]
     text: str
+
+
+_NOT = Step("mark", "not")
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Sentence:
         if self.is_equation:
             return True
         common, least = len(self.words & other.words), min(len(self.words), len(other.words))
-        return common >= _COMMON * least and _in_order(self.steps, other.steps)
+        return common >= _COMMON * least and _in_order(self.steps, other.steps) and _deny_alike(self.steps, other.steps)
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ class Wording:
         if self.signature != other.signature:
             return False
         here, there = (Sentence(tuple(_joined(one.sentences))) for one in (self, other))
-        if here.marks == there.marks and _in_order(here.steps, there.steps):
+        if here.marks == there.marks and _in_order(here.steps, there.steps) and _deny_alike(here.steps, there.steps):
             return True
         if _bare(self.sentences) != _bare(other.sentences):
             return False
@@ -146,6 +151,20 @@ def _in_order(here: Sequence[Step], there: Sequence[Step]) -> bool:
         at = bisect.bisect(rising, place)
         rising[at : at + 1] = [place]
     return len(rising) >= _IN_ORDER * len(shared)
+
+
+def _deny_alike(here: Sequence[Step], there: Sequence[Step]) -> bool:
+    """Whether each negation stands near something that it stands near in the other, on the same side."""
+    for one, other in zip(_around_negations(here), _around_negations(there), strict=True):
+        sides = tuple(zip(one, other, strict=True))
+        if not any(left & right for left, right in sides) and any(left or right for left, right in sides):
+            return False
+    return True
+
+
+def _around_negations(steps: Sequence[Step]) -> list[tuple[set[Step], set[Step]]]:
+    places = [i for i, step in enumerate(steps) if step == _NOT]
+    return [(set(steps[max(0, i - _NEAR) : i]), set(steps[i + 1 : i + 1 + _NEAR])) for i in places]
 
 
 def _paired(here: Sequence[Sentence], there: Sequence[Sentence]) -> bool:
@@ -256,13 +275,13 @@ def _word(word: str, vocabulary: Vocabulary) -> Iterator[Step]:
     if word in vocabulary.names:
         yield Step("mark", word)
     elif word in NEGATIONS:
-        yield Step("mark", "not")
+        yield _NOT
     elif word in NUMBERS:
         yield Step("mark", NUMBERS[word])
     elif word in CONTRASTS:
         yield Step("mark", CONTRASTS[word])
     elif rest := _negated(word, vocabulary.words):
-        yield Step("mark", "not")
+        yield _NOT
         yield Step("mark", CONTRASTS[rest]) if rest in CONTRASTS else Step("word", _stem(rest))
     elif word not in FILLERS:
         yield Step("word", _stem(word))

@@ -88,7 +88,7 @@ def test_a_change_of_meaning_is_in_no_group(change: tuple[str, str]) -> None:
         "I think that t" + LONG[1:],
         LONG + " I hope this is clear.",
         LONG.replace(", so it vanishes", ". Hence it vanishes"),
-        "- " + LONG.replace(", so it vanishes", ".\n- So it **vanishes**"),
+        "- " + LONG.replace(", so it vanishes", ".\n- Hence it **vanishes**"),
         LONG.replace("vanishes", "disappears"),
     ],
 )
@@ -105,6 +105,7 @@ def test_a_small_change_of_words_is_proposed_as_similar(other: str) -> None:
         ("The CNN wins on small data. The ViT wins on large data.", "The ViT wins on small data. The CNN wins on large data."),
         ("The RNN takes O(T). Full attention takes O(T^2).", "The RNN takes O(T^2). Full attention takes O(T)."),
         ("The mask is used and dropout is not used.", "The mask is not used and dropout is used."),
+        ("The text is not perfect. Later the names are fine.", "The text is perfect. Later the names are not fine."),
         ("It is stable in training.", "It is unstable in training."),
         ("50 tokens were generated", "5 tokens were generated"),
         ("Validation accuracy: 52.3 %", "Validation accuracy: 53.1 %"),
