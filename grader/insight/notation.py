@@ -27,3 +27,11 @@ class Notation:
     functions: Mapping[str, Literal["unknown", "identity"]] = field(default_factory=dict)
     known: tuple[str, ...] = ()
     horizon: str | None = None
+
+
+@dataclass(frozen=True)
+class AskedFormulas:
+    """The quantities that an item asks formulas for, such as ``("h_2", "y_2")``, and what the formulas are made of."""
+
+    notation: Notation
+    quantities: tuple[str, ...]

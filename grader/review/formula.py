@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-
 from starlette.responses import Response
 
-from grader.errors import GraderError
+from grader.errors import UsageError
 from grader.insight.formulas import Checker
 from grader.review.classroom import Class
 from grader.review.web import Call
@@ -14,8 +12,8 @@ from grader.review.web import Call
 
 def quantities_of(klass: Class, item: str) -> tuple[str, ...]:
     """What an item asks formulas for; empty where it asks for none."""
-    asked = klass.homework.formulas.get(item) if hasattr(klass.homework, "formulas") else None
-    return () if asked is None else tuple(asked.quantities)
+    asked = klass.homework.formulas.get(item)
+    return () if asked is None else asked.quantities
 
 
 def check(call: Call) -> Response:
@@ -25,14 +23,9 @@ def check(call: Call) -> Response:
     text = call.form.get("formula", "").strip() or answer.text
     asked = klass.homework.formulas.get(answer.item)
     if asked is None:
-        raise GraderError(f"{answer.item}: asks for no formula")
-    checker = _checker(asked, klass.questions[answer.item].model_answer)
+        raise UsageError(f"{answer.item}: asks for no formula")
+    checker = Checker(asked.notation, asked.quantities, klass.questions[answer.item].model_answer)
     found = [{"verdict": one.verdict.value, "message": one.message} for one in checker.check(text)]
     if call.by_script:
         return call.done("checked", findings=found)
     return call.page("formula.html", findings=found, text=text, back=f"/item/{answer.item}/{answer.handle}")
-
-
-@functools.lru_cache(maxsize=32)
-def _checker(asked: object, model_answer: str) -> Checker:
-    return Checker(asked.notation, asked.quantities, model_answer)  # type: ignore[attr-defined]

@@ -20,12 +20,13 @@ from grader.review.desk import (
     last_act,
     neighbor,
     next_answer,
+    points_of,
 )
 from grader.review.events import told
 from grader.review.formula import quantities_of
 from grader.review.pictures import reencoded
-from grader.review.progress import item_progress, looks_again, paces
-from grader.review.web import Call, duration, signed
+from grader.review.progress import item_progress, paces
+from grader.review.web import Call, duration
 
 _MOST_KEYS = 9
 _IMAGE_HEADERS = {"cache-control": "private, max-age=3600"}
@@ -55,9 +56,12 @@ def next_in_item(call: Call) -> Response:
 
 def show(call: Call) -> Response:
     """The page of an answer."""
-    answer = _answer(call)
-    second = call.path.get("round") == "second"
-    return call.page("answer.html", **page_of(call, answer, second=second))
+    return call.page("answer.html", **page_of(call, _answer(call)))
+
+
+def show_second(call: Call) -> Response:
+    """The page of an answer for a second grading that is blind."""
+    return call.page("answer.html", **page_of(call, _answer(call), second=True))
 
 
 def page_of(call: Call, answer: Answer, *, second: bool = False) -> dict[str, Any]:
@@ -94,10 +98,11 @@ def page_of(call: Call, answer: Answer, *, second: bool = False) -> dict[str, An
         "progress": item_progress(klass, state, answer.item, paces(state, [answer.item])[answer.item]),
         "previous": address(before) if before and not second else "",
         "following": address(after) if after and not second else "",
-        "next": "/second" if second else f"/item/{answer.item}?after={answer.handle}",
+        "next": f"/second?after={answer.item}/{answer.handle}" if second else f"/item/{answer.item}?after={answer.handle}",
         "pdf": pages,
         "quantities": quantities_of(klass, answer.item),
         "name": _revealed(state, call, answer),
+        "settle": "" if second or not call.query.get("settle") else _differing(state, answer),
     }
 
 
@@ -110,6 +115,14 @@ def _history(state: State, answer: Answer) -> list[dict[str, Any]]:
         {"who": event.who, "at": event.at, "what": told(state, event), "undone": state.is_undone(event)}
         for event in reversed(state.history(answer.submission, answer.item))
     ]
+
+
+def _differing(state: State, answer: Answer) -> str:
+    """Both gradings of an answer, in words."""
+    given = state.log.at(answer.submission, answer.item, Kind.grade)[-1:]
+    parts = [f"{event.who} gave {points_of(state, event):g}" for event in given]
+    second = state.second(answer.item).get(answer.submission)
+    return ", ".join([*parts, *([f"{second.who} gave {second.points:g}"] if second else [])])
 
 
 def _note(state: State, answer: Answer) -> str:
@@ -128,11 +141,17 @@ def _revealed(state: State, call: Call, answer: Answer) -> str:
 
 
 def save(call: Call) -> Response:
-    """Record a grade, or what a second grader gives."""
+    """Record a grade, or the one that settles two different ones."""
+    return _save(call, Kind.settle if call.form.get("settle") else Kind.grade)
+
+
+def save_second(call: Call) -> Response:
+    """Record what a second grader gives."""
+    return _save(call, Kind.second)
+
+
+def _save(call: Call, kind: Kind) -> Response:
     room, answer = call.site.room, _answer(call)
-    kind = Kind.second if call.path.get("round") == "second" else Kind.grade
-    if kind is Kind.grade and call.form.get("settle"):
-        kind = Kind.settle
     if not room.book.lock(call.who, answer.submission, answer.item, LOCK_SECONDS):
         holder = next((each.who for each in room.book.locks() if _is_of(each, answer)), "somebody else")
         raise UsageError(f"{holder} has this answer open; it was not saved")
@@ -155,7 +174,7 @@ def save(call: Call) -> Response:
         points=points if is_graded else None,
         graded=progress.graded,
         total=progress.total,
-        left=duration(progress.left),
+        left="" if progress.left is None else duration(progress.left),
     )
 
 
