@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from grader.gradebook.events import Event, Kind
 from grader.gradebook.state import State
 from grader.report.terminal import points as shown
@@ -12,39 +14,52 @@ _GRADES = {Kind.grade: "graded", Kind.second: "graded a second time", Kind.settl
 
 def told(state: State, event: Event) -> str:
     """An event in words, such as ``graded: 0.5 (slip, adjustment -0.25)``."""
-    data = event.data
-    match event.kind:
-        case Kind.grade | Kind.second | Kind.settle:
-            return f"{_GRADES[event.kind]}: {shown(points_of(state, event))}{_details(event)}"
-        case Kind.clear:
-            return "grade withdrawn"
-        case Kind.override:
-            what = f" of {data['criterion']}" if data.get("criterion") else ""
-            given = data["points"]
-            set_to = f"set to {shown(float(given))}" if isinstance(given, (int, float)) else "no longer set"
-            return f"points{what} {set_to}: {data.get('reason') or 'no reason'}"
-        case Kind.entry:
-            return f"entry {data['id']} {'removed' if data.get('removed') else 'set'}"
-        case Kind.penalty:
-            return f"penalty {data['id']} {'given' if data['on'] else 'taken back'}: {data.get('reason') or 'no reason'}"
-        case Kind.lateness:
-            percent = data["percent"]
-            return "lateness by the policy" if percent is None else f"lateness costs {percent} %"
-        case Kind.note:
-            return f"note: {data.get('text') or 'removed'}"
-        case Kind.flag:
-            return f"flag {'resolved' if data['resolved'] else 'reopened'}: {data.get('reason') or 'no reason'}"
-        case Kind.request:
-            return f"regrade requested: {data.get('text')}"
-        case Kind.answer:
-            return f"regrade request {data['outcome']}: {data.get('text') or 'no comment'}"
-        case Kind.reveal:
-            return "name revealed"
-        case Kind.pages:
-            pages = data["pages"]
-            return f"pages of the PDF: {', '.join(map(str, pages)) if isinstance(pages, list) else ''}"
-        case Kind.undo:
-            return "undone"
+    if event.kind in _GRADES:
+        return f"{_GRADES[event.kind]}: {shown(points_of(state, event))}{_details(event)}"
+    return _WORDS[event.kind](event)
+
+
+def _text(event: Event, name: str, otherwise: str = "") -> str:
+    return str(event.data.get(name) or otherwise)
+
+
+def _reason(event: Event) -> str:
+    return _text(event, "reason", "no reason")
+
+
+def _override(event: Event) -> str:
+    what = f" of {event.data['criterion']}" if event.data.get("criterion") else ""
+    given = event.data["points"]
+    set_to = f"set to {shown(float(given))}" if isinstance(given, (int, float)) else "no longer set"
+    return f"points{what} {set_to}: {_reason(event)}"
+
+
+def _lateness(event: Event) -> str:
+    percent = event.data["percent"]
+    return "lateness by the policy" if percent is None else f"lateness costs {percent} %: {_reason(event)}"
+
+
+def _pages(event: Event) -> str:
+    pages = event.data["pages"]
+    return f"pages of the PDF: {', '.join(map(str, pages)) if isinstance(pages, list) else ''}"
+
+
+_WORDS: dict[Kind, Callable[[Event], str]] = {
+    Kind.clear: lambda event: "grade withdrawn",
+    Kind.override: _override,
+    Kind.entry: lambda event: f"entry {event.data['id']} {'removed' if event.data.get('removed') else 'set'}",
+    Kind.penalty: lambda event: (
+        f"penalty {event.data['id']} {'given' if event.data['on'] else 'taken back'}: {_reason(event)}"
+    ),
+    Kind.lateness: _lateness,
+    Kind.note: lambda event: f"note: {_text(event, 'text', 'removed')}",
+    Kind.flag: lambda event: f"flag {'resolved' if event.data['resolved'] else 'reopened'}: {_reason(event)}",
+    Kind.request: lambda event: f"regrade requested: {_text(event, 'text')}",
+    Kind.answer: lambda event: f"regrade request {event.data['outcome']}: {_text(event, 'text', 'no comment')}",
+    Kind.reveal: lambda event: "name revealed",
+    Kind.pages: _pages,
+    Kind.undo: lambda event: "undone",
+}
 
 
 def _details(event: Event) -> str:

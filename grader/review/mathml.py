@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import html
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 from latex2mathml.converter import convert
 
@@ -45,7 +45,7 @@ def math_html(latex: str, *, block: bool = False) -> str:
     converted = _converted(text, block) if 0 < len(text) <= LONGEST else None
     if converted is None:
         return f'<code class="latex">{html.escape(text)}</code>'
-    return converted
+    return f'<span class="display-math" tabindex="0">{converted}</span>' if block else converted
 
 
 def _converted(text: str, block: bool) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -103,7 +104,7 @@ def grades_given(state: State) -> list[Event]:
 def pace_of(events: Sequence[Event]) -> float | None:
     """The median seconds between two answers of one person, of grades in order; None where there are too few."""
     gaps = []
-    for before, after in zip(events, events[1:], strict=False):
+    for before, after in itertools.pairwise(events):
         # A group is one decision, and a change of mind is no new answer.
         is_new = after.act != before.act and (after.submission, after.item) != (before.submission, before.item)
         if is_new and after.at - before.at < PAUSE:

@@ -34,6 +34,7 @@ _HEADERS = {
 }
 _HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?", re.I)
 _WELCOME = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Grading</title>
+<link rel="icon" href="/static/icon.svg">
 <meta http-equiv="refresh" content="0; url=/"></head><body><p><a href="/">Start grading</a></p></body></html>"""
 
 

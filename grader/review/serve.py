@@ -45,7 +45,7 @@ def serve(
     try:
         if site.room.pdfs is not None:
             site.room.pdfs.warm_up()
-        listening = _listen(port)
+        listening = listen(port)
         base = f"http://{HOST}:{listening.getsockname()[1]}"
         addresses = [f"{base}/?token={site.access.new_token()}" for _ in range(graders)]
 
@@ -63,7 +63,8 @@ def serve(
         site.room.close()
 
 
-def _listen(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
+    """A socket that listens on loopback, on a free port for 0; raises `UsageError`."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     # A server that was just stopped leaves connections that would keep its port.
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
