@@ -58,4 +58,4 @@ def make_app(site: Site) -> ASGIApp:
     ]
     # Its own pages for errors say nothing of what failed.
     handlers = {404: lambda request, error: PlainTextResponse("There is no such page.", 404)}
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), site.access)  # type: ignore[arg-type]
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), site.access)

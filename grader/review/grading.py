@@ -191,10 +191,8 @@ def undo(call: Call) -> Response:
         return call.done("nothing to undo", "/")
     room.book.undo(call.who, events[0].act)
     first = events[0]
-    where = ""
-    answers = room.klass.answers.get(first.item or "", {})
-    if first.submission in answers:
-        where = address(answers[first.submission])
+    shown = room.klass.answers.get(first.item or "", {}).get(first.submission or "")
+    where = address(shown) if shown is not None else ""
     what = f"undone: {told(state, first)}" + (f" and {len(events) - 1} more" if len(events) > 1 else "")
     return call.done(what, where or "/", where=where)
 

@@ -32,6 +32,11 @@ _ATTRIBUTES = {
     "linethickness": frozenset({"0", "0px"}),
 }
 """With their allowed values: nothing that colors, sizes, links or moves."""
+_PARTS = {
+    **dict.fromkeys(("mfrac", "mroot", "msub", "msup", "munder", "mover"), 2),
+    **dict.fromkeys(("msubsup", "munderover"), 3),
+}
+"""How many parts an element has; with another number a formula lacks something."""
 
 
 class _Refused(ValueError):
@@ -70,7 +75,7 @@ def _depth(text: str) -> int:
 
 def _serialized(element: ElementTree.Element, depth: int) -> str:
     name = element.tag.removeprefix(_XML)
-    if name not in _ELEMENTS or depth > 4 * _DEEPEST:
+    if name not in _ELEMENTS or depth > 4 * _DEEPEST or len(element) != _PARTS.get(name, len(element)):
         raise _Refused(name)
     attributes = "".join(
         f' {key}="{value}"' for key, value in element.attrib.items() if value in _ATTRIBUTES.get(key, ())

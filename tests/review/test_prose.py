@@ -57,11 +57,11 @@ HOSTILE = (
     r"$\color{red}{x}$ $\style{position:fixed}{x}$ $\class{skip}{x}$ $\unicode{x202e}$",
     "| a | b |\n|:-:|--:|\n| <b>x</b> | y |",
     "```<script>\nx\n```",
-    "$" * 3000,
+    "$" * 1000,
     "$" + "{" * 500 + "}" * 500 + "$",
     r"$\frac{" * 200,
     ">" * 500 + " x",
-    "[" * 3000,
+    "[" * 800,
     "# <h1 style=color:red>",
 )
 
