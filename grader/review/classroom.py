@@ -17,7 +17,7 @@ from grader.gradebook.book import Gradebook
 from grader.gradebook.content import content_of
 from grader.grades.load import GradedClass, load_class
 from grader.homework import Homework
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 from grader.review.pdfs import Pdfs
 from grader.scoring.result import Evidence, ItemResult, Result
 from grader.scoring.rubric import ManualItem, TrainingItem

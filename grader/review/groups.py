@@ -67,7 +67,7 @@ GROUPS = Groups()
 
 def _has_more(answer: Answer) -> bool:
     """Whether an answer shows more than its text says, or shows what only its notebook says."""
-    return any(each.kind in ("image", "reported_accuracy") for each in answer.evidence)
+    return any(each.data or each.kind == "reported_accuracy" for each in answer.evidence)
 
 
 def _proposal(group: Group, answers: Mapping[str, Answer]) -> Proposal:

@@ -13,7 +13,7 @@ from grader.gradebook.content import content_of
 from grader.gradebook.events import JSON, Decision, Kind
 from grader.gradebook.state import FlagSettled
 from grader.grades.final import compose
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 from grader.review.classroom import NotThere
 from grader.review.desk import act_of, number
 from grader.review.events import told
