@@ -142,7 +142,7 @@ class Room:
                 with contextlib.suppress(GraderError):
                     changed = read_class(self.folder)
                     if changed.graded.rubric.digest != self._class.graded.rubric.digest:
-                        self.book.close()
+                        # Other threads may still read the old one.
                         self.book = Gradebook.of_class(self.folder, changed.graded.rubric)
                     self._class, self._stamp = changed, stamp
             return self._class
