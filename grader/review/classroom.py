@@ -17,11 +17,11 @@ from grader.gradebook.book import Gradebook
 from grader.gradebook.content import content_of
 from grader.grades.load import GradedClass, load_class
 from grader.homework import Homework
-from grader.text.safe_text import one_line
 from grader.review.pdfs import Pdfs
 from grader.scoring.result import Evidence, ItemResult, Result
 from grader.scoring.rubric import ManualItem, TrainingItem
 from grader.submission.reading import Submission, read_submission
+from grader.text.safe_text import one_line
 
 ByHand = ManualItem | TrainingItem
 _YOUR_ANSWER = re.compile(r"\n*\*\*Answer\.?\*\*\.?\s*(?:\*your answer here\*)?\s*$", re.I)

@@ -10,10 +10,10 @@ from grader.errors import UsageError
 from grader.gradebook.entries import entry_data, entry_from, new_entry_id
 from grader.gradebook.events import JSON, Decision, Kind
 from grader.gradebook.state import State
-from grader.text.safe_text import one_line
 from grader.review.desk import act_of, number
 from grader.review.web import Call
 from grader.scoring.rubric import RubricEntry
+from grader.text.safe_text import one_line
 
 
 def show(call: Call) -> Response:

@@ -10,12 +10,12 @@ from starlette.responses import RedirectResponse, Response
 from grader.errors import UsageError
 from grader.grades.final import compose
 from grader.insight.agreement import agreements, disagreements, grader_means
-from grader.text.safe_text import one_line
 from grader.review.desk import gradings_of, last_act, second_queue
 from grader.review.events import told
 from grader.review.progress import grader_progress, item_progress, looks_again, paces, waits
 from grader.review.submissions import flags_of
 from grader.review.web import Call
+from grader.text.safe_text import one_line
 
 _MOST_FOUND = 100
 

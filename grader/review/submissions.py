@@ -13,12 +13,12 @@ from grader.gradebook.content import content_of
 from grader.gradebook.events import JSON, Decision, Kind
 from grader.gradebook.state import FlagSettled
 from grader.grades.final import compose
-from grader.text.safe_text import one_line
 from grader.review.classroom import NotThere
 from grader.review.desk import act_of, number
 from grader.review.events import told
 from grader.review.web import Call
 from grader.scoring.result import Flag, Result
+from grader.text.safe_text import one_line
 
 
 @dataclass(frozen=True)
