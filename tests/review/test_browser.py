@@ -99,17 +99,23 @@ def wait_for(condition: Any, what: str) -> None:
         time.sleep(0.05)
 
 
+def moved(page: Any, place: str) -> None:
+    """Wait until a page shows another answer than this one."""
+    wait_for(lambda: page.get_attribute("#answer", "data-place") != place, f"still at {place}")
+
+
 def test_a_class_is_graded_by_keyboard_alone(served: Served, browser: Any) -> None:
     page, book = served.open(browser, viewport={"width": 1440, "height": 900}), served.site.room.book
     page.goto(f"{served.base}/item/1d")
     for number in range(SIZE):
-        page.wait_for_function("document.getElementById('score').textContent === 'not graded'")
+        wait_for(lambda: page.evaluate("document.getElementById('score').textContent === 'not graded'"), page.url)
         place = page.get_attribute("#answer", "data-place")
         page.keyboard.press(str(1 + number % 3))
-        page.wait_for_function("document.getElementById('status').textContent.startsWith('saved')")
+        wait_for(lambda: page.evaluate("document.getElementById('status').textContent.startsWith('saved')"), page.url)
         assert len(book.state().graded("1d")) == number + 1
+        assert page.inner_text("#progress").startswith(f"{number + 1} of {SIZE} graded")
         page.keyboard.press("n")
-        page.wait_for_function(f"document.getElementById('answer').dataset.place !== '{place}'")
+        moved(page, place)
     assert "Nothing is left to grade in 1d" in page.inner_text("main")
     assert sorted({book.state().grade(key, "1d").points for key in served.keys}) == [0, 0.5, 1]
 
@@ -131,11 +137,11 @@ def test_a_class_is_graded_by_keyboard_alone(served: Served, browser: Any) -> No
     wait_for(lambda: book.state().grade(key, "1e").entries == ("none",), "an exclusive entry stands alone")
     page.keyboard.press("u")
     wait_for(lambda: book.state().grade(key, "1e").entries == ("rnn", "attention"), "undo takes back the last key")
-    page.wait_for_function("document.getElementById('entry-rnn').checked")
+    wait_for(lambda: page.evaluate("document.getElementById('entry-rnn').checked"), page.url)
     page.keyboard.press("s")
-    page.wait_for_function(f"!document.getElementById('answer').dataset.place.endsWith('{first}')")
+    wait_for(lambda: page.evaluate(f"!document.getElementById('answer').dataset.place.endsWith('{first}')"), page.url)
     page.keyboard.press("p")
-    page.wait_for_function(f"document.getElementById('answer').dataset.place.endsWith('{first}')")
+    wait_for(lambda: page.evaluate(f"document.getElementById('answer').dataset.place.endsWith('{first}')"), page.url)
     page.keyboard.press("?")
     assert page.locator("#help").is_visible()
     page.keyboard.press("?")
@@ -159,7 +165,7 @@ def test_two_browsers_get_different_answers(served: Served, browser: Any) -> Non
     for page in pages:
         page.keyboard.press("n")
     for page, place in zip(pages, opened, strict=True):
-        page.wait_for_function(f"document.getElementById('answer').dataset.place !== '{place}'")
+        moved(page, place)
     later = [page.get_attribute("#answer", "data-place") for page in pages]
     assert len({*opened, *later}) == 4
     for page in pages:

@@ -8,6 +8,7 @@
   const status = document.getElementById("status");
   let ready = null; // the next answer's page, fetched while this one is read
   let saving = Promise.resolve(true); // the last save, after all before it
+  let counted = null; // how far the item is, as the last save told
   let leaving = false;
 
   const view = () => document.getElementById("answer");
@@ -63,16 +64,23 @@
         return false;
       }
       say(data.message, "saved");
+      counted = { item: address.split("/").at(-3), ...data };
       if (current.isConnected) {
         document.getElementById("score").textContent = data.message.replace("saved: ", "");
-        const left = data.left && data.graded < data.total ? `, ${data.left} left` : "";
-        document.getElementById("progress").textContent = `${data.graded} of ${data.total} graded${left}`;
-        const bar = view().querySelector("progress");
-        bar.value = data.graded;
+        count();
       }
       return true;
     });
     return saving;
+  }
+
+  // A page that was ready before the last save does not count it yet.
+  function count() {
+    const text = document.getElementById("progress");
+    if (!text || !counted || view().dataset.place.split("/")[0] !== counted.item) return;
+    const left = counted.left && counted.graded < counted.total ? `, ${counted.left} left` : "";
+    text.textContent = `${counted.graded} of ${counted.total} graded${left}`;
+    view().querySelector("progress").value = counted.graded;
   }
 
   function contents(element) {
@@ -115,9 +123,13 @@
     const fetched = load(next).catch(() => null);
     ready = { next, fetched, place: "" };
     fetched.then((found) => {
-      const shown = found && found.page.getElementById("answer");
-      if (shown && ready && ready.fetched === fetched) ready.place = shown.dataset.place;
+      if (ready && ready.fetched === fetched) ready.place = placeOf(found);
     });
+  }
+
+  function placeOf(found) {
+    const shown = found && found.page.getElementById("answer");
+    return shown ? shown.dataset.place : "";
   }
 
   function show(found, { push = true } = {}) {
@@ -125,6 +137,7 @@
     main.replaceChildren(...document.adoptNode(found.page.querySelector("main")).childNodes);
     document.title = found.page.title;
     if (push) history.pushState(null, "", found.address);
+    say("");
     scrollTo(0, 0);
     main.focus({ preventScroll: true });
     begin();
@@ -143,9 +156,13 @@
   async function next() {
     if (!view() || !view().dataset.next || !(await settled())) return;
     const waiting = ready && ready.next === view().dataset.next ? ready.fetched : null;
-    const found = (await waiting) || (await load(view().dataset.next).catch(() => null));
-    if (found) show(found);
-    else location.assign(view().dataset.next);
+    let found = await waiting;
+    // What was finished before the last save may be so in another way now.
+    if (!placeOf(found)) found = await load(view().dataset.next).catch(() => null);
+    if (found) {
+      show(found);
+      count();
+    } else location.assign(view().dataset.next);
   }
 
   async function go(address) {
@@ -158,10 +175,10 @@
   async function undo() {
     await settled();
     const data = await send("/undo", new URLSearchParams());
-    say(data.problem || data.message, data.problem ? "problem" : "saved");
     if (view()) {
       const found = await load(data.where || location.href).catch(() => null);
       if (found) show(found);
+      say(data.problem || data.message, data.problem ? "problem" : "saved");
     } else location.reload();
   }
 
