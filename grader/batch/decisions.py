@@ -28,15 +28,15 @@ class Decisions:
         self.folder, self.rubric = folder, rubric
         # An override of an earlier version's folder was made for what was handed in by then.
         self._digests = {member.key: member.digest for member in manifest.members}
-        self._digests |= {member.key: member.digest for member in (before.members if before else ())}
+        self._digests |= {m.key: m.digest for m in (before.members if before else ()) if m.key in self._digests}
         self._written = load_overrides(folder, manifest.members, rubric, manifest.keys.values())
 
     @property
     def _exists(self) -> bool:
         return (self.folder / NAME).exists()
 
-    def _content(self, key: str) -> str:
-        return content_of(None, self._digests.get(key, ""))
+    def _content(self, key: str) -> str | None:
+        return content_of(None, self._digests[key]) if key in self._digests else None
 
     def import_file(self) -> tuple[str, ...]:
         """Record what `overrides.yaml` says that the gradebook does not know yet; gives a line for each override."""

@@ -162,9 +162,17 @@ class Import:
 
 
 def changes_of(
-    state: State, written: Sequence[WrittenOverride], base: JSON, content: Callable[[str], str]
+    state: State, written: Sequence[WrittenOverride], base: JSON, content: Callable[[str], str | None]
 ) -> Import:
-    """What the file says that the gradebook does not know yet; ``content`` tells what a submission holds, by its key."""
+    """What the file says that the gradebook does not know yet.
+
+    Args:
+        state: what the gradebook holds.
+        written: what the file says.
+        base: what it said when it was imported last.
+        content: what a submission holds, by its key; None where it is not in the class. An override that is removed from
+            the file because the student left is not withdrawn.
+    """
     before = _by_place(base)
     now = {(each.key, each.item): each for each in written}
     decisions: list[tuple[str, Decision]] = []
@@ -175,11 +183,12 @@ def changes_of(
             continue
         instead = f", instead of {current.points:g} by {current.who}" if current else ""
         lines.append(f"{key} {item} = {each.points:g} by {each.who}: {each.why}{instead}")
-        decisions.append((each.who, _decision(key, item, each.points, each.why, content(key))))
+        decisions.append((each.who, _decision(key, item, each.points, each.why, content(key) or "")))
     for (key, item), each in before.items():
         current = _current(state, key, item)
         # Whatever was decided since, elsewhere than in the file, stays.
-        if (key, item) not in now and current is not None and _same(each, current):
+        is_held = current is not None and _same(each, current)
+        if (key, item) not in now and is_held and content(key) is not None:
             lines.append(f"{key} {item}: override withdrawn, it is no longer in {NAME}")
             decisions.append((each.who, _decision(key, item, None, f"removed from {NAME}", "")))
     listed: JSON = [list(astuple(each)) for each in written]
@@ -187,9 +196,9 @@ def changes_of(
 
 
 def import_overrides(
-    book: Gradebook, written: Sequence[WrittenOverride], content: Callable[[str], str]
+    book: Gradebook, written: Sequence[WrittenOverride], content: Callable[[str], str | None]
 ) -> tuple[str, ...]:
-    """Record what the file says that the gradebook does not know yet; gives a line for each override that was recorded."""
+    """Record what the file says that the gradebook does not know yet (see `changes_of`); gives a line for each change."""
     while True:
         base = book.imported(NAME)
         found = changes_of(book.state(), written, base, content)

@@ -167,7 +167,7 @@ def test_a_class_and_all_that_happens_to_its_grades(
         reason = "2d: decided by {} when the answer was another one"
         assert looks == {"ada": "", "bob": reason.format("Me"), "cyd": "", "dan": reason.format("You")}
         summary = (out / "summary.md").read_text(encoding="utf-8")
-        assert "## Needs a second look" in summary and "dan: 2d: decided by You" in summary
+        assert "## Needs a second look" in summary and "- dan: 2d\\: decided by You" in summary
         item = next(each for each in result(out, "bob").items if each.id == "2d")
         assert item.second_look and item.points == 0.5 and item.grading is not None and item.grading.who == "Me"
 
@@ -239,6 +239,22 @@ def test_decisions_on_somebody_who_left_are_kept(batch: Batch, classroom: Path, 
     (classroom / "cyd.ipynb").write_text(text, encoding="utf-8")
     batch(classroom)
     assert points(out)["cyd"] == "1" and rows(out)["cyd"]["second_look"] == ""
+
+
+def test_an_override_removed_because_its_student_left_is_not_withdrawn(
+    batch: Batch, classroom: Path, out: Path
+) -> None:
+    batch(classroom)
+    (out / "overrides.yaml").write_text(OVERRIDES.replace("bob", "cyd"), encoding="utf-8")
+    batch(classroom)
+    (classroom / "cyd.ipynb").rename(out.parent / "cyd.ipynb")
+    with pytest.raises(UsageError, match="cyd: is no longer in this class; remove the override"):
+        batch(classroom)
+    (out / "overrides.yaml").write_text("", encoding="utf-8")
+    assert batch(classroom).imported == ()
+    (out.parent / "cyd.ipynb").rename(classroom / "cyd.ipynb")
+    batch(classroom)
+    assert points(out, "2a")["cyd"] == "3.5"
 
 
 def test_a_rubric_that_has_less_than_somebody_set_is_refused(
