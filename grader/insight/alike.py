@@ -11,7 +11,7 @@ from typing import Literal
 from grader.insight.normalize import IMAGE, Piece, key, pieces
 from grader.insight.wording import Step, Wording, read_vocabulary, read_wording
 
-LONGEST = 20_000
+LONGEST = 10_000
 """Longer answers are in no group."""
 LEAST_SIMILARITY = 0.6
 

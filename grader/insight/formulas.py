@@ -220,7 +220,7 @@ class Checker:
         if outcomes[-1].verdict is Verdict.UNREADABLE:
             chosen = outcomes[-1]
         others = [outcome for outcome in outcomes if outcome is not chosen]
-        message = self._message(name, chosen) + _about(others, chosen)
+        message = self._message(name, chosen) + self._written_for(name, chosen.side) + _about(others, chosen)
         error = chosen.side.error
         return Finding(
             name, chosen.verdict, message, chosen.side.formula, chosen.horizons, error.at if error is not None else None
@@ -248,13 +248,25 @@ class Checker:
         return message
 
 
+    def _written_for(self, name: str, side: _Side) -> str:
+        """A note where a formula for any index, such as h_t, stands in for the one that was asked for."""
+        if side.variable is None or side.tree is None:
+            return ""
+        letter = self._notation.horizon or ""
+        mixed = f", but contains {letter}" if _uses(side.tree, letter) else ""
+        return f" It is written for {self._quantity(name).name}_{side.variable}{mixed}."
+
+
 def _about(others: Sequence[_Outcome], chosen: _Outcome) -> str:
     """What the other forms of a formula add to the result."""
-    if chosen.verdict is not Verdict.DIFFERS:
+    if chosen.verdict in (Verdict.EQUAL, Verdict.UNRESOLVED):
         wrong = [outcome for outcome in others if outcome.verdict is Verdict.DIFFERS]
         if wrong:
             return f" Another form differs: {wrong[-1].side.formula}"
-    if chosen.verdict not in (Verdict.EQUAL, Verdict.UNRESOLVED):
+        unread = [outcome for outcome in others if outcome.verdict is Verdict.UNREADABLE]
+        if unread:
+            return f" Another form is not understood: {unread[-1].side.formula}"
+    else:
         right = [outcome for outcome in others if outcome.verdict in (Verdict.EQUAL, Verdict.UNRESOLVED)]
         if right:
             return f" Another form is equal: {right[-1].side.formula}"
@@ -313,6 +325,10 @@ def _states(tree: Tree, notation: Notation) -> set[str]:
     if isinstance(tree, Vector) and tree.name in notation.states:
         found.add(f"{tree.name}_{spelled(tree.index)}")
     return found.union(*(_states(child, notation) for child in children(tree)))
+
+
+def _uses(tree: Tree, letter: str) -> bool:
+    return tree == Variable(letter) or any(_uses(child, letter) for child in children(tree))
 
 
 def _listed(things: Iterable[object]) -> str:

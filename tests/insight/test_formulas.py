@@ -16,6 +16,7 @@ from grader.insight.formulas import Checker, Finding, Verdict
 from grader.insight.grammar import parse
 from grader.insight.latex import FormulaError, tokens
 from grader.insight.notation import Notation
+from tests.insight.made_class import make_class
 from tests.insight.spellings import RIGHT, WRONG
 
 SHORT = Notation(
@@ -91,7 +92,10 @@ def test_it_says_at_which_lengths_a_formula_differs(text: str, horizons: tuple[i
         (r"h_2 = W_x W_h x_1 + W_x x_2", "the sizes of a product do not fit"),
         (r"h_2 = W_h W_x x_0 + W_x x_1", "x_0 does not exist"),
         (r"h_T = \sum_{t=1}^{T+1} W_h^{T-t} W_x x_t", "x_2 does not exist"),
-        (r"h_2 = W_h h_1 + x_2 = W_h W_x x_1 + W_x x_2", "Another form differs: W_h h_1 + x_2"),
+        (r"h_t = \sum_{k=1}^{t} W_h^{t-k} W_x x_k", "It is written for h_t."),
+        (r"y_t = \phi_y(W_y \sum_{k=1}^{T} W_h^{T-k} W_x x_k)", "It is written for y_t, but contains T."),
+        (r"h_2 = W_h h_1 + Q x_2 = W_h W_x x_1 + W_x x_2", "Another form is not understood: W_h h_1 + Q x_2"),
+        (r"h_2 = W_x x_1 = W_h W_x x_1 + W_x x_2 =", "Another form is equal: W_h W_x x_1 + W_x x_2"),
     ],
 )
 def test_it_says_what_is_wrong(text: str, part: str) -> None:
@@ -280,6 +284,19 @@ def test_other_notations_work_alike() -> None:
     checker = Checker(notation, ("s_2",), r"$s_2 = A B u_1 + B u_2$")
     assert checker.check("s_2 = A (B u_1) + B u_2")[0].verdict is Verdict.EQUAL
     assert checker.check("s_2 = B A u_1 + B u_2")[0].verdict is Verdict.DIFFERS
+
+
+def test_the_formulas_of_a_made_class_are_judged_as_they_were_made() -> None:
+    checked = 0
+    for answer in make_class(100, seed=5):
+        if answer.item in CHECKERS and answer.change in ("original", "duplicate", "near"):
+            claims = answer.origin.split("-")
+            expected = ["differs" if "w" in claim else "equal" for claim in claims]
+            if answer.item == "1c" and claims[1] == "1w1":
+                expected[1] = "unresolved"
+            assert [finding.verdict for finding in CHECKERS[answer.item].check(answer.text)] == expected, answer
+            checked += 1
+    assert checked > 200
 
 
 def test_nothing_is_evaluated_as_code() -> None:
