@@ -31,7 +31,7 @@ def review(
     Serves on this machine only, at an address that works once. Every decision is in CLASS/gradebook.sqlite before the page says
     "saved". Safe to stop at any moment, and several people can grade at once.
 
-    On a remote machine, forward the port:  ssh -L 8000:127.0.0.1:8000 HOST grader review CLASS --port 8000 --no-browser
+    On a remote machine, pass --port 8000 --no-browser, and forward the port from yours with ssh -L 8000:127.0.0.1:8000 HOST.
 
     Exit status 0: stopped with Ctrl-C. 2: wrong usage, or a folder that cannot be read.
 
