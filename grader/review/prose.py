@@ -150,7 +150,7 @@ def _render_heading_close(self: RendererHTML, tokens: Sequence[Token], index: in
 
 
 def _render_code(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    return f"<pre>{html.escape(tokens[index].content)}</pre>\n"
+    return f'<pre tabindex="0">{html.escape(tokens[index].content)}</pre>\n'
 
 
 def _render_cell(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
