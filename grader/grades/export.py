@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from grader.errors import GraderError, UsageError
-from grader.files.atomic import write_atomically
+from grader.files.atomic import write_atomically, write_bytes_atomically
 from grader.grades.filling import Filled
 from grader.grades.final import FinalGrade
 from grader.grades.paste import by_item, by_student
@@ -30,7 +30,7 @@ def write_filled(folder: Path, source: Path, filled: Filled) -> Path:
     path = _made(folder) / f"{filled.platform.lower()}.csv"
     if path.resolve() == source.resolve():
         raise UsageError(f"{one_line(str(source))}: would be overwritten; move it elsewhere or choose another --out")
-    write_atomically(path, filled.data)
+    write_bytes_atomically(path, filled.data)
     return path
 
 
