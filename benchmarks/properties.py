@@ -16,10 +16,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from grader.assignment import PUBLIC_SEED, load_assignment
 from grader.audit.corpus import reference_cells
 from grader.audit.fast import FastKernel
-from grader.grade import PUBLIC_SEED, load_assignment
-from grader.judging.engine import Engine, cases_for
+from grader.judging.cases import cases_for
+from grader.judging.engine import Engine
 from grader.judging.property import Property
 
 

@@ -148,7 +148,7 @@ def cold_kernel() -> float:
 
 def warm_kernels(count: int) -> tuple[list[float], list[str]]:
     """Seconds until a forked kernel has run ``import torch``, with all layers of isolation, and which these are."""
-    from grader.grade import load_assignment  # noqa: PLC0415
+    from grader.assignment import load_assignment  # noqa: PLC0415
     from grader.kernel.process import WarmParent, environment  # noqa: PLC0415
     from grader.kernel.session import Session  # noqa: PLC0415
     from grader.submission.planning import make_plan  # noqa: PLC0415

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from grader.grade import PUBLIC_SEED_WARNING, Assignment, Progress, judge
+from grader.assignment import Assignment
+from grader.grade import Progress, Request, judge
 from grader.scoring.compose import restricted_to
+from grader.scoring.facts import PUBLIC_SEED_WARNING
 from grader.scoring.result import Result
 from grader.scoring.rubric import Criterion, Rubric
 
@@ -37,7 +39,7 @@ def check(
     """
     assignment = replace(assignment, least_isolation=None)
     public = public_criteria(assignment.rubric)
-    result = restricted_to(judge(path, assignment, progress).result, public)
+    result = restricted_to(judge(path, assignment, Request(progress)).result, public)
     # Students have no other seed.
     warnings = tuple(warning for warning in result.warnings if warning != PUBLIC_SEED_WARNING)
     return result.model_copy(update={"warnings": warnings})

@@ -16,7 +16,7 @@ from grader.homework import load_homework
 from grader.kernel import confinement, gpu
 from grader.memory import free_memory
 from grader.report.finding import Finding
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 from grader.tokenizer_data import tokenizer_data_hash
 
 _GIB = 1 << 30
@@ -177,10 +177,15 @@ def _import(distribution: str, module: str) -> Finding:
 
 
 def _gpu() -> Finding:
-    found = ", ".join(gpu.names())
+    return gpu_finding(gpu.names(), torch_knows_cuda=gpu.torch_knows_cuda())
+
+
+def gpu_finding(names: Sequence[str], *, torch_knows_cuda: bool) -> Finding:
+    """What the GPUs that the driver names mean for training."""
+    found = ", ".join(names)
     if not found:
         return Finding("GPU", None, "none; training runs on the CPU, as properties always do")
-    if not gpu.torch_knows_cuda():
+    if not torch_knows_cuda:
         remedy = "pip install --force-reinstall torch torchvision"
         return Finding("GPU", None, f"{found}, but torch is built for the CPU", remedy)
     return Finding("GPU", True, found)

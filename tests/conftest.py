@@ -13,8 +13,9 @@ import nbformat
 import pytest
 from hypothesis import HealthCheck, settings
 
+from grader.assignment import Assignment, load_assignment
 from grader.authoring import notebooks as template
-from grader.grade import Assignment, grade, load_assignment
+from grader.grade import grade
 from grader.kernel.process import WarmParent, environment
 from grader.scoring.result import Result
 

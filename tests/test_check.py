@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from grader.assignment import Assignment
 from grader.check import check, public_criteria, unchecked_criteria
-from grader.grade import Assignment, grade
+from grader.grade import grade
 from grader.homework3 import HOMEWORK
 
 

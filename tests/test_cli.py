@@ -14,9 +14,9 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner
 
+from grader.assignment import read_seed
 from grader.cli import app
 from grader.errors import UsageError
-from grader.grade import read_seed
 from grader.homework3 import HOMEWORK
 from grader.report.console import output
 
@@ -74,6 +74,7 @@ COMMANDS = [
     ["check"],
     ["batch"],
     ["rescore"],
+    ["grades"],
     ["doctor"],
     ["audit"],
     ["audit", "generate"],
@@ -81,6 +82,9 @@ COMMANDS = [
     ["data", "fetch"],
     ["gradescope", "build"],
     ["gradescope", "try"],
+    ["gradebook", "log"],
+    ["gradebook", "overrides"],
+    ["gradebook", "rubric"],
 ]
 
 

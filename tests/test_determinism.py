@@ -14,7 +14,8 @@ from grader.homework3 import HOMEWORK
 RUN = """
 import dataclasses, json, random, sys, tempfile
 from pathlib import Path
-from grader.grade import grade, load_assignment
+from grader.assignment import load_assignment
+from grader.grade import grade
 from grader.kernel.process import WarmParent, environment
 
 path, order, times = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])

@@ -16,13 +16,14 @@ ROOT = Path(assets.__file__).resolve().parent.parent
 GRADE = """
 import sys
 from pathlib import Path
-from grader.grade import judge, load_assignment
+from grader.assignment import load_assignment
+from grader.grade import Request, judge
 from grader.tokenizer_data import word_tokenize
 
 assert word_tokenize("Speak, speak!") == ["Speak", ",", "speak", "!"]
 assignment = load_assignment()
 wanted = [name for item in assignment.rubric.automatic if item.id == "4a" for c in item.criteria for name in c.properties]
-print(judge(Path(sys.argv[1]), assignment, only=wanted).result.to_json())
+print(judge(Path(sys.argv[1]), assignment, Request(only=wanted)).result.to_json())
 """
 
 

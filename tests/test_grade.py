@@ -12,8 +12,9 @@ import nbformat
 import pytest
 
 from grader import assets
+from grader.assignment import Assignment
 from grader.authoring import notebooks as template
-from grader.grade import Assignment, grade
+from grader.grade import grade
 from grader.homework3 import HOMEWORK
 from grader.kernel.process import WarmParent
 from grader.kernel.session import Limits

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from grader.grade import Assignment
+from grader.assignment import Assignment
 from grader.kernel.session import Session
 from grader.report.terminal import print_result
 from grader.scoring.result import Result

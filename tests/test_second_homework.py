@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from grader.assignment import Assignment, load_assignment
 from grader.audit import corpus
 from grader.audit.run import judge_fast
 from grader.authoring import notebooks as template
-from grader.grade import Assignment, grade, load_assignment
+from grader.grade import grade
 from grader.gradescope.build import FILES
 from grader.homework import VARIABLE, Homework, load_homework
 from grader.kernel.process import WarmParent

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.grade import Assignment
+from grader.assignment import Assignment
 from tests.under_load import differences, notebooks
 
 

@@ -21,8 +21,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from grader.assignment import Assignment, load_assignment
 from grader.audit.corpus import load_all
-from grader.grade import Assignment, grade, load_assignment
+from grader.grade import grade
 from grader.homework3 import HOMEWORK
 from grader.kernel.process import WarmParent, environment
 

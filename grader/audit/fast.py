@@ -24,8 +24,9 @@ from grader.errors import KernelError
 from grader.kernel import inside
 from grader.kernel.remote import Connection
 from grader.kernel.session import Limits, PropertyChannel
-from grader.submission.analysis import parse
+from grader.kernel.stage import Stage
 from grader.submission.facts import asks_for_accelerator
+from grader.submission.syntax import parse
 
 
 @cache
@@ -89,12 +90,12 @@ class FastKernel:
         """Nothing: only a property's own time is limited here."""
 
     @contextlib.contextmanager
-    def property(self, world: dict[str, Any]) -> Iterator[PropertyChannel]:
+    def property(self, stage: Stage) -> Iterator[PropertyChannel]:
         """A connection to a fresh child; the child is gone afterwards."""
         ours, theirs = socket.socketpair()
         with theirs:
             answer = self._ask({"op": "property"}, [theirs.fileno()])
-        channel = PropertyChannel(Connection(ours, world, self.limits.property), answer["pid"])
+        channel = PropertyChannel(Connection(ours, stage, self.limits.property), answer["pid"])
         try:
             yield channel
         finally:

@@ -14,7 +14,7 @@ from rich.text import Text
 from grader.audit.corpus import Case
 from grader.audit.run import Verdict
 from grader.report.console import FAILURE, QUIET, SUCCESS
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 
 Judged = Sequence[tuple[Case, Verdict]]
 

@@ -26,8 +26,8 @@ from grader.audit.run import Verdict
 from grader.authoring import notebooks as template
 from grader.errors import UsageError
 from grader.homework import load_homework
-from grader.report.safe_text import one_line
 from grader.scoring.rubric import ItemId
+from grader.text.safe_text import one_line
 
 Outcome = Literal["survivor", "equivalent", "elsewhere", "caught", "broken"]
 """`survivor`: loses nothing, and nobody has reviewed it. `elsewhere`: loses points of another item. `broken`: the grader could

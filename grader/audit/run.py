@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from grader.assignment import PUBLIC_SEED, Assignment, load_assignment
 from grader.audit.corpus import Case
-from grader.grade import PUBLIC_SEED, Assignment, grade, load_assignment
+from grader.grade import grade
 from grader.homework import Homework, load_homework
 from grader.judging.engine import Engine
 from grader.kernel.warm import Door, WarmHost, client_of
@@ -103,8 +104,29 @@ def _verdict(
     return Verdict(case.name, tuple(lost), tuple(errors), tuple(notes), round(seconds, 2))
 
 
-def _judge(case: Case, fast: bool, shrink: bool, own_part: bool, seed: bytes, warm: str | None) -> Verdict:
-    return judge_fast(case, seed, shrink=shrink, own_part=own_part) if fast else judge_real(case, seed, warm)
+@dataclass(frozen=True)
+class Mode:
+    """How cases are judged.
+
+    Args:
+        fast: in forks without isolation rather than through confined kernels.
+        shrink: whether a fast audit makes counterexamples small, which is slow.
+        own_part: whether a fast audit judges only the properties of a case's own part.
+        cold: whether each confined kernel is an interpreter of its own. That takes three times as long and changes no verdict.
+        seed_count: by how many seeds each case is judged.
+    """
+
+    fast: bool
+    shrink: bool = True
+    own_part: bool = False
+    cold: bool = False
+    seed_count: int = 1
+
+
+def _judge(case: Case, mode: Mode, seed: bytes, warm: str | None) -> Verdict:
+    if mode.fast:
+        return judge_fast(case, seed, shrink=mode.shrink, own_part=mode.own_part)
+    return judge_real(case, seed, warm)
 
 
 def _begin(door: Door | None) -> None:
@@ -113,30 +135,22 @@ def _begin(door: Door | None) -> None:
 
 
 def seeds(count: int) -> list[bytes]:
-    """The public seed and ``count - 1`` others: a verdict may not hang on one seed."""
+    """The public seed and ``count - 1`` others, as no verdict may depend on one seed."""
     return [PUBLIC_SEED, *(b"audit seed %d" % number for number in range(1, count))]
 
 
 def judge_all(
     cases: Sequence[Case],
+    mode: Mode,
     *,
-    fast: bool,
-    shrink: bool = True,
-    own_part: bool = False,
-    cold: bool = False,
     jobs: int | None = None,
-    seed_count: int = 1,
     done: Callable[[Verdict], None] = lambda verdict: None,
     executor: Executor | None = None,
 ) -> list[tuple[Case, Verdict]]:
-    """Judge all cases by each of ``seed_count`` seeds; in their order, whatever ends first.
-
-    With ``cold`` each kernel is an interpreter of its own, which takes three times as long and changes no verdict.
-    Without ``shrink`` a ``fast`` audit leaves counterexamples as they were found; with ``own_part`` it judges no other part.
-    """
+    """The verdicts on all cases, seed by seed, in the order of the cases; ``done`` is told each as soon as it is known."""
     with contextlib.ExitStack() as stack:
         warm = door = None
-        if not (fast or cold):
+        if not (mode.fast or mode.cold):
             host = stack.enter_context(WarmHost())
             warm, door = (host.address, host.door) if host.ensure() else (None, None)
         if executor is None:
@@ -146,8 +160,8 @@ def judge_all(
             )
             stack.callback(executor.shutdown, cancel_futures=True)
         tasks = [
-            (executor.submit(_judge, case, fast, shrink, own_part, seed, warm), case)
-            for seed in seeds(seed_count)
+            (executor.submit(_judge, case, mode, seed, warm), case)
+            for seed in seeds(mode.seed_count)
             for case in cases
         ]
         for future in as_completed([future for future, _ in tasks]):

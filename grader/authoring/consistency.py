@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -24,7 +26,7 @@ def disagreements() -> list[str]:
 
 def rubric_faults(rubric: Rubric) -> list[str]:
     """Where a valid rubric does not fit the notebook, the properties and the model answers."""
-    return [*_quotes(rubric), *_parts(rubric), *_answers(rubric)]
+    return [*_quotes(rubric), *_parts(rubric), *_answers(rubric), *_classes()]
 
 
 def missing_quotes(rubric: Rubric) -> list[str]:
@@ -93,6 +95,32 @@ def _parts(rubric: Rubric) -> list[str]:
         *found,
         *(f"rubric: the notebook asks for code in {part}, which no item judges" for part in sorted(written - judged)),
     ]
+
+
+def _classes() -> list[str]:
+    """Where a property builds a class that the notebook does not define."""
+    try:
+        trees = [tree for source in _sources() if (tree := _parsed(source)) is not None]
+    except GraderError:
+        return []  # said by `_quotes`
+    defined = {node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    found = []
+    for module in load_homework().modules:
+        name = module.__name__.rpartition(".")[2]
+        attributes = [node for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.Attribute)]
+        for node in attributes:
+            if ast.unparse(node.value) == "student" and node.attr[0].isupper() and node.attr not in defined:
+                line = f"builds student.{node.attr}, a class that the notebook does not define"
+                found.append(f"properties: {name}.py, line {node.lineno}: {line}")
+    return found
+
+
+def _parsed(source: str) -> ast.Module | None:
+    """The code of a cell; None for text, and for code that only a notebook can run."""
+    try:
+        return ast.parse(source)
+    except SyntaxError:
+        return None
 
 
 def _answers(rubric: Rubric) -> list[str]:

@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from grader import __version__, assets
+from grader.assignment import Assignment
 from grader.errors import GraderError
-from grader.grade import Assignment
 from grader.homework import Homework
 from grader.scoring.rubric import Rubric, TrainingItem
 
@@ -22,9 +22,12 @@ NO_VERDICT_DEPENDS_ON = (
     "check.py",
     "cli",
     "doctor.py",
+    "gradebook",
+    "grades",
     "gradescope",
     "homework3",
     "report",
+    "text",
     "training",
     "__main__.py",
 )

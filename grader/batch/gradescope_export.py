@@ -10,11 +10,13 @@ from typing import Any
 
 import yaml
 
-from grader.batch.layouts import Found, Group, Person, children_of, students_of, with_problems
+from grader.batch.layouts import students_of, with_problems
+from grader.batch.people import Found, Group, Person
+from grader.batch.plain_folders import children_of
 from grader.batch.unpacking import MAX_METADATA_BYTES, METADATA
 from grader.errors import NothingToGrade, UsageError
-from grader.report.safe_text import one_line
 from grader.submission.handin import Handed, files_in
+from grader.text.safe_text import one_line
 
 MAX_TEXT = 300
 """Characters of a name, an id or an address in the metadata."""

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from grader import __version__
+from grader.assignment import Assignment
 from grader.errors import UsageError
-from grader.grade import Assignment
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 
 CHANGES = ("rubric", "seed", "homework", "grader", "timeout", "data", "students")
 """What `--change` takes."""

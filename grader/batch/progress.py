@@ -14,7 +14,7 @@ from rich.text import Text
 
 from grader.batch.run import Progress
 from grader.report.console import FAILURE, QUIET
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 
 MOST_RUNNING = 8
 

@@ -9,116 +9,17 @@ import csv
 import io
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from grader.batch.overrides import Override
-from grader.batch.store import Manifest, Member
-from grader.report.safe_text import for_csv, for_markdown, markdown_code
+from grader.batch.rows import Row, scores
+from grader.gradebook.state import Override
 from grader.report.terminal import points
-from grader.scoring.result import CriterionResult, ItemResult, Result, SetBy, totals
+from grader.scoring.result import CriterionResult, ItemResult
 from grader.scoring.rubric import Rubric
+from grader.text.safe_text import for_csv, for_markdown, markdown_code
 
 MOST_CRITERIA = 15
 _BAR = 20
-
-
-@dataclass(frozen=True)
-class Row:
-    """One member of the class, with what the grader and a person gave for each item."""
-
-    member: Member
-    result: Result | None
-    overrides: Mapping[str, Override] = field(default_factory=dict)
-    same_as: str = ""
-
-    def points(self, item: str) -> float | None:
-        """Points of an item, a person's before the grader's; None while it waits."""
-        if item in self.overrides:
-            return self.overrides[item].points
-        found = (
-            next((entry for entry in self.result.items if entry.id == item), None) if self.result else None
-        )
-        return found.points if found is not None else None
-
-    def totals(self, rubric: Rubric) -> tuple[float, float, float]:
-        """Points earned, points that could be earned in what is judged, and points that wait."""
-        earned = judged = pending = 0.0
-        items = {item.id: item for item in self.result.items} if self.result else {}
-        for item in rubric.items:
-            waits = 0.0
-            if item.id not in self.overrides:
-                waits = items[item.id].pending if item.id in items else item.points
-            pending += waits
-            judged += item.points - waits
-            earned += self.points(item.id) or 0.0
-        return earned, judged, pending
-
-    @property
-    def status(self) -> str:
-        """What became of the submission, in a few words."""
-        if self.result is None:
-            return "not graded yet"
-        if self.result.error is not None:
-            return "not gradable"
-        if any(item.status == "error" for item in self.result.items):
-            return "partly graded"
-        return "graded"
-
-
-def rows_of(
-    manifest: Manifest, rubric: Rubric, results: Mapping[str, Result], overrides: Sequence[Override]
-) -> list[Row]:
-    """The class in the order of its keys; who handed in the same content as one before is told so."""
-    first: dict[str, Member] = {}
-    rows = []
-    for member in manifest.members:
-        other = first.setdefault(member.digest, member) if member.digest else member
-        is_own = other is member or (member.group != "" and member.group == other.group)
-        own = {override.item: override for override in overrides if override.key == member.key}
-        result = results.get(member.key)
-        if result is not None and own:
-            result = _with_overrides(result, own)
-        rows.append(Row(member, result, own, same_as="" if is_own else other.key))
-    return rows
-
-
-def _with_overrides(result: Result, overrides: Mapping[str, Override]) -> Result:
-    """The result with the points that a person set, so that its totals are those of all reports."""
-    items = tuple(
-        item.model_copy(update=_set_by_hand(item, overrides[item.id])) if item.id in overrides else item
-        for item in result.items
-    )
-    return result.model_copy(update={"items": items, **totals(items)._asdict()})
-
-
-def _set_by_hand(item: ItemResult, override: Override) -> dict[str, Any]:
-    full, none = override.points >= item.max_points, override.points == 0
-    return {
-        "points": override.points,
-        "status": "passed" if full else "failed" if none else "partial",
-        "set_by": SetBy(who=override.who, why=override.why),
-    }
-
-
-def scores(rows: Sequence[Row], rubric: Rubric) -> str:
-    """How the class did, in one line; empty where nobody is graded. All reports on a class say this."""
-    totals = [row.totals(rubric) for row in rows if row.result is not None and row.result.error is None]
-    if not totals:
-        return ""
-    earned = sorted(earned for earned, _, _ in totals)
-    most = max(judged for _, judged, _ in totals)
-    pending = max(pending for _, _, pending in totals)
-    so_far = (
-        f"{points(most)} points graded so far; up to {points(pending)} pending"
-        if pending
-        else f"{points(most)} points"
-    )
-    return (
-        f"Scores: mean {points(round(statistics.fmean(earned), 2))}, median {points(statistics.median(earned))}, "
-        f"from {points(earned[0])} to {points(earned[-1])} of {so_far}."
-    )
 
 
 def grades_csv(rows: Sequence[Row], rubric: Rubric) -> str:
@@ -130,14 +31,11 @@ def grades_csv(rows: Sequence[Row], rubric: Rubric) -> str:
         [
             *("key", "id", "name", "email", "file", "late", "status", "score", "judged", "pending"),
             *(item.id for item in rubric.items),
-            *("overrides", "same_as", "remarks"),
+            *("overrides", "second_look", "same_as", "remarks"),
         ]
     )
     for row in rows:
         member = row.member
-        set_by_hand = "; ".join(
-            f"{o.item} = {points(o.points)} by {o.who}: {o.why}" for o in row.overrides.values()
-        )
         writer.writerow(
             [
                 *map(for_csv, (member.key, member.id, member.name, member.email, member.file)),
@@ -145,7 +43,8 @@ def grades_csv(rows: Sequence[Row], rubric: Rubric) -> str:
                 row.status,
                 *map(points, row.totals(rubric)),
                 *("" if (earned := row.points(item.id)) is None else points(earned) for item in rubric.items),
-                for_csv(set_by_hand),
+                for_csv("; ".join(map(_in_words, row.overrides))),
+                for_csv("; ".join(f"{item}: {reason}" for item, reason in row.second_looks)),
                 for_csv(row.same_as),
                 for_csv("; ".join(remark.rstrip(".") for remark in _remarks(row))),
             ]
@@ -158,7 +57,12 @@ def _remarks(row: Row) -> Iterator[str]:
     if row.result is not None:
         if row.result.error:
             yield row.result.error
-        yield from (f"{flag.kind}: {flag.message}" for flag in row.result.flags)
+        yield from (flag.id for flag in row.result.flags if flag.resolved is None)
+
+
+def _in_words(override: Override) -> str:
+    name = override.criterion or override.item
+    return f"{name} = {points(override.points)} by {override.who}: {override.reason}"
 
 
 # -- feedback ----------------------------------------------------------------------------------------------------
@@ -190,12 +94,17 @@ def _feedback(row: Row, rubric: Rubric) -> Iterator[str]:
         given = row.points(item.id)
         shown = "–" if given is None else points(given)
         yield f"| {item.id} | {for_markdown(item.title)} | {shown} / {points(item.points)} |"
-    for override in row.overrides.values():
+    for override in row.overrides:
         yield ""
         yield (
-            f"{override.item}: {points(override.points)} points, set by {for_markdown(override.who)}: "
-            f"{for_markdown(override.why)}"
+            f"{override.criterion or override.item}: {points(override.points)} points, set by "
+            f"{for_markdown(override.who)}: {for_markdown(override.reason)}"
         )
+    for item_result in result.items:
+        yield from _by_a_person(item_result)
+    for comment in result.comments:
+        yield ""
+        yield for_markdown(comment)
     for found in result.items:
         for criteria in _alike([c for c in found.criteria if c.status == "failed"]):
             names = ", ".join(criterion.id for criterion in criteria)
@@ -223,6 +132,21 @@ def _feedback(row: Row, rubric: Rubric) -> Iterator[str]:
             f"- code cell {cell.number}: {for_markdown(cell.error or cell.reason or cell.status)}"
             for cell in broken
         )
+
+
+def _by_a_person(item: ItemResult) -> Iterator[str]:
+    """The rubric entries that a person chose, and the comment."""
+    if item.grading is None:
+        return
+    yield ""
+    yield f"## {for_markdown(item.id)} ({points(item.points or 0.0)} of {points(item.max_points)})"
+    yield ""
+    yield from (f"- {points(entry.points)}: {for_markdown(entry.text)}" for entry in item.grading.entries)
+    if item.grading.adjustment:
+        yield f"- {points(item.grading.adjustment)}: adjustment"
+    if item.grading.comment:
+        yield ""
+        yield for_markdown(item.grading.comment)
 
 
 def _alike(criteria: Sequence[CriterionResult]) -> list[list[CriterionResult]]:
@@ -343,19 +267,17 @@ def _attention(rows: Sequence[Row]) -> Iterator[str]:
         (
             "Needs review",
             [
-                (row, f"{flag.kind}: {flag.message}")
+                (row, flag.id)
                 for row in rows
                 for flag in (row.result.flags if row.result else ())
+                if flag.resolved is None
             ],
         ),
         (
-            "Overrides",
-            [
-                (row, f"{o.item} = {points(o.points)} by {o.who}: {o.why}")
-                for row in rows
-                for o in row.overrides.values()
-            ],
+            "Needs a second look",
+            [(row, f"{item}: {reason}") for row in rows for item, reason in row.second_looks],
         ),
+        ("Overrides", [(row, _in_words(each)) for row in rows for each in row.overrides]),
     ):
         if lines:
             yield ""
@@ -369,4 +291,4 @@ def _attention(rows: Sequence[Row]) -> Iterator[str]:
                 yield f"- {of}: {for_markdown(text)}"
 
 
-__all__ = ["Row", "feedback", "grades_csv", "rows_of", "scores", "summary"]
+__all__ = ["feedback", "grades_csv", "summary"]

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grader.batch import reports
-from grader.batch.overrides import load_overrides
-from grader.batch.run import load_records, report, results_of
+from grader.batch.decisions import Decisions
+from grader.batch.results import load_records, report, results_of
+from grader.batch.rows import Row, rows_of
 from grader.batch.store import Manifest, Record, Store
 from grader.errors import UsageError
 from grader.scoring.rubric import Rubric, load_rubric
@@ -38,15 +38,21 @@ class Rescoring:
     total_before: float
     total_after: float
 
-    def write(self) -> None:
-        """Write results, feedback, grades and summary anew; raises `GraderError`."""
+    def write(self) -> tuple[str, ...]:
+        """Write results, feedback, grades and summary anew; gives a line for each override that was imported.
+
+        Raises `GraderError`.
+        """
+        decisions = Decisions(self.store.folder, self.manifest, self.rubric)
+        imported = decisions.import_file()
         settings = self.manifest.settings
         if settings is not None:
             # The next batch in this folder goes on with this rubric.
             settings = settings.model_copy(update={"rubric": self.rubric.digest[:16]})
             self.store.write_manifest(self.manifest.model_copy(update={"settings": settings}))
         self.store.put("rubric.yaml", self.text.decode("utf-8", "replace"))
-        report(self.store, self.manifest, self.rubric, dict(self.records))
+        report(self.store, self.manifest, self.rubric, dict(self.records), decisions.state())
+        return imported
 
 
 def prepare(store: Store, path: Path) -> Rescoring:
@@ -68,13 +74,13 @@ def prepare(store: Store, path: Path) -> Rescoring:
     return Rescoring(store, manifest, new, path.read_bytes(), records, changes, old.total, new.total)
 
 
-def _rows(store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]) -> list[reports.Row]:
-    overrides = load_overrides(store.folder, manifest.members, rubric, manifest.keys.values())
-    return reports.rows_of(manifest, rubric, results_of(store, manifest, rubric, records), overrides)
+def _rows(store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]) -> list[Row]:
+    state = Decisions(store.folder, manifest, rubric).state()
+    return rows_of(manifest, rubric, results_of(store, manifest, rubric, records), state)
 
 
 def _changes(
-    before: Sequence[reports.Row], after: Sequence[reports.Row], old: Rubric, new: Rubric
+    before: Sequence[Row], after: Sequence[Row], old: Rubric, new: Rubric
 ) -> tuple[Change, ...]:
     ids = list(dict.fromkeys([*(item.id for item in old.items), *(item.id for item in new.items)]))
     changes = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import pickle
-import shutil
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,31 +13,31 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from grader.batch import reports
+from grader.assignment import Assignment
 from grader.batch.context import code_of_homework, code_of_judging, context_of, training_context_of
+from grader.batch.decisions import Decisions
+from grader.batch.jobs import Job, grade_job
+from grader.batch.leftovers import clear_after_a_kill
 from grader.batch.memory import Settings, differences, refuse_differences, refuse_lost_students, settings_of
-from grader.batch.overrides import load_overrides
-from grader.batch.pool import Lost, WarmParentLost, alarm, workers
+from grader.batch.pool import Lost, workers
+from grader.batch.results import report
 from grader.batch.roster import ROSTER, load_roster
+from grader.batch.rows import scores
 from grader.batch.store import (
     Manifest,
     Member,
     Record,
     Store,
     Training,
-    scored,
-    unreadable,
 )
-from grader.batch.submissions import Entry, digest_of, find_submissions
-from grader.batch.training import Trainee, Trainees, known_training, trainees_of
-from grader.errors import GraderError, HostError, UsageError
-from grader.grade import NO_TRAINING, Assignment, Judged, failure, judge, prepare, versions
-from grader.kernel import confinement
-from grader.kernel.confinement import Mark, Uids
-from grader.kernel.warm import WarmHost, client_of
-from grader.report.safe_text import one_line
+from grader.batch.submissions import Entry, find_submissions
+from grader.batch.training import Trainee, Trainees, trainees_of
+from grader.errors import UsageError
+from grader.grade import NO_TRAINING, Judged, failure, prepare
+from grader.kernel.warm import WarmHost
 from grader.scoring.result import Result
 from grader.scoring.rubric import ManualItem, Rubric, TrainingItem
+from grader.text.safe_text import one_line
 from grader.training import plan as training_plan
 
 GRACE_SECONDS = 60.0
@@ -66,21 +65,6 @@ class Options:
     training: training_plan.Options = NO_TRAINING
     change: tuple[str, ...] = ()
     roster: Path | None = None
-
-
-@dataclass(frozen=True)
-class Job:
-    """One content to judge or to train: where it lies, and what it is judged by (a pickled `Assignment`)."""
-
-    path: Path
-    digest: str
-    assignment: bytes
-    only: tuple[str, ...] | None
-    seconds: float
-    label: str
-    training: training_plan.Job | None = None
-    weights: str = ""
-    """What tells the checkpoint that is verified from others."""
 
 
 @dataclass
@@ -118,10 +102,8 @@ class Outcome:
     """Of the class, in a line."""
     gone: tuple[str, ...] = ()
     strange: tuple[str, ...] = ()
-
-
-class _TooLong(BaseException):
-    """The grader hangs."""
+    imported: tuple[str, ...] = ()
+    """Overrides that `overrides.yaml` brought, or withdrew, now."""
 
 
 def run_batch(
@@ -142,7 +124,7 @@ def run_batch(
     options = options or Options()
     wanted = _wanted(assignment.rubric, options.only)
     with Store(folder) as store:
-        _clear_after_a_kill(store)
+        clear_after_a_kill(store)
         before = store.known_manifest()
         settings = settings_of(
             assignment,
@@ -178,7 +160,8 @@ def run_batch(
         gone = _gone(before, manifest)
         if before is not None and (before.sources != manifest.sources or options.roster):
             refuse_lost_students(folder, gone, options.change)
-        load_overrides(folder, manifest.members, assignment.rubric, manifest.keys.values())
+        decisions = Decisions(folder, manifest, assignment.rubric, before)
+        imported = decisions.import_file()
         store.write_manifest(manifest)
         store.put("rubric.yaml", rubric_text.decode("utf-8", "replace"))
         if roster_text:
@@ -201,7 +184,7 @@ def run_batch(
                 not_yet |= {trainee.entry.digest for trainee in able[options.limit or len(able) :]}
         finally:
             # Also after Ctrl-C: the reports say what is known by then.
-            rows = report(store, manifest, assignment.rubric, run.records)
+            rows = report(store, manifest, assignment.rubric, run.records, decisions.state())
         return Outcome(
             manifest.members,
             {row.member.key: row.result for row in rows if row.result is not None},
@@ -212,7 +195,8 @@ def run_batch(
             run.restarts,
             run.done["trained"],
             trainees.others,
-            scores=reports.scores(rows, assignment.rubric),
+            scores=scores(rows, assignment.rubric),
+            imported=imported,
             gone=tuple(gone),
             strange=manifest.strange,
         )
@@ -243,43 +227,6 @@ def _keys(before: Manifest | None, entries: Sequence[Entry]) -> dict[str, str]:
     known = dict(before.keys) if before else {}
     known |= {entry.roster: entry.key for entry in entries if entry.roster}
     return known | {entry.identity: entry.key for entry in entries}
-
-
-def report(store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]) -> list[reports.Row]:
-    """Write results, feedback, grades and summary for the class; gives its rows."""
-    overrides = load_overrides(store.folder, manifest.members, rubric, manifest.keys.values())
-    results = results_of(store, manifest, rubric, records)
-    rows = reports.rows_of(manifest, rubric, results, overrides)
-    for row in rows:
-        if row.result is not None:
-            store.put(f"results/{row.member.key}.json", row.result.to_json())
-            store.put(f"feedback/{row.member.key}.md", reports.feedback(row, rubric))
-    store.put("grades.csv", reports.grades_csv(rows, rubric))
-    store.put("summary.md", reports.summary(rows, rubric, manifest.strange))
-    store.drop_others({row.member.key for row in rows if row.result is not None})
-    return rows
-
-
-def results_of(
-    store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]
-) -> dict[str, Result]:
-    """The result of each member by key, as far as its content is judged."""
-    results: dict[str, Result] = {}
-    context = training_context_of(manifest.context, rubric, manifest.homework)
-    for member in manifest.members:
-        if member.problem is not None:
-            results[member.key] = unreadable(member, rubric, manifest.seed, versions(rubric))
-        elif member.digest in records:
-            training = known_training(store, member, context)
-            results[member.key] = scored(records[member.digest], rubric, member, training)
-    return results
-
-
-def load_records(store: Store, manifest: Manifest) -> dict[str, Record]:
-    """What is known of the class, by content."""
-    digests = {member.digest for member in manifest.members if member.digest}
-    found = {digest: store.load(digest, manifest.context) for digest in sorted(digests)}
-    return {digest: record for digest, record in found.items() if record is not None}
 
 
 def _wanted(rubric: Rubric, only: Sequence[str]) -> tuple[str, ...]:
@@ -449,68 +396,3 @@ class _Run:
             )
         self.records[job.digest] = record
         self._count(job.label)
-
-
-@functools.lru_cache(maxsize=2)
-def _assignment(pickled: bytes) -> Assignment:
-    loaded: Assignment = pickle.loads(pickled)  # made by this program's other process
-    return loaded
-
-
-def grade_job(job: Job, address: str | None) -> Judged:
-    """Judge one submission in a worker.
-
-    Raises `WarmParentLost` if the warm parent died, whatever was found by then, and `HostError`.
-    """
-    assignment = _assignment(job.assignment)
-    if digest_of(job.path)[0] != job.digest:
-        return Judged(
-            failure(job.path.name, assignment, "changed while the batch ran; run it again"),
-            grader_failed=True,
-        )
-    link = client_of(address)
-    if link is None and address is not None:
-        raise WarmParentLost
-    training = NO_TRAINING if job.training is None else job.training.options
-    try:
-        with alarm(job.seconds, _TooLong):
-            judged = judge(job.path, assignment, warm=link, only=job.only, training=training, retry=False)
-    except _TooLong:
-        reason = f"the grader did not end within {job.seconds:.0f} s"
-        judged = Judged(failure(job.path.name, assignment, reason), grader_failed=True)
-    except HostError:
-        raise
-    except GraderError as error:
-        judged = Judged(failure(job.path.name, assignment, str(error)), grader_failed=True)
-    if link is not None and not link.is_alive():
-        raise WarmParentLost
-    return judged
-
-
-def _clear_after_a_kill(store: Store) -> None:
-    """Delete the working folder of a run that was killed, and end what may be left of its kernels."""
-    note = store.folder / ".work"
-    if note.is_file():
-        folder = Path(note.read_text(encoding="utf-8", errors="replace"))
-        if folder.name.startswith("hw3b-"):
-            end_orphans()
-            shutil.rmtree(folder, ignore_errors=True)
-        note.unlink()
-
-
-def end_orphans() -> None:
-    """End processes of kernel users that no grader on this machine holds."""
-    if os.name != "posix" or os.geteuid() != 0 or confinement.probe().identity == "shared":
-        return
-    import fcntl  # noqa: PLC0415 - absent on Windows
-
-    folder = Uids().folder
-    for path in folder.glob("*") if folder.is_dir() else ():
-        if not path.name.isdigit():
-            continue
-        with path.open("r+b") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                continue
-            confinement.sweep(Mark(int(path.name), 0))

@@ -5,12 +5,13 @@
     DIR/batch.json                    the class: who handed in which content, and the context
     DIR/rubric.yaml                   the rubric by which it was scored last
     DIR/roster.csv                    who is in the class, where --roster said so
-    DIR/overrides.yaml                a person's decisions; never written by the grader
+    DIR/gradebook.sqlite              what people decided; see `grader.gradebook`
+    DIR/overrides.yaml                overrides to import into the gradebook, where somebody wrote some
     DIR/results/KEY.json              \\
     DIR/feedback/KEY.md                } made of the above, each time anew
     DIR/grades.csv, DIR/summary.md    /
 
-The first six are what a batch goes on from. Every file is put in its place whole.
+The first seven are what a batch goes on from. Every file is put in its place whole.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ from grader.errors import GraderError, UsageError
 from grader.files.atomic import write_atomically
 from grader.grade import Judged
 from grader.homework import Homework, load_homework
-from grader.report.safe_text import one_line
 from grader.scoring.compose import Facts, Findings, compose_result
 from grader.scoring.result import Evidence, Result, Versions
 from grader.scoring.rubric import Rubric
 from grader.scoring.score import Verdict, VerdictStatus
+from grader.text.safe_text import one_line
 from grader.training.plan import Outcome
 
 LOCK_SECONDS = 3.0

@@ -14,17 +14,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from grader.batch import layouts
+from grader.batch import layouts, plain_folders
 from grader.batch.gradescope_export import export_in, students_of_export
-from grader.batch.layouts import Found, Group, Person
+from grader.batch.people import Found, Group, Person
 from grader.batch.roster import Student, with_roster
 from grader.batch.unpacking import ENDINGS, METADATA, problems_in, unpack
 from grader.errors import GraderError, NothingToGrade, UsageError
 from grader.homework import Homework, load_homework
-from grader.report.safe_text import one_line
 from grader.submission.handin import HandIn, find_among
-from grader.submission.reading import MAX_FILE_BYTES
+from grader.submission.opening import MAX_FILE_BYTES
 from grader.submission.template import Template
+from grader.text.safe_text import one_line
 from grader.training import checkpoint
 
 NOTEBOOKS = "notebooks"
@@ -123,7 +123,7 @@ def _groups(sources: Sequence[Path], extracted: Path) -> tuple[list[Group], tupl
             continue
         place = source if source.is_dir() else unpack(source, extracted)
         holders.append(
-            _Opened(source, place, layouts.stem_of(source.name) if place != source else source.resolve().name)
+            _Opened(source, place, plain_folders.stem_of(source.name) if place != source else source.resolve().name)
         )
     found = _of_files(files)
     found += _of_holders(holders, extracted.parent.resolve())

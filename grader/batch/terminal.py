@@ -11,9 +11,10 @@ from rich.text import Text
 
 from grader.batch.rescore import Change
 from grader.batch.run import Outcome
+from grader.gradebook.overrides import NAME as OVERRIDES
 from grader.report.console import output
-from grader.report.safe_text import one_line
 from grader.report.terminal import points
+from grader.text.safe_text import one_line
 
 MOST_CHANGES = 40
 MOST_PROBLEMS = 10
@@ -35,6 +36,7 @@ def print_batch(outcome: Outcome, folder: Path, console: Console | None = None) 
         lines.append(f"no longer in the class: {_named(outcome.gone)}")
     if outcome.strange:
         lines.append(f"files that may belong to no student: {_named(outcome.strange)}")
+    lines += imported_lines(outcome.imported)
     problems = [
         f"{member.key}: {result.error}"
         for member in outcome.members
@@ -49,6 +51,14 @@ def print_batch(outcome: Outcome, folder: Path, console: Console | None = None) 
     lines.append(f"reports: {folder / 'grades.csv'}, {folder / 'summary.md'}")
     for line in lines:
         console.print(Text(one_line(line)), soft_wrap=True)
+
+
+def imported_lines(imported: Sequence[str]) -> list[str]:
+    """What was imported from overrides.yaml, in words."""
+    if not imported:
+        return []
+    more = [f"and {len(imported) - MOST_PROBLEMS} more"] if len(imported) > MOST_PROBLEMS else []
+    return [f"imported from {OVERRIDES} into the gradebook: {len(imported)}", *imported[:MOST_PROBLEMS], *more]
 
 
 def _named(names: Sequence[str]) -> str:

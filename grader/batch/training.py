@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from grader.assignment import Assignment
 from grader.batch.store import Member, Store, Training
 from grader.batch.submissions import Entry
 from grader.errors import GraderError
-from grader.grade import Assignment
 from grader.training.plan import Job, Options, plan
 
 GPU_TRAINEES = 3

@@ -23,10 +23,10 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from grader.errors import UsageError
-from grader.report.safe_text import one_line
 from grader.submission.archives import HEAD_BYTES, MAX_RATIO
-from grader.submission.handin import is_junk, is_wanted
-from grader.submission.reading import MAX_FILE_BYTES
+from grader.submission.file_kinds import is_junk, is_wanted
+from grader.submission.opening import MAX_FILE_BYTES
+from grader.text.safe_text import one_line
 
 METADATA = "submission_metadata.yml"
 MAX_METADATA_BYTES = 64 << 20

@@ -60,7 +60,7 @@ def audit(
     if not cases:
         raise typer.BadParameter("the corpus has no such entry")
     with _counted(len(cases) * seeds) as count:
-        judged = run.judge_all(cases, fast=fast, cold=cold, jobs=jobs, seed_count=seeds, done=count)
+        judged = run.judge_all(cases, run.Mode(fast, cold=cold, seed_count=seeds), jobs=jobs, done=count)
     covered = [] if only else criteria
     found = matrix.examine(judged, [name for name in covered if part is None or name.startswith(part + ".")])
     console = output()
@@ -117,11 +117,11 @@ def generate(
     criteria = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
     cases = [mutant.case(criteria) for mutant in chosen]
     with _counted(len(cases)) as count:
-        judged = run.judge_all(cases, fast=fast or quick, shrink=False, own_part=quick, jobs=jobs, done=count)
+        judged = run.judge_all(cases, run.Mode(fast or quick, shrink=False, own_part=quick), jobs=jobs, done=count)
     verdicts = {case.name: verdict for case, verdict in judged}
     if quick and (kept := [case for case, verdict in judged if not verdict.criteria]):
         with _counted(len(kept)) as count:
-            judged = run.judge_all(kept, fast=True, shrink=False, jobs=jobs, done=count)
+            judged = run.judge_all(kept, run.Mode(fast=True, shrink=False), jobs=jobs, done=count)
         verdicts |= {case.name: verdict for case, verdict in judged}
     swept = [
         (mutant, verdicts[mutant.name], mechanical.outcome(mutant, verdicts[mutant.name], reviewed))

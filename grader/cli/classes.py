@@ -89,12 +89,12 @@ def batch(
         with (
             WarmHost() as host
         ):  # it takes seconds to get warm, in which we import what we need, and look around
+            from grader.assignment import load_assignment
             from grader.batch.memory import CHANGES, TIMEOUT, TRAINING
             from grader.batch.progress import shown
             from grader.batch.run import Options, run_batch
             from grader.batch.store import remembered
             from grader.batch.terminal import print_batch
-            from grader.grade import load_assignment
             from grader.homework import VARIABLE, load_homework
             from grader.kernel.session import Limits
             from grader.training.plan import Options as Training
@@ -136,13 +136,14 @@ def rescore(
     """Rescore a class with a changed rubric, without running any code. Shows whose score changes before it applies them."""
     from grader.batch.rescore import prepare
     from grader.batch.store import Store
-    from grader.batch.terminal import print_changes
+    from grader.batch.terminal import imported_lines, print_changes
 
     with Store(folder, create=False) as store:
         rescoring = prepare(store, rubric)
         print_changes(rescoring.changes, rescoring.total_before, rescoring.total_after)
         if yes or (sys.stdin.isatty() and typer.confirm("Apply this?")):
-            rescoring.write()
+            for line in imported_lines(rescoring.write()):
+                print(line)
             print(f"Rescored: {folder}")
         else:
             print("Nothing written. Pass --yes to apply.")

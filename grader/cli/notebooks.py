@@ -27,7 +27,7 @@ from grader.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from grader.grade import Assignment
+    from grader.assignment import Assignment
     from grader.kernel.process import WarmLink
     from grader.training.plan import Options
 
@@ -67,7 +67,7 @@ def grade(
     Exit status 0: graded, whatever the score. 2: wrong usage or a bad rubric. 3: nothing to grade. 4: graded, with less
     isolation than strong.
     """
-    from grader.grade import load_assignment
+    from grader.assignment import load_assignment
     from grader.homework import load_homework
     from grader.kernel.session import Limits
     from grader.training.plan import Options
@@ -112,7 +112,7 @@ def train(
         raise UsageError(f"{homework.name} trains no models, so there is nothing to train")
     homework.training.require(data)
     with WarmHost() as host:  # it takes seconds to get warm, in which we import what we need
-        from grader.grade import load_assignment
+        from grader.assignment import load_assignment
         from grader.training.plan import Options
 
         options = Options("always", data, device.value, minutes, evidence_seconds)
@@ -133,7 +133,7 @@ def _judge_and_show(
     warm: WarmLink | None = None,
 ) -> None:
     """Judge one submission with progress, write the result, print it, and exit with 3 where there was nothing to judge."""
-    from grader.grade import failure, judge
+    from grader.grade import Request, failure, judge
     from grader.report.progress import shown
 
     if json_file is not None:
@@ -144,7 +144,7 @@ def _judge_and_show(
             json_file.unlink(missing_ok=True)
         failure(path.name, assignment, UNFINISHED).write(json_file)
     with shown(path.name) as progress:
-        result = judge(path, assignment, progress, warm, only=only, training=training).result
+        result = judge(path, assignment, Request(progress, warm, only, training=training)).result
     if json_file is not None:
         result.write(json_file)
     print_or_complain(result)
@@ -158,9 +158,9 @@ def check(
     Judges the public criteria, and shows the smallest counterexample for each that fails. The grade depends on more
     criteria than these; the output names the ones that are not checked.
     """
+    from grader.assignment import load_assignment
     from grader.check import check as check_one
     from grader.check import unchecked_criteria
-    from grader.grade import load_assignment
     from grader.report.progress import shown
 
     assignment = load_assignment()

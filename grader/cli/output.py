@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from grader.cli.options import IsolationLevel, TrainingMode
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 
 if TYPE_CHECKING:
     from grader.homework import Homework

@@ -6,11 +6,13 @@ and aliases are refused, as they make a small file large.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import yaml
 
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 
 _MAX_DEPTH = 20
 _TAG = "tag:yaml.org,2002:"
@@ -44,6 +46,49 @@ def read_yaml(data: bytes, *, most: int, scalars: Scalars = "typed") -> tuple[Pl
     """
     lines: Lines = {}
     return _Reader(lines, scalars, most).read(data), lines
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a value stands in a text: from its first character to behind its last, without what follows it.
+
+    Args:
+        start: the index of its first character.
+        end: the index behind its last one.
+        is_flow: whether it is a list or a mapping in brackets.
+    """
+
+    start: int
+    end: int
+    is_flow: bool
+
+
+def spans_of(text: str) -> dict[Where, Span]:
+    """Where each value of a YAML text stands, for an edit that keeps all else; for text that `read_yaml` accepts."""
+    loader = _Composer(text)
+    try:
+        node = loader.get_single_node()
+    finally:
+        loader.dispose()
+    return {} if node is None else dict(_spans(node, (), text))
+
+
+def _spans(node: yaml.Node, where: Where, text: str) -> Iterator[tuple[Where, Span]]:
+    children: list[tuple[Where, Span]] = []
+    pairs: list[tuple[str | int, yaml.Node]] = []
+    if isinstance(node, yaml.MappingNode):
+        pairs = [(str(key.value), value) for key, value in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        pairs = list(enumerate(node.value))
+    for step, child in pairs:
+        children.extend(_spans(child, (*where, step), text))
+    start, end = node.start_mark.index, node.end_mark.index
+    is_flow = isinstance(node, yaml.CollectionNode) and bool(node.flow_style)
+    # A block ends for YAML where the next one begins; comments stand between.
+    in_block = [] if is_flow else [span.end for _, span in children]
+    end = max(in_block, default=start + len(text[start:end].rstrip()))
+    yield where, Span(start, end, is_flow)
+    yield from children
 
 
 class _Composer(yaml.SafeLoader):

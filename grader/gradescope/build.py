@@ -26,8 +26,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from grader import assets
+from grader.assignment import read_seed
 from grader.errors import GraderError, UsageError
-from grader.grade import read_seed
 from grader.gradescope.trial import HOMEWORK, Trial, fresh
 from grader.homework import DEFAULT, Homework, load_homework
 from grader.scoring.rubric import load_rubric

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from grader.assignment import load_assignment
 from grader.errors import GraderError, NothingToGrade
-from grader.grade import judge, load_assignment
+from grader.grade import Request, judge
 from grader.gradescope.metadata import lateness, read_metadata
 from grader.gradescope.place import (
     COMFORTABLE_MEMORY,
@@ -93,7 +94,7 @@ def main() -> int:
 
     print("\n".join(found.notes) or f"grading {found.name}")
     found = replace(found, place=place.submission)
-    result = judge(found, assignment, partial=partial, training=training_options(training)).result
+    result = judge(found, assignment, Request(partial=partial, training=training_options(training))).result
     if times_out_of_memory() > killed_before:
         notes += _out_of_memory(free)
     tell(result, provisional=False)

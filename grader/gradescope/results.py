@@ -17,9 +17,9 @@ import jsonschema
 
 from grader.files.atomic import write_atomically
 from grader.gradescope.metadata import Late, Metadata
-from grader.report.safe_text import LONG, clean, one_line
 from grader.scoring.result import CriterionResult, ItemResult, Result
 from grader.scoring.rubric import AutomaticItem, GradescopeSettings, Rubric, Visibility
+from grader.text.safe_text import LONG, clean, one_line
 
 MAX_CHARACTERS = 100_000
 _ROOM = 2000

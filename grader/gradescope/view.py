@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from grader.report.console import FAILURE, NOTICE, QUIET, SUCCESS, output
-from grader.report.safe_text import clean, one_line
+from grader.text.safe_text import clean, one_line
 
 
 def print_view(results: dict[str, Any], console: Console | None = None, *, instructor: bool = False) -> None:

@@ -14,7 +14,6 @@ from grader.homework3 import (
     patch_embed,
     tokenizer,
     transformer,
-    transformer_whole,
 )
 from grader.homework3.training.check import ImageTraining
 
@@ -24,13 +23,12 @@ HOMEWORK = Homework(
     package=Path(__file__).resolve().parent,
     outline="homework3.py",
     modules=(
-        attention_head,
-        multi_headed_attention,
-        transformer,
-        transformer_whole,
-        patch_embed,
+        *attention_head.MODULES,
+        *multi_headed_attention.MODULES,
+        *transformer.MODULES,
+        *patch_embed.MODULES,
         tokenizer,
-        dialogue_gpt,
+        *dialogue_gpt.MODULES,
         dialogue_loss,
     ),
     provided_classes=frozenset({"FFN", "AttentionResidual", "VisionTransformer", "DialogueDataset"}),

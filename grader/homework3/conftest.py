@@ -1,4 +1,4 @@
-"""Runs properties with pytest: ``pytest grader/homework3/attention_head.py --submission homework.ipynb``."""
+"""Runs properties with pytest: ``pytest grader/homework3/attention_head --submission homework.ipynb``."""
 
 from grader.judging.pytest_plugin import (
     pytest_addoption,

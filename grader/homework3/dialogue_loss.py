@@ -42,7 +42,7 @@ def in_both_modes(student: Student, batches: list[Batch]) -> list[Remote]:
     return losses + [module(*batch) for batch in batches]
 
 
-def scalar(reply: Any, name: str = "loss") -> float:
+def scalar_of(reply: Any, name: str = "loss") -> float:
     """The result, checked: a number or a tensor of shape ()."""
     return reply if type(reply) is float else float(expect.tensor(reply, (), name))
 
@@ -51,10 +51,10 @@ def total(reply: Any) -> float:
     """The result as a number, also where it has a shape: the sum of its entries."""
     if isinstance(reply, np.ndarray) and reply.shape != () and reply.dtype.kind == "f":
         return float(expect.tensor(reply, reply.shape, "loss").sum())
-    return scalar(reply)
+    return scalar_of(reply)
 
 
-def exact(batch: Batch) -> float:
+def exact_loss(batch: Batch) -> float:
     """The right loss, in float64."""
     logits, ids, mask = batch
     return oracles.next_token_loss(logits.astype(np.float64), ids, mask)
@@ -68,7 +68,7 @@ def is_right(reply: Any, want: float) -> bool:
         return False
 
 
-def filled(case: LossCase) -> tuple[Array, Array]:
+def with_filled_pads(case: LossCase) -> tuple[Array, Array]:
     """A case's ids without padding, and the mask that says so: for properties that leave padding to others."""
     rng = case.rng()
     ids = np.where(
@@ -80,7 +80,7 @@ def filled(case: LossCase) -> tuple[Array, Array]:
 
 def with_two_texts(student: Student, case: LossCase) -> tuple[Remote, Remote]:
     """The losses of the same logits for two texts without padding."""
-    ids, mask = filled(case)
+    ids, mask = with_filled_pads(case)
     other = np.where(np.arange(case.tokens) > 0, strategies.next_words(ids, case.vocab_size), ids)
     # Not rounded, as two texts may have the same loss under rounded logits.
     logits = case.rng().normal(size=case.logits.shape).astype(np.float32)
@@ -107,8 +107,8 @@ def require_a_loss(two: tuple[Any, Any]) -> None:
     examples=7,
 )
 def test_mean_cross_entropy_of_the_next_token(student: Student, case: LossCase) -> Program:
-    """Without padding the loss is the mean cross entropy of token i + 1 under logits i, a tensor of shape ()."""
-    ids, mask = filled(case)
+    """Without padding, the loss is the mean cross entropy between logits i and token i + 1, a tensor of shape ()."""
+    ids, mask = with_filled_pads(case)
     half = max(2, case.tokens - case.tokens // 2)
     batches = {
         "of all of it": (case.logits, ids, mask),
@@ -121,9 +121,9 @@ def test_mean_cross_entropy_of_the_next_token(student: Student, case: LossCase) 
         name, (logits, *_) = list(batches.items())[number % len(batches)]
         mode = "training" if number < len(batches) else "evaluation"
         why = f"the loss {name}, in {mode} mode, without padding"
-        want = np.array(exact(list(batches.values())[number % len(batches)]))
+        want = np.array(exact_loss(list(batches.values())[number % len(batches)]))
         try:
-            expect.close(np.array(scalar(reply)), want, "loss", why)
+            expect.close(np.array(scalar_of(reply)), want, "loss", why)
         except expect.Violation as violation:
             shown = {"logits": expect.show(np.ascontiguousarray(logits)), "input_ids": expect.show(ids)}
             shown["inp_mask"] = expect.show(mask)
@@ -132,8 +132,8 @@ def test_mean_cross_entropy_of_the_next_token(student: Student, case: LossCase) 
 
 @property_of(PART, strategies.losses(least_batch=2), examples=4)
 def test_the_last_logits_are_not_used(student: Student, case: LossCase) -> Program:
-    """The last logit vector of a sequence predicts nothing: the loss does not depend on it."""
-    ids, mask = filled(case)
+    """The loss does not depend on the last logit vector of a sequence, which has no next token."""
+    ids, mask = with_filled_pads(case)
     other = case.logits.copy()
     other[:, -1] += strategies.numbers(case.rng(), *other[:, -1].shape)
     reply, changed = yield loss_of(student, case.logits, ids, mask), loss_of(student, other, ids, mask)
@@ -141,9 +141,9 @@ def test_the_last_logits_are_not_used(student: Student, case: LossCase) -> Progr
     expect.close(np.array(total(changed)), np.array(total(reply)), "loss", why)
 
 
-@property_of(PART, strategies.losses(padded=True), examples=4)
+@property_of(PART, strategies.padded_losses(least_real=1), examples=4)
 def test_inputs_are_not_changed(student: Student, case: LossCase) -> Program:
-    """logits, input_ids and inp_mask are after the call what they were before it."""
+    """The call does not modify logits, input_ids or inp_mask."""
     names, values = ("logits", "input_ids", "inp_mask"), (case.logits, case.input_ids, case.inp_mask)
     sent = [student.tensor(value) for value in values]
     _, after = yield student.DialogueLoss()(*sent), sent
@@ -158,29 +158,29 @@ def test_inputs_are_not_changed(student: Student, case: LossCase) -> Program:
         )
 
 
-@property_of(PART, strategies.losses(padded=True, least_tokens=3), examples=6)
+@property_of(PART, strategies.padded_losses(least_real=1, least_tokens=3), examples=6)
 def test_the_mean_is_over_real_tokens(student: Student, case: LossCase) -> Program:
-    """In a padded batch the loss is the mean over its supervised real tokens, provided that it is right without padding."""
-    ids, mask = filled(case)
+    """In a padded batch, the loss is the mean over the real target tokens."""
+    ids, mask = with_filled_pads(case)
     # Numbers with one decimal may make a wrong loss right by chance; others do not.
     plain = case.rng().normal(size=case.logits.shape).astype(np.float32)
     turned = tuple(np.ascontiguousarray(value[::-1]) for value in (case.logits, case.input_ids, case.inp_mask))
     whole: list[Batch] = [(plain, ids, mask), (np.ascontiguousarray(plain[::-1]), ids, mask)]
     padded: list[Batch] = [(case.logits, case.input_ids, case.inp_mask), (turned[0], turned[1], turned[2])]
     without, losses = yield in_both_modes(student, whole), in_both_modes(student, padded)
-    if not all(is_right(reply, exact(whole[n % 2])) for n, reply in enumerate(without)):
+    if not all(is_right(reply, exact_loss(whole[n % 2])) for n, reply in enumerate(without)):
         expect.stand_back(VALUE, "the loss is not right without padding")
     for number, reply in enumerate(losses):
         why = f"in {'training' if number < 2 else 'evaluation'} mode the loss is right without padding, and wrong with it"
         if number % 2:
             why += ", for the same sequences in reverse order"
-        expect.close(np.array(total(reply)), np.array(exact(padded[number % 2])), "loss", why)
+        expect.close(np.array(total(reply)), np.array(exact_loss(padded[number % 2])), "loss", why)
 
 
-@property_of(PART, strategies.losses(padded=True, least_real=4), examples=5)
+@property_of(PART, strategies.padded_losses(least_real=4), examples=5)
 def test_every_real_token_counts_the_same(student: Student, case: LossCase) -> Program:
-    """Padding changes nothing in how much one real token counts beside another: rows weigh by their number of tokens."""
-    ids, mask = filled(case)
+    """Every real target token has the same weight, so rows count in proportion to their number of tokens."""
+    ids, mask = with_filled_pads(case)
     short = int(np.argmin(case.inp_mask.sum(axis=1)))
     full = int(np.argmax(case.inp_mask.sum(axis=1)))
     logits = [case.logits]
@@ -211,9 +211,9 @@ def test_every_real_token_counts_the_same(student: Student, case: LossCase) -> P
     )
 
 
-@property_of(PART, strategies.losses(padded=True, least_real=3), examples=5)
+@property_of(PART, strategies.padded_losses(least_real=3), examples=5)
 def test_logits_at_pads_count_for_nothing(student: Student, case: LossCase) -> Program:
-    """Logits at padding change nothing."""
+    """The loss does not depend on the logits at padding."""
     other = case.logits.copy()
     pads = case.inp_mask == 0
     other[pads] += strategies.numbers(case.rng(), *other[pads].shape)
@@ -229,7 +229,7 @@ def test_logits_at_pads_count_for_nothing(student: Student, case: LossCase) -> P
 
 @property_of(PART, strategies.losses(least_batch=2, least_real=3), examples=4)
 def test_more_padding_changes_nothing(student: Student, case: LossCase) -> Program:
-    """One more column of padding leaves the loss as it was."""
+    """One more column of padding does not change the loss."""
     rng = case.rng()
     logits = np.concatenate([case.logits, strategies.numbers(rng, case.batch, 1, case.vocab_size)], axis=1)
     ids = np.concatenate([case.input_ids, np.full((case.batch, 1), strategies.PAD, np.int64)], axis=1)
@@ -245,11 +245,11 @@ def test_more_padding_changes_nothing(student: Student, case: LossCase) -> Progr
 
 @property_of(
     PART,
-    (strategies.losses(least_batch=2, least_real=3), strategies.losses(padded=True, least_real=3)),
+    (strategies.losses(least_batch=2, least_real=3), *strategies.padded_losses(least_real=3)),
     examples=8,
 )
 def test_the_gradient_is_that_of_the_loss(student: Student, case: LossCase) -> Program:
-    """The loss can be trained with: its gradient foretells how it changes when the logits do."""
+    """The gradient of the loss predicts how the loss changes with the logits."""
     direction = strategies.numbers(case.rng(), *case.logits.shape)
     ids, mask = case.input_ids, case.inp_mask
     leaf = student.tensor(case.logits, requires_grad=True)
@@ -275,9 +275,9 @@ def test_the_gradient_is_that_of_the_loss(student: Student, case: LossCase) -> P
     )
 
 
-@property_of(PART, strategies.losses(padded=True, least_real=3), examples=5)
+@property_of(PART, strategies.padded_losses(least_real=3), examples=5)
 def test_unused_logits_get_no_gradient(student: Student, case: LossCase) -> Program:
-    """Logits at padding and at the last position get no gradient, where the loss does not depend on them."""
+    """Logits at padding and at the last position get no gradient."""
     ids, mask = case.input_ids, case.inp_mask
     unused = mask == 0
     unused[:, -1] = True

@@ -7,11 +7,12 @@ when weights and input move a little.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from grader.homework3 import common
+from grader.homework3 import checks
 from grader.judging import expect
 from grader.kernel.remote import Remote, Student
 from grader.kernel.wire import Array
@@ -33,22 +34,36 @@ class Gradients:
         return _as_array(self.by_name.get(name), weight)
 
 
+@dataclass(frozen=True)
+class Learner:
+    """A module whose weights are known, and how it is called.
+
+    Args:
+        student: the submission.
+        module: the module, into which ``weights`` are loaded.
+        x: its input.
+        weights: its parameters by name.
+        rng: draws the directions in which weights and input move.
+        call: records a call of the module with an input.
+    """
+
+    student: Student
+    module: Remote
+    x: Array
+    weights: Mapping[str, Array]
+    rng: np.random.Generator
+    call: Callable[[Any], Remote]
+
+
 def hold(
-    student: Student,
-    module: Remote,
-    x: Array,
-    weights: Mapping[str, Array],
-    rng: np.random.Generator,
-    call: Callable[[Any], Remote],
-    *,
-    modes: tuple[str, ...],
-    nothing: tuple[str, ...],
-    of_x: bool = True,
+    learner: Learner, *, modes: tuple[str, ...], nothing: tuple[str, ...], of_x: bool = True
 ) -> Generator[Any, Any, None]:
-    """Hold the gradients of ``call`` by all ``weights``, which are loaded, and by ``x`` against differences.
+    """Compare the gradients by all weights, and by the input unless ``of_x`` is False, with differences.
 
     An output that chance or earlier calls change is left to ``modes``, one that is constant or not finite to ``nothing``.
     """
+    student, module, x = learner.student, learner.module, learner.x
+    weights, rng, call = learner.weights, learner.rng, learner.call
     leaf = student.tensor(x, requires_grad=True)
     out = call(leaf.method("clone"))  # not a leaf: that x is changed is for another property to say
     found = Gradients(
@@ -76,7 +91,7 @@ def hold(
     if any(np.any(move) for move in without.values()):
         moves.append((without, 0.0))
     *replies, again = yield [*_moved(module, x, weights, moves, call), call(x)]
-    if not common.fits(again, found.output):
+    if not checks.close_values(again, found.output):
         expect.stand_back(modes, "two equal calls give different results")
     pairs = list(zip(replies[0::2], replies[1::2], strict=True))
     if not any(_differ(found.output, value) for pair in pairs for value in pair):
@@ -89,13 +104,19 @@ def hold(
             len(pairs) > 2 and all(_differ(found.output, value) for value in pairs[2])
         ):
             yield from _blame(module, x, weights, directions, found, call)
-            raise expect.Violation("some weights get no gradient, or a wrong one, though the output follows them")
-        why = "no gradient reaches the input x" if by_x == 0 else "the gradient of x is not that of the output"
+            raise expect.Violation(
+                "some weights get no gradient, or a wrong one, though the output follows them"
+            )
+        why = (
+            "no gradient reaches the input x" if by_x == 0 else "the gradient of x is not that of the output"
+        )
         expect.holds(not of_x or agrees(found.output, *pairs[1], by_x), why)
     except expect.Violation as raised:
         violation = raised
     if violation is not None:
-        if not all(common.fits(value, found.output) for value in (yield [call(x) for _ in range(12)])):
+        if not all(
+            checks.close_values(value, found.output) for value in (yield [call(x) for _ in range(12)])
+        ):
             expect.stand_back(modes, "two equal calls give different results")
         raise violation
 
@@ -133,7 +154,7 @@ def _blame(
         told = float((gradient * directions[name]).sum())
         if not agrees(found.output, *pair, told):
             if not np.any(np.abs(gradient) > 1e-12):
-                raise expect.Violation(f"{name} gets no gradient, so it never learns")
+                raise expect.Violation(f"{name} gets no gradient, so it is never trained")
             raise expect.Violation(f"{name} gets a gradient that is not that of the output")
 
 
@@ -159,7 +180,10 @@ def _loss(value: Any) -> float | None:
 def _differ(one: Any, other: Any) -> bool:
     if not isinstance(one, np.ndarray) or not isinstance(other, np.ndarray) or one.shape != other.shape:
         return False
-    return bool(np.abs(one.astype(np.float64) - other).max(initial=0.0) > 2e-5 * max(1.0, np.abs(one).max(initial=0.0)))
+    return bool(
+        np.abs(one.astype(np.float64) - other).max(initial=0.0)
+        > 2e-5 * max(1.0, np.abs(one).max(initial=0.0))
+    )
 
 
 def _as_array(gradient: Any, like: Array) -> Array:

@@ -43,10 +43,10 @@ def id_list(reply: Any, name: str = "encode(s)") -> list[int]:
     """An encoding, checked: a one-dimensional int64 tensor."""
     if not isinstance(reply, np.ndarray):
         raise expect.Violation(
-            f"{name} is {expect.show(reply)}, but a one-dimensional tensor of ids is asked for"
+            f"{name} is {expect.show(reply)}, expected a one-dimensional tensor of ids"
         )
-    expect.holds(reply.ndim == 1, f"{name} has shape {reply.shape}, but one dimension is asked for")
-    expect.holds(reply.dtype == np.int64, f"{name} holds {reply.dtype.name}, but int64 is asked for")
+    expect.holds(reply.ndim == 1, f"{name} has shape {reply.shape}, expected one dimension")
+    expect.holds(reply.dtype == np.int64, f"{name} holds {reply.dtype.name}, expected int64")
     return [int(number) for number in reply]
 
 
@@ -57,7 +57,7 @@ def loose_ids(reply: Any) -> list[int]:
     if isinstance(reply, np.ndarray) and np.all(np.isfinite(reply)):
         return [int(number) for number in reply.reshape(-1)]
     raise expect.Violation(
-        f"encode(s) is {expect.show(reply)}, but a one-dimensional tensor of ids is asked for"
+        f"encode(s) is {expect.show(reply)}, expected a one-dimensional tensor of ids"
     )
 
 
@@ -89,7 +89,7 @@ def _side_by_side(got: list[str], want: list[str]) -> dict[str, str]:
     return {
         "your ids stand for": expect.show(got),
         "expected": expect.show(want),
-        "first difference": f"at position {place}: {first}, where {right} has to be",
+        "first difference": f"at position {place}: {first}, expected {right}",
     }
 
 
@@ -104,7 +104,7 @@ long_texts = strategies.long_texts().filter(known)
 
 @property_of(PART, (*[short_texts] * 11, long_texts), examples=12)
 def test_encode_gives_an_id_for_each_token(student: Student, case: TextCase) -> Program:
-    """encode(s) is the start id, then the id of each word_tokenize token of s, case and punctuation kept."""
+    """encode(s) is the start id followed by the id of each word_tokenize token of s, with case and punctuation kept."""
     tokenizer, ids = yield from build(student, case.raw_text)
     texts = (case.text, case.other)
     replies = yield [tokenizer.method("encode", text) for text in texts]
@@ -126,7 +126,7 @@ def test_encode_begins_with_the_start_id(student: Student, case: TextCase) -> Pr
 
 @property_of(PART, strategies.known_texts(), examples=3)
 def test_the_empty_string_is_the_start_id_alone(student: Student, case: TextCase) -> Program:
-    """encode("") holds the start id and nothing else."""
+    """encode("") is the start id alone."""
     tokenizer, ids = yield from build(student, case.raw_text)
     got = id_list((yield tokenizer.method("encode", "")), 'encode("")')
     expect.compared()
@@ -135,7 +135,7 @@ def test_the_empty_string_is_the_start_id_alone(student: Student, case: TextCase
 
 @property_of(PART, strategies.words(), examples=6)
 def test_unknown_words_become_unk(student: Student, case: WordsCase) -> Program:
-    """A word that is not in the vocabulary becomes the id of <UNK>, one for each, where the word's own id would stand."""
+    """Each word that is not in the vocabulary becomes one <UNK> id in its place."""
     text = " ".join(case.words)
     everything, all_ids = yield from build(student, text)
     tokenizer, ids = yield from build(student, " ".join(case.known))
@@ -156,7 +156,7 @@ def test_unknown_words_become_unk(student: Student, case: WordsCase) -> Program:
 
 @property_of(PART, strategies.any_texts().filter(lambda case: bool(word_tokenize(case.text))), examples=5)
 def test_any_text_can_be_encoded(student: Student, case: TextCase) -> Program:
-    """Any text can be encoded, with as many unknown words as it may hold."""
+    """Any text can be encoded, however many unknown words it has."""
     everything, all_ids = yield from build(student, f"{case.raw_text}\n\n{case.text}\n\n{case.text}")
     tokenizer, ids = yield from build(student, case.raw_text)
     full, partly = yield everything.method("encode", case.text), tokenizer.method("encode", case.text)
@@ -172,7 +172,7 @@ def test_any_text_can_be_encoded(student: Student, case: TextCase) -> Program:
 
 @property_of(PART, strategies.known_texts(), examples=6)
 def test_decode_joins_the_tokens(student: Student, case: TextCase) -> Program:
-    """decode(ids) is the tokens of the ids, special ones too, joined by single spaces; no ids are the empty string."""
+    """decode(ids) joins the tokens of the ids, special tokens included, by single spaces; no ids give an empty string."""
     tokenizer, ids = yield from build(student, case.raw_text)
     tokens = [START, *[token for token in word_tokenize(case.text) if token in ids], UNK, PAD, PAD]
     one = tokens[len(tokens) // 2]
@@ -188,7 +188,7 @@ def test_decode_joins_the_tokens(student: Student, case: TextCase) -> Program:
 
 @property_of(PART, strategies.any_texts(), examples=5, catches=True)
 def test_decode_undoes_encode(student: Student, case: TextCase) -> Program:
-    """decode(encode(s)) names every token of the encoding: <START>, the tokens of s, <UNK> for unknown words."""
+    """decode(encode(s)) gives <START>, then the tokens of s, with <UNK> for unknown words."""
     tokenizer, ids = yield from build(student, case.raw_text)
     encoded = tokenizer.method("encode", case.text)
     encoders = (ENCODE, "tokenizer.test_unknown_words_become_unk", "tokenizer.test_any_text_can_be_encoded")

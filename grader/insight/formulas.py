@@ -15,7 +15,7 @@ from grader.insight.grammar import VARIABLES, parse
 from grader.insight.latex import Chain, FormulaError, Token, equations, tokens
 from grader.insight.notation import Notation
 from grader.insight.tree import Number, Tree, Variable, Vector, children, spelled
-from grader.report.safe_text import SHORT, shorten
+from grader.text.safe_text import SHORT, shorten
 
 HORIZONS = (1, 2, 3, 5)
 DRAWS = 3

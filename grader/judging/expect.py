@@ -161,7 +161,7 @@ def close(
     gap = np.abs(got - want)
     index = tuple(int(i) for i in np.unravel_index(int(np.argmax(gap)), gap.shape))
     raise Violation(
-        f"{why}: {entry(name, index)} is {show(float(got[index]))}, but has to be {show(float(want[index]))}",
+        f"{why}: {entry(name, index)} is {show(float(got[index]))}, expected {show(float(want[index]))}",
         {f"your {name}": show(got), f"expected {name}": show(want)},
     )
 
@@ -188,7 +188,7 @@ def zero(got: Array, where: Array, name: str, why: str, *, most: float = MASKED)
         return
     index = tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
     raise Violation(
-        f"{why}: {entry(name, index)} is {show(float(got[index]))}, but has to be 0",
+        f"{why}: {entry(name, index)} is {show(float(got[index]))}, expected 0",
         {f"your {name}": show(got)},
     )
 
@@ -198,7 +198,7 @@ def same(got: Any, want: Any, name: str, why: str = "") -> None:
     compared()
     if type(got) is not type(want) or got != want:
         prefix = f"{why}: " if why else ""
-        raise Violation(f"{prefix}{name} is {show(got)}, but has to be {show(want)}")
+        raise Violation(f"{prefix}{name} is {show(got)}, expected {show(want)}")
 
 
 def holds(condition: bool, message: str, shown: Mapping[str, str] | None = None) -> None:

@@ -15,16 +15,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from grader.errors import UsageError
 from grader.kernel.remote import Student
 
 Program = Generator[Any, Any, None]
+When = Literal["any", "stand-ins", "whole"]
+"""Whether a property is about a part with stand-ins, about one that is judged whole, or about any."""
 
 
 class Case(Protocol):
@@ -39,7 +42,8 @@ class Part:
     """A judged part of the homework and what it builds on.
 
     ``probe`` are constructor arguments, and ``probe_inputs`` makes the arguments of a call, with which to find out whether
-    the student's class builds its stand-ins and works with them.
+    the student's class builds its stand-ins and works with them. ``family`` is the first half of the names of its properties
+    where several modules hold them; by default it is the name of their module.
     """
 
     item: str
@@ -48,11 +52,12 @@ class Part:
     probe: tuple[int, ...] = ()
     probe_inputs: Callable[[], tuple[Any, ...]] = tuple
     lenient: bool = True
+    family: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
 class Property:
-    """A property, its part, and the world in which it applies ("any", "stand-ins" or "whole").
+    """A property, its part, and when it applies: to a part with stand-ins, to one that is judged whole, or to any.
 
     The n-th case comes from the n-th strategy, and from the first again after the last.
     A property that ``catches`` may catch a `StudentError` where it yields, to leave an exception to another property.
@@ -61,7 +66,7 @@ class Property:
     name: str
     title: str
     part: Part
-    world: str
+    when: When
     examples: int
     strategies: tuple[SearchStrategy[Any], ...]
     program: Callable[[Student, Any], Program]
@@ -76,23 +81,23 @@ def property_of(
     part: Part,
     strategy: SearchStrategy[Any] | tuple[SearchStrategy[Any], ...],
     *,
-    world: str = "any",
+    when: When = "any",
     examples: int = 7,
     catches: bool = False,
 ) -> Callable[[Callable[[Any, Any], Program]], Callable[[Any], None]]:
     """Declare a property of ``part`` over cases of ``strategy``; its docstring is the title that people read.
 
+    Raises `UsageError` if the property cannot be one: no docstring, no ``yield``, other arguments, no strategy.
     Several strategies take turns, so that what has to be met (sizes that coincide, the homework's own sizes) is met with
     every seed.
     """
     strategies = strategy if isinstance(strategy, tuple) else (strategy,)
 
     def declare(program: Callable[[Any, Any], Program]) -> Callable[[Any], None]:
-        module = program.__module__.rpartition(".")[2]
+        family = part.family or program.__module__.rpartition(".")[2]
         title = " ".join((inspect.getdoc(program) or "").split())
-        if not title:
-            raise TypeError(f"{module}.{program.__name__} needs a docstring: it is what students read")
-        declared = Property(f"{module}.{program.__name__}", title, part, world, examples, strategies, program, catches)
+        _require_well_written(program, strategies, title)
+        declared = Property(f"{family}.{program.__name__}", title, part, when, examples, strategies, program, catches)
 
         @settings(
             max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck)
@@ -108,6 +113,22 @@ def property_of(
         return run
 
     return declare
+
+
+def _require_well_written(
+    program: Callable[[Any, Any], Program], strategies: tuple[Any, ...], title: str
+) -> None:
+    """Raise `UsageError` with the place and the remedy if a property cannot be one."""
+    code = inspect.unwrap(program).__code__
+    where = f"{code.co_filename}, line {code.co_firstlineno}: {program.__name__}"
+    if not title:
+        raise UsageError(f"{where} has no docstring; add the sentence that students read")
+    if not inspect.isgeneratorfunction(program):
+        raise UsageError(f"{where} has no yield; ask for values with `output = yield student.Layer(4)(x)`")
+    if len(inspect.signature(program).parameters) != 2:
+        raise UsageError(f"{where} takes other arguments than (student, case)")
+    if not all(isinstance(strategy, SearchStrategy) for strategy in strategies):
+        raise UsageError(f"{where} gets no hypothesis strategy; call the function that returns one")
 
 
 def properties_of(module: Any) -> list[Property]:

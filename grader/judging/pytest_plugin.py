@@ -1,6 +1,6 @@
 """Lets pytest run a homework's properties as ordinary hypothesis tests against one notebook.
 
-    pytest grader/homework3/attention_head.py --submission homework.ipynb -k masked
+    pytest grader/homework3/attention_head --submission homework.ipynb -k masked
 
 A homework's folder has a ``conftest.py`` that imports the names in ``__all__``.
 """
@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import note, reject
 
-from grader.grade import load_assignment
+from grader.assignment import load_assignment
+from grader.errors import GraderError
 from grader.homework import Homework, load_homework
 from grader.judging.engine import Engine
 from grader.judging.expect import StoodBack
@@ -76,7 +77,7 @@ class PytestStudent:
     def hold(self, prop: Property, case: Any) -> None:
         """Run one case. Fail the test with the counterexample, or skip it where the property does not apply."""
         if not self._engine.applies(prop):
-            how = "whole" if self._engine.is_fused(prop.part) else "with stand-ins"
+            how = "whole" if self._engine.is_judged_whole(prop.part) else "with stand-ins"
             pytest.skip(f"{prop.part.name} is judged {how}")
         failure = self._engine.hold_once(prop, case)
         if isinstance(failure, StoodBack):
@@ -95,7 +96,10 @@ def student(request: pytest.FixtureRequest) -> Iterator[PytestStudent]:
         pytest.skip("needs --submission FILE")
     first = request.session.items[0]
     assignment = load_assignment(homework=homework_of(first.path))
-    plan = make_plan(read_submission(Path(name)), assignment.template)
+    try:
+        plan = make_plan(read_submission(Path(name)), assignment.template)
+    except GraderError as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     with Session(plan, files=assignment.homework.files) as session:
         session.run_cells()
         with Engine(

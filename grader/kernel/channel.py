@@ -11,6 +11,7 @@ from typing import Any
 from grader.errors import KernelError
 from grader.kernel.remote import Connection
 from grader.kernel.running import RunningKernel
+from grader.kernel.stage import Stage
 
 AGENT_SECONDS = 10.0
 """How long the agent may take to fork a child, to end one or to start the trainer."""
@@ -28,7 +29,7 @@ class PropertyChannel:
 
 @contextlib.contextmanager
 def property_channel(
-    kernel: RunningKernel, world: dict[str, Any], seconds: float, last: Callable[[], float]
+    kernel: RunningKernel, stage: Stage, seconds: float, last: Callable[[], float]
 ) -> Iterator[PropertyChannel]:
     """A connection to a fresh child of the kernel; the child is gone afterwards.
 
@@ -41,7 +42,7 @@ def property_channel(
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     with theirs:
         answer = kernel.ask({"op": "property"}, min(AGENT_SECONDS, seconds), [theirs.fileno()])
-    channel = PropertyChannel(Connection(ours, world, seconds, last=last), answer.get("pid"))
+    channel = PropertyChannel(Connection(ours, stage, seconds, last=last), answer.get("pid"))
     try:
         yield channel
     finally:

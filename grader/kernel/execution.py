@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
 from grader.errors import host_error
-from grader.kernel.process import Manager
+from grader.kernel.manager import Manager
 from grader.submission.salvage import Failure
 
 GRACE = 15.0

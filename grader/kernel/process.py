@@ -1,8 +1,7 @@
-"""Starts a kernel process through jupyter_client's provisioner interface and keeps the control socket to its agent."""
+"""Starts a kernel process, cold or by a fork of a warm parent, and keeps the control socket to its agent."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -11,16 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any, cast
-
-import zmq
-from jupyter_client.asynchronous.client import AsyncKernelClient
-from jupyter_client.connect import KernelConnectionInfo
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
-from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
+from typing import Any
 
 from grader import assets
 from grader.errors import KernelError, host_error
@@ -29,12 +20,10 @@ from grader.kernel.confinement.view import make_view
 
 LAUNCHER = Path(__file__).resolve().parent / "inside" / "launch.py"
 MAX_ANSWER = 1 << 16
-MAX_MESSAGE = 16 << 20
-MAX_WAITING = 100
 
 
 def environment(directory: Path) -> dict[str, str]:
-    """The kernel's whole environment: nothing of the judge's, one thread, no GPU, all folders private."""
+    """The kernel's whole environment: nothing of the judge's, one thread, no GPU, private folders."""
     home, tmp = str(directory / "home"), str(directory / "tmp")
     # Read when the process starts, so too late for a kernel that is given a GPU later.
     driver = {"LD_LIBRARY_PATH": os.pathsep.join(gpu.driver_folders())} if gpu.driver_folders() else {}
@@ -55,7 +44,7 @@ def environment(directory: Path) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
-        # Training takes more threads later; ones that wait must not burn what their neighbours need.
+        # Training takes more threads later; waiting ones must not use up what their neighbors need.
         "OMP_WAIT_POLICY": "PASSIVE",
         "CUDA_VISIBLE_DEVICES": "",
         # Asking whether there is a GPU must not start CUDA, which could not start again where training is given one.
@@ -73,7 +62,7 @@ def environment(directory: Path) -> dict[str, str]:
 
 
 class KernelProcess:
-    """A kernel process and the control socket to its agent; how it was started is the subclasses' matter."""
+    """A kernel process and the control socket to its agent. Subclasses differ in how it is started."""
 
     pid: int
     control: socket.socket
@@ -88,19 +77,23 @@ class KernelProcess:
         return [str(layer) for layer in answer["layers"]]
 
     def receive(self, seconds: float, when: str) -> dict[str, Any]:
-        """One answer from the agent; raises `KernelError` when the process ended, is silent or breaks the format."""
+        """One answer from the agent; raises `KernelError` if the process ended, is silent or breaks the protocol."""
         return _receive(self.control, seconds, when)
 
     def ask(self, request: dict[str, Any], seconds: float, fds: list[int] | None = None) -> dict[str, Any]:
         """Send a request to the agent, with file descriptors if given, and wait for its answer."""
         self.control.settimeout(seconds)
         try:
-            socket.send_fds(self.control, [json.dumps(request).encode()], fds or [])
+            self.send(json.dumps(request).encode(), fds or [])
         except OSError as error:
             if (scarce := host_error(error)) is not None:
                 raise scarce from None
             raise KernelError(f"the kernel process no longer listens ({error})") from None
         return self.receive(seconds, f"when asked for {request['op']}")
+
+    def send(self, data: bytes, fds: list[int]) -> None:
+        """Send one message with file descriptors; raises OSError."""
+        socket.send_fds(self.control, [data], fds)
 
     def tell(self, request: dict[str, Any]) -> None:
         """Send a request that has no answer."""
@@ -144,13 +137,13 @@ class ColdProcess(KernelProcess):
 
 
 class WarmProcess(KernelProcess):
-    """A kernel process that a `WarmParent` forked; known by its pidfd, as a PID may be another's by now."""
+    """A kernel process that a `WarmParent` forked, known by its pidfd, as its PID may be another process's by now."""
 
     def __init__(self, pid: int, handle: int, control: socket.socket) -> None:
         self.pid, self._handle, self.control = pid, handle, control
 
     def poll(self) -> int | None:
-        """0 once the process has ended, however it did; its status is the parent's to know."""
+        """0 once the process has ended; only the parent knows its real status."""
         if self._handle < 0:
             return 0
         return 0 if select.select([self._handle], [], [], 0)[0] else None
@@ -172,7 +165,7 @@ class WarmProcess(KernelProcess):
 
 
 class WarmLink:
-    """A connection to a warm parent: forks kernels from it, which end when the connection does."""
+    """A connection to a warm parent, which forks kernels for it. They end when the connection does."""
 
     pid: int
     """The warm parent's; the kernels die with it."""
@@ -308,102 +301,3 @@ def _receive(control: socket.socket, seconds: float, when: str) -> dict[str, Any
     if type(answer) is not dict:
         raise KernelError(f"the kernel process broke the protocol {when}")
     return answer
-
-
-class _Provisioner(KernelProvisionerBase):
-    """Hands a process that already exists to jupyter_client."""
-
-    process: Any = None
-
-    @property
-    def has_process(self) -> bool:
-        return self.process is not None
-
-    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
-        return {"cmd": [], **kwargs}
-
-    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        manager: Any = self.parent
-        return cast("KernelConnectionInfo", manager.get_connection_info())
-
-    async def poll(self) -> int | None:
-        return self.process.poll() if self.process else 0
-
-    async def wait(self) -> int | None:
-        while (status := await self.poll()) is None:
-            await asyncio.sleep(0.01)
-        return status
-
-    async def send_signal(self, signum: int) -> None:
-        self.process.signal(signum)
-
-    async def kill(self, restart: bool = False) -> None:
-        self.process.kill()
-
-    async def terminate(self, restart: bool = False) -> None:
-        self.process.kill()
-
-    async def cleanup(self, restart: bool = False) -> None:
-        return None
-
-
-class _Client(AsyncKernelClient):
-    """A client that is ready as soon as the first message of each channel is through."""
-
-    def __init__(self, **traits: Any) -> None:
-        super().__init__(**traits)
-        # What waits in the judge's memory is bounded, whatever the kernel sends; and a kernel that breaks its connection
-        # leaves nobody to send to, which without a limit takes for ever.
-        self.context.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
-        self.context.setsockopt(zmq.RCVHWM, MAX_WAITING)
-        self.context.setsockopt(zmq.SNDTIMEO, 2000)
-
-    def start_channels(
-        self,
-        shell: bool = True,
-        iopub: bool = True,
-        stdin: bool = True,
-        hb: bool = True,
-        control: bool = True,
-    ) -> None:
-        """Open all channels but the heartbeat: whether the process lives is asked of the system, not of the process."""
-        super().start_channels(shell=shell, iopub=iopub, stdin=stdin, hb=False, control=control)
-
-    async def wait_for_ready(self, timeout: float | None = None) -> None:
-        """Ask for the kernel's information until shell and IOPub both answer; raises `KernelError` after ``timeout`` s."""
-        deadline = time.monotonic() + (timeout or 60)
-        while time.monotonic() < deadline:
-            wanted = self.kernel_info()
-            try:
-                while (await self.shell_channel.get_msg(timeout=2))["parent_header"].get("msg_id") != wanted:
-                    pass
-                while True:
-                    message = await self.iopub_channel.get_msg(timeout=0.5)
-                    if message["parent_header"].get("msg_id") == wanted and (
-                        message["content"].get("execution_state") == "idle"
-                    ):
-                        return
-            except Exception as error:  # queue.Empty, or a message of a kernel that is broken
-                if not await self.is_alive():
-                    raise KernelError("the kernel process ended while it started") from error
-        raise KernelError("the kernel process did not become ready")
-
-
-class Manager(AsyncKernelManager):
-    """A jupyter_client manager for one process of ours, over Unix sockets in ``directory``."""
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(
-            transport="ipc", ip=str(directory / "k"), connection_file=str(directory / "connection.json")
-        )
-        self.client_factory = _Client
-        self._kernel_spec = KernelSpec(argv=[], language="python", display_name="judged")
-        self.cache_ports = False
-        self.kernel_id = "judged"
-        self.provisioner = _Provisioner(kernel_id="judged", kernel_spec=self._kernel_spec, parent=self)
-        self.write_connection_file()
-
-    def adopt(self, process: KernelProcess) -> None:
-        """Take a running process as the kernel."""
-        provisioner: Any = self.provisioner
-        provisioner.process = process

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from grader.kernel.inside import frames
+from grader.kernel.stage import Stage
 from grader.kernel.wire import (
     MAX_REPLY_BYTES,
     MAX_REPLY_TEXT,
@@ -222,17 +223,17 @@ class Connection:
     def __init__(
         self,
         stream: socket.socket,
-        world: dict[str, Any],
+        stage: Stage,
         seconds: float,
         last: Callable[[], float] = lambda: math.inf,
     ) -> None:
-        self._stream, self._world, self._seconds, self._last = stream, world, seconds, last
+        self._stream, self._stage, self._seconds, self._last = stream, stage, seconds, last
         self._told = False
         self.begin()
 
-    def enter(self, world: dict[str, Any]) -> None:
-        """Go on in a world; the child leaves the one that it is in."""
-        self._told, self._world = self._told and world == self._world, world
+    def enter(self, stage: Stage) -> None:
+        """Go on in a stage; the child leaves the one that it is in."""
+        self._told, self._stage = self._told and stage == self._stage, stage
 
     def begin(self, seconds: float | None = None) -> None:
         """Begin a property: its time runs from now, and the objects of the last one are forgotten.
@@ -258,8 +259,8 @@ class Connection:
         rows, buffers = frame
         for _, recording, _ in trials:
             recording.operations = []
-        world = None if self._told else self._world
-        header = {"trials": rows, "stop": stop, "world": world, "fresh": self._fresh}
+        stage = None if self._told else self._stage
+        header = {"trials": rows, "stop": stop, "stage": stage and stage.header(), "fresh": self._fresh}
         self._told, self._fresh = True, False
         try:
             frames.send_frame(self._stream, header, buffers, self._deadline)

@@ -17,7 +17,8 @@ from grader.errors import GraderError, KernelError
 from grader.kernel import confinement
 from grader.kernel.execution import Completed, Execution, Executor
 from grader.kernel.limits import Deadlines, Limits
-from grader.kernel.process import ColdProcess, Manager, WarmLink, environment
+from grader.kernel.manager import Manager
+from grader.kernel.process import ColdProcess, WarmLink, environment
 
 INTERRUPT_SECONDS = 8.0
 """In which a kernel that was interrupted must answer; on a busy machine it waits for its turn."""
@@ -59,8 +60,6 @@ class RunningKernel:
         self._explained: set[str] = set()
         with contextlib.ExitStack() as stack:
             manager = Manager(workspace.path)
-            # Else it deletes the file when it is collected, which by then may be that of the next kernel.
-            stack.callback(manager.cleanup_connection_file)
             specification = _specification(workspace, options, absent, manager)
             self._process = options.warm.start(specification) if options.warm else ColdProcess(specification)
             stack.callback(self._process.kill)
@@ -197,11 +196,9 @@ def _specification(
         ],
         "policy": confinement.make_policy(
             workspace,
-            readable=[assets.DATA / "nltk"],
+            confinement.Access(readable=(assets.DATA / "nltk",), folders=(home, tmp), gpu=options.gpu),
             budget=options.limits.budget(gpu=options.gpu),
             parent=options.warm.pid if options.warm else None,
-            gpu=options.gpu,
-            folders=[home, tmp],
             host=workspace.host,
         ),
         "absent": list(absent),

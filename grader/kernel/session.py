@@ -7,7 +7,6 @@ import contextlib
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from grader.errors import KernelError
 from grader.kernel import confinement
@@ -16,6 +15,7 @@ from grader.kernel.channel import PropertyChannel, property_channel, reap, train
 from grader.kernel.limits import Deadlines, Limits
 from grader.kernel.process import WarmLink
 from grader.kernel.running import KernelOptions, RunningKernel
+from grader.kernel.stage import Stage
 from grader.submission.planning import Plan
 
 __all__ = ["CellOutcome", "Limits", "PropertyChannel", "Session"]
@@ -133,12 +133,12 @@ class Session:
         return self.kernel.why_ended(when)
 
     @contextlib.contextmanager
-    def property(self, world: dict[str, Any], seconds: float | None = None) -> Iterator[PropertyChannel]:
+    def property(self, stage: Stage, seconds: float | None = None) -> Iterator[PropertyChannel]:
         """A connection to a fresh child of the kernel, for one property; the child is gone afterwards."""
         if (spent := self.time_is_up()) is not None:
             raise KernelError(spent)
         allowed = seconds or self.limits.property
-        with property_channel(self.kernel, world, allowed, last=lambda: self._deadlines.part) as channel:
+        with property_channel(self.kernel, stage, allowed, last=lambda: self._deadlines.part) as channel:
             yield channel
 
     def reap(self, channel: PropertyChannel, *, kill: bool = True) -> int | None:

@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 
 
 @contextmanager

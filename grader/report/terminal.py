@@ -21,8 +21,7 @@ from rich.text import Text
 from grader.report.console import ERROR, FAILURE, NOTICE, QUIET, SUCCESS, output
 from grader.report.finding import Finding
 from grader.scoring.result import Cell, CriterionResult, ItemResult, Result
-
-from .safe_text import LONG, clean, one_line
+from grader.text.safe_text import LONG, clean, one_line
 
 if TYPE_CHECKING:
     from grader.scoring.rubric import Criterion

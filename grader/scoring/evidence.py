@@ -14,6 +14,8 @@ from grader.submission.reading import CodeCell, Submission
 MOST_IMAGES = 12
 MOST_TEXTS = 4
 LARGEST_IMAGE = 2 << 20
+MOST_TEXT = 3000
+"""Characters of an output or a written answer that are shown."""
 
 _ACCURACY = re.compile(r"\bacc(?:uracy)?\b", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
@@ -69,7 +71,7 @@ def _generated(submission: Submission, part: str) -> list[Evidence]:
         text = _texts(cell)
         if text.strip() and (cell.part == part or _GENERATES.search(cell.source)):
             title = f"output of code cell {cell.number}"
-            found.append(Evidence(kind="generated_text", title=title, cell=cell.number, text=text[-3000:]))
+            found.append(Evidence(kind="generated_text", title=title, cell=cell.number, text=text[-MOST_TEXT:]))
     return found[-MOST_TEXTS:]
 
 
@@ -95,7 +97,7 @@ def _written(submission: Submission, part: str) -> list[Evidence]:
     marked = [cell for cell in submission.markdown if cell.part == part and cell.role == "text-answer"]
     texts = [cell.source.strip() for cell in marked]
     return [
-        Evidence(kind="written_answer", title="text in the notebook", text=text[:3000])
+        Evidence(kind="written_answer", title="text in the notebook", text=text[:MOST_TEXT])
         for text in texts
         if text
     ][:2]

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from grader.files.atomic import write_atomically
-from grader.report.safe_text import LONG, clean, one_line
+from grader.text.safe_text import LONG, clean, one_line
 
 Kind = Literal["automatic", "training", "manual"]
 ItemStatus = Literal["passed", "partial", "failed", "pending", "error"]
@@ -65,6 +65,13 @@ class Evidence(_Record):
     )
 
 
+class SetBy(_Record):
+    """The person who decided something instead of the grader, and why."""
+
+    who: Line
+    why: Line
+
+
 class CriterionResult(_Record):
     """A criterion that was judged, or that the grader failed to judge (`error`)."""
 
@@ -76,6 +83,7 @@ class CriterionResult(_Record):
     message: Block = ""
     requirement: Line | None = Field(default=None, description="The title of the property that failed.")
     counterexample: Block | None = None
+    set_by: SetBy | None = Field(default=None, description="Whoever set the points instead of the grader.")
 
     @property
     def pending(self) -> float:
@@ -83,11 +91,20 @@ class CriterionResult(_Record):
         return self.max_points if self.status == "error" else 0.0
 
 
-class SetBy(_Record):
-    """The person who set an item's points, and why."""
+class ChosenEntry(_Record):
+    """A rubric entry that a person chose for an answer."""
+
+    points: Annotated[float, Field(allow_inf_nan=False)]
+    text: Line
+
+
+class Grading(_Record):
+    """How a person graded an item."""
 
     who: Line
-    why: Line
+    entries: tuple[ChosenEntry, ...] = ()
+    adjustment: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    comment: Block = ""
 
 
 class ItemResult(_Record):
@@ -103,11 +120,18 @@ class ItemResult(_Record):
     evidence: tuple[Evidence, ...] = ()
     notes: tuple[Line, ...] = ()
     set_by: SetBy | None = Field(default=None, description="Whoever set the points instead of the grader.")
+    grading: Grading | None = Field(default=None, description="How a person graded it, where one did.")
+    second_look: Line = Field(default="", description="Why a person has to look at the own decision again.")
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether a person decided its points."""
+        return self.set_by is not None or self.grading is not None
 
     @model_validator(mode="after")
     def _consistent(self) -> ItemResult:
         earned = sum(criterion.points for criterion in self.criteria)
-        if self.set_by is None and self.criteria and self.points is not None and abs(self.points - earned) > 1e-6:
+        if not self.is_by_hand and self.criteria and self.points is not None and abs(self.points - earned) > 1e-6:
             raise ValueError(f"item {self.id}: {self.points} points, but its criteria give {earned}")
         if self.points is not None and self.points > self.max_points:
             raise ValueError(f"item {self.id}: {self.points} of {self.max_points} points")
@@ -118,7 +142,7 @@ class ItemResult(_Record):
         """Points that wait for a person, for training, or for the grader to be repaired."""
         if self.points is None:
             return self.max_points
-        if self.set_by is not None:
+        if self.is_by_hand:
             return 0.0
         return sum(criterion.pending for criterion in self.criteria)
 
@@ -141,6 +165,12 @@ class Flag(_Record):
     message: Line
     cell: int | None = Field(default=None, ge=1)
     line: int | None = Field(default=None, ge=1)
+    resolved: SetBy | None = Field(default=None, description="Whoever looked at it, and what they found.")
+
+    @property
+    def id(self) -> str:
+        """What decisions name it by."""
+        return f"{self.kind}: {self.message}"
 
 
 class Isolation(_Record):
@@ -202,6 +232,7 @@ class Result(_Record):
     items: tuple[ItemResult, ...] = ()
     penalties: tuple[Penalty, ...] = ()
     flags: tuple[Flag, ...] = ()
+    comments: tuple[Block, ...] = Field(default=(), description="What a person wrote to the student.")
     cells: tuple[Cell, ...] = ()
     isolation: tuple[Isolation, ...] = ()
     seed: Literal["public", "secret"] = "public"

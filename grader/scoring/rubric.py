@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 from grader.errors import RubricError
 from grader.files.located_yaml import Fault, Lines, Plain, Where, read_yaml
 from grader.scoring.result import EvidenceKind
+from grader.scoring.rubric_form import faults_of_form
 
 MAX_BYTES = 256 * 1024
 _MAX_POINTS = 1000
@@ -28,6 +29,11 @@ def _quarters(points: float) -> float:
         raise ValueError(f"points must be between 0 and {_MAX_POINTS}")
     if (points * 4) % 1:
         raise ValueError("points must be a multiple of 0.25")
+    return points
+
+
+def _signed_quarters(points: float) -> float:
+    _quarters(abs(points))
     return points
 
 
@@ -75,6 +81,16 @@ class Budget(_Entry):
     """Validation accuracy, as a fraction."""
 
 
+class RubricEntry(_Entry):
+    """A finding that a grader chooses for an answer, and the points that it adds or takes off."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)]
+    points: Annotated[float, AfterValidator(_signed_quarters)]
+    text: Text
+    exclusive: bool = False
+    """Whether its points replace the sum of the other entries."""
+
+
 class TrainingItem(_Entry):
     """A model that is trained again if asked for; else a person reads what the notebook reports."""
 
@@ -85,6 +101,7 @@ class TrainingItem(_Entry):
     budget: Budget
     grading_notes: Text
     evidence: tuple[EvidenceKind, ...] = ()
+    entries: tuple[RubricEntry, ...] = ()
 
 
 class ManualItem(_Entry):
@@ -98,6 +115,7 @@ class ManualItem(_Entry):
     """The heading in the written answers of the reference."""
     grading_notes: Text
     evidence: tuple[EvidenceKind, ...] = ()
+    entries: tuple[RubricEntry, ...] = ()
 
 
 Item = AutomaticItem | TrainingItem | ManualItem
@@ -168,6 +186,11 @@ class Rubric(_Entry):
         return tuple(item for item in self.items if isinstance(item, AutomaticItem))
 
     @property
+    def by_hand(self) -> tuple[ManualItem | TrainingItem, ...]:
+        """The items that people can grade by entries."""
+        return tuple(item for item in self.items if not isinstance(item, AutomaticItem))
+
+    @property
     def properties(self) -> tuple[str, ...]:
         """The names of all properties, in order."""
         return tuple(
@@ -206,9 +229,10 @@ def parse_rubric(
     try:
         rubric = Rubric.model_validate(plain)
     except ValidationError as error:
-        faults += _faults(error, lines, plain)
+        faults += faults_of_form(error, lines, plain)
     items = _sound_items(plain) if rubric is None else list(enumerate(rubric.items))
-    faults += [*_wrong_sums(items, rubric, lines), *_wrong_names(items, plain, lines, known_properties)]
+    faults += [*_wrong_sums(items, rubric, lines), *_wrong_entries(items, lines)]
+    faults += _wrong_names(items, plain, lines, known_properties)
     if rubric is not None:
         faults += _wrong_settings(rubric, lines)
     if rubric is None or faults:
@@ -216,61 +240,6 @@ def parse_rubric(
         raise RubricError("\n".join(f"{name}:{fault.line}: {fault.reason}" for fault in ordered))
     rubric._digest = hashlib.sha256(data).hexdigest()
     return rubric
-
-
-def _locate(where: tuple[str | int, ...], lines: Lines) -> tuple[Where, int]:
-    """The deepest place that the file has on the way; pydantic's own steps (union tags) are passed over."""
-    found: Where = ()
-    for step in where:
-        if (*found, step) in lines:
-            found = (*found, step)
-    return found, lines.get(found, 1)
-
-
-_PLAIN_WORDS = {
-    "missing": "is missing",
-    "extra_forbidden": "is not a known key here",
-    "union_tag_not_found": "needs a kind: automatic, training or manual",
-    "union_tag_invalid": "kind must be automatic, training or manual",
-    "tuple_type": "must be a list",
-    "model_type": "must be a mapping of keys to values",
-    "model_attributes_type": "must be a mapping of keys to values",
-    "too_short": "must not be empty",
-}
-
-
-def _label(where: Where, plain: Plain) -> str:
-    """The place in words that the file uses: `1a.sums points` rather than `items.6.criteria.2.points`."""
-    words: list[str] = []
-    for step in where:
-        if isinstance(plain, dict):
-            words.append(str(step))
-            plain = plain.get(str(step))
-        elif isinstance(plain, tuple) and isinstance(step, int):
-            plain = plain[step]
-            name = plain.get("id") if isinstance(plain, dict) else None
-            words = [name] if isinstance(name, str) else [*words, f"[{step}]"]
-    return " ".join(words) or "the rubric"
-
-
-def _faults(error: ValidationError, lines: Lines, plain: Plain) -> list[Fault]:
-    """What is wrong with the form of the file, each fault once."""
-    details = error.errors(include_url=False, include_context=False)
-    places = [_locate(detail["loc"], lines)[0] for detail in details]
-    strange = {place[:-1] for detail, place in zip(details, places, strict=True) if detail["type"] == "extra_forbidden"}
-    faults: dict[tuple[int, str], Fault] = {}
-    for detail, place in zip(details, places, strict=True):
-        absent = detail["type"] == "missing"
-        # A misspelt key is also a missing one, and a list of faulty entries alone passes for an empty one.
-        if (absent and place in strange) or (
-            detail["type"] == "too_short" and any(other[: len(place)] == place != other for other in places)
-        ):
-            continue
-        label = _label((*place, detail["loc"][-1]) if absent else place, plain)
-        reason = _PLAIN_WORDS.get(detail["type"], detail["msg"].removeprefix("Value error, "))
-        fault = Fault(lines.get(place, 1), f"{label}: {reason}")
-        faults.setdefault((fault.line, fault.reason), fault)
-    return list(faults.values())
 
 
 _ITEMS: TypeAdapter[Item] = TypeAdapter(Annotated[Item, Field(discriminator="kind")])
@@ -300,6 +269,35 @@ def _wrong_sums(
     given = sum(item.points for _, item in items)
     if rubric is not None and given != rubric.total:
         yield Fault(lines["total",], f"does not add up: total is {rubric.total:g}, the items give {given:g}")
+
+
+def _wrong_entries(items: Sequence[tuple[int, Item]], lines: Lines) -> Iterator[Fault]:
+    """Entries that are named twice, or with which an item cannot reach its points or 0."""
+    for i, item in items:
+        if isinstance(item, AutomaticItem) or not item.entries:
+            continue
+        seen: dict[str, int] = {}
+        for e, entry in enumerate(item.entries):
+            line = lines["items", i, "entries", e, "id"]
+            if entry.id in seen:
+                yield Fault(line, f"{item.id}: entry {entry.id} is already defined in line {seen[entry.id]}")
+            seen.setdefault(entry.id, line)
+        lowest, highest = reach(item.entries)
+        if highest < item.points:
+            reason = f"{item.id}: its entries give at most {highest:g} of {item.points:g} points"
+            yield Fault(lines["items", i, "entries"], reason)
+        if lowest > 0:
+            reason = f"{item.id}: its entries give at least {lowest:g} points; add an entry worth 0"
+            yield Fault(lines["items", i, "entries"], reason)
+
+
+def reach(entries: Sequence[RubricEntry]) -> tuple[float, float]:
+    """The fewest and the most points that one or more of these entries give."""
+    added = [entry.points for entry in entries if not entry.exclusive]
+    alone = [entry.points for entry in entries if entry.exclusive]
+    losses, gains = [p for p in added if p < 0], [p for p in added if p > 0]
+    lowest = min([*alone, *added, *([sum(losses)] if losses else [])], default=0.0)
+    return lowest, max([*alone, *added, *([sum(gains)] if gains else [])], default=0.0)
 
 
 def _wrong_names(

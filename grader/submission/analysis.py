@@ -1,309 +1,26 @@
-"""What a statement does, off its syntax tree: names read and bound, training, downloads."""
+"""Finds out from the syntax trees of a whole notebook which calls train, download or stop it, through its functions too."""
 
 from __future__ import annotations
 
 import ast
-import warnings
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from grader.submission.magics import DOWNLOADS, INSTALLS, SHELL
+from grader.submission.causes import NOT_PASSED_ON, TRAINS, USUAL_NAMES, cause_of, cause_of_last, is_dataset
+from grader.submission.magics import DOWNLOADS, SHELL
+from grader.submission.syntax import dotted
 
-TRAINS = "trains a model"
-ASKS = "asks for input"
-MOUNTS = "talks to Colab"
-LOGS_IN = "talks to a logging service"
-LOADS_SAVED = "loads a saved model"
-PROVIDED_DATA = "downloads data that the grader provides"
-STOPS = "stops the notebook"
-# These do no harm where a function does them on its way.
-_NOT_PASSED_ON = frozenset({PROVIDED_DATA, STOPS})
-MAX_DEPTH = 200
 _WORK_PER_NODE = 3
 _LEAST_WORK = 300_000
-"""What may be looked at for each node of the notebook's trees, and in any case: so the time grows with the size alone."""
+"""How much work each node of the trees pays for, and the least that is allowed. It keeps the time linear in the size."""
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_FILLS = frozenset({"append", "extend", "add", "update", "insert", "setdefault", "appendleft"})
-
-# Longest prefix wins; a trailing dot takes in everything below.
-_CAUSES = {
-    "torchvision.datasets.": DOWNLOADS,
-    "torchvision.datasets.FakeData": "",
-    "torchvision.datasets.ImageFolder": "",
-    "torchvision.datasets.DatasetFolder": "",
-    "torchvision.datasets.VisionDataset": "",
-    "torchaudio.datasets.": DOWNLOADS,
-    "torchtext.datasets.": DOWNLOADS,
-    "keras.datasets.": DOWNLOADS,
-    "tensorflow.keras.datasets.": DOWNLOADS,
-    "urllib.request.urlretrieve": DOWNLOADS,
-    "urllib.request.urlopen": DOWNLOADS,
-    "requests.": DOWNLOADS,
-    "httpx.": DOWNLOADS,
-    "wget.": DOWNLOADS,
-    "gdown.": DOWNLOADS,
-    "kagglehub.": DOWNLOADS,
-    "huggingface_hub.": DOWNLOADS,
-    "datasets.load_dataset": DOWNLOADS,
-    "torch.hub.": DOWNLOADS,
-    "torchvision.datasets.utils.": DOWNLOADS,
-    "sklearn.datasets.fetch_": DOWNLOADS,
-    "nltk.download": PROVIDED_DATA,
-    "exit": STOPS,
-    "quit": STOPS,
-    "sys.exit": STOPS,
-    "os._exit": STOPS,
-    "os.abort": STOPS,
-    "os.kill": STOPS,
-    "os.killpg": STOPS,
-    "os.exec": STOPS,
-    "signal.raise_signal": STOPS,
-    "nltk.downloader.": DOWNLOADS,
-    "google.colab.": MOUNTS,
-    "input": ASKS,
-    "getpass.": ASKS,
-    "os.system": SHELL,
-    "os.popen": SHELL,
-    "subprocess.": SHELL,
-    "pip.main": INSTALLS,
-    "wandb.": LOGS_IN,
-    "torch.load": LOADS_SAVED,
-    "safetensors.torch.load_file": LOADS_SAVED,
-}
-_PREFIXES = sorted(_CAUSES, key=len, reverse=True)
-_BARE_DATASETS = frozenset(
-    {"CIFAR10", "CIFAR100", "MNIST", "FashionMNIST", "KMNIST", "SVHN", "STL10", "EMNIST"}
-)
-_BARE_CAUSES = {
-    "urlretrieve": DOWNLOADS,
-    "load_dataset": DOWNLOADS,
-    "from_pretrained": DOWNLOADS,
-    "do_shutdown": STOPS,
-    "ask_exit": STOPS,
-}
-# What the usual imports call these modules, for notebooks that forgot one.
-_USUAL_NAMES = {
-    "datasets": "torchvision.datasets",
-    "torchvision": "torchvision",
-    "urllib": "urllib",
-    "requests": "requests",
-    "nltk": "nltk",
-    "os": "os",
-    "sys": "sys",
-    "subprocess": "subprocess",
-    "gdown": "gdown",
-    "torch": "torch",
-    "nn": "torch.nn",
-    "F": "torch.nn.functional",
-    "plt": "matplotlib.pyplot",
-    "drive": "google.colab.drive",
-    "files": "google.colab.files",
-}
-
-
-def parse(source: str) -> ast.Module | None:
-    """The tree of a cell, which may await at top level; None if it does not parse or is nested too deeply."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-            tree = compile(source, "<cell>", "exec", flags=flags, dont_inherit=True)
-        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
-            return None
-    return tree if isinstance(tree, ast.Module) and _is_shallow(tree) else None
-
-
-def syntax_error(source: str) -> str:
-    """Why a source does not parse, with the line; empty if it does."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            compile(source, "<cell>", "exec", flags=ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        except SyntaxError as error:
-            return f"line {error.lineno}: {error.msg}"
-        except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-            return str(error)[:200] or type(error).__name__
-    return ""
-
-
-def _is_shallow(tree: ast.AST) -> bool:
-    """Whether visitors, which recurse, can go through the tree."""
-    level = [tree]
-    for _ in range(MAX_DEPTH):
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
-        if not level:
-            return True
-    return False
-
-
-@dataclass
-class Names:
-    """Names that a statement reads from outside of it, binds, or fills (a list that it appends to)."""
-
-    reads: dict[str, None] = field(default_factory=dict)
-    binds: dict[str, None] = field(default_factory=dict)
-    fills: dict[str, None] = field(default_factory=dict)
-
-
-def names_of(*nodes: ast.AST) -> Names:
-    """What the nodes, run in order at top level, read and bind; bodies of functions do not count."""
-    found = Names()
-    for node in nodes:
-        _Names(found).visit(node)
-    return found
-
-
-class _Names(ast.NodeVisitor):
-    """Goes through a statement in the order in which it runs, as far as that can be told."""
-
-    def __init__(self, found: Names, local: frozenset[str] = frozenset()) -> None:
-        self.found, self.local = found, local
-
-    def _read(self, name: str) -> None:
-        if name not in self.local and name not in self.found.binds:
-            self.found.reads.setdefault(name)
-
-    def _visit_all(self, nodes: Iterable[ast.AST | None]) -> None:
-        for node in nodes:
-            if node is not None:
-                self.visit(node)
-
-    def visit_Name(self, node: ast.Name) -> None:
-        if isinstance(node.ctx, ast.Load):
-            self._read(node.id)
-        elif isinstance(node.ctx, ast.Store) and node.id not in self.local:
-            self.found.binds.setdefault(node.id)
-
-    def visit_Assign(self, node: ast.Assign) -> None:
-        self._visit_all([node.value, *node.targets])
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        self._visit_all([node.annotation, node.value])
-        if node.value is not None:
-            self.visit(node.target)
-
-    def visit_AugAssign(self, node: ast.AugAssign) -> None:
-        self.visit(node.value)
-        if isinstance(node.target, ast.Name):
-            self._read(node.target.id)
-        self.visit(node.target)
-
-    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
-        self._visit_all([node.value, node.target])
-
-    def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
-        self._visit_all([node.iter, node.target, *node.body, *node.orelse])
-
-    visit_AsyncFor = visit_For
-
-    def visit_withitem(self, node: ast.withitem) -> None:
-        self._visit_all([node.context_expr, node.optional_vars])
-
-    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
-        self._visit_all([node.type])
-        if node.name:
-            self.found.binds.setdefault(node.name)
-        self._visit_all(node.body)
-
-    def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
-        for alias in node.names:
-            self.found.binds.setdefault(alias.asname or alias.name.partition(".")[0])
-
-    visit_ImportFrom = visit_Import
-
-    def _visit_header(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        arguments = node.args
-        every = [
-            *arguments.posonlyargs,
-            *arguments.args,
-            *arguments.kwonlyargs,
-            arguments.vararg,
-            arguments.kwarg,
-        ]
-        self._visit_all(node.decorator_list)
-        self._visit_all([*arguments.defaults, *arguments.kw_defaults])
-        self._visit_all([*(argument.annotation for argument in every if argument), node.returns])
-
-    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        self._visit_header(node)
-        if node.name not in self.local:
-            self.found.binds.setdefault(node.name)
-
-    visit_AsyncFunctionDef = visit_FunctionDef
-
-    def visit_Lambda(self, node: ast.Lambda) -> None:
-        self._visit_all([*node.args.defaults, *node.args.kw_defaults])
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        self._visit_all([*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)])
-        inside = Names()
-        _Names(inside).visit_body(node.body)
-        for name in inside.reads:
-            self._read(name)
-        if node.name not in self.local:
-            self.found.binds.setdefault(node.name)
-
-    def visit_body(self, body: Sequence[ast.stmt]) -> None:
-        self._visit_all(body)
-
-    def _visit_comprehension(
-        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
-    ) -> None:
-        bound = {
-            name.id
-            for generator in node.generators
-            for name in ast.walk(generator.target)
-            if isinstance(name, ast.Name)
-        }
-        self.visit(node.generators[0].iter)
-        inner = _Names(self.found, self.local | bound)
-        for place, generator in enumerate(node.generators):
-            inner._visit_all([*([generator.iter] if place else []), *generator.ifs])
-        inner._visit_all([node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt])
-
-    visit_ListComp = visit_SetComp = visit_GeneratorExp = visit_DictComp = _visit_comprehension
-
-    def visit_MatchAs(self, node: ast.MatchAs) -> None:
-        self._visit_all([node.pattern])
-        if node.name:
-            self.found.binds.setdefault(node.name)
-
-    def visit_MatchStar(self, node: ast.MatchStar) -> None:
-        if node.name:
-            self.found.binds.setdefault(node.name)
-
-    def visit_Call(self, node: ast.Call) -> None:
-        function = node.func
-        if (
-            isinstance(function, ast.Attribute)
-            and function.attr in _FILLS
-            and isinstance(function.value, ast.Name)
-        ):
-            self.found.fills.setdefault(function.value.id)
-        self.generic_visit(node)
-
-    def visit_Subscript(self, node: ast.Subscript) -> None:
-        if isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
-            self.found.fills.setdefault(node.value.id)
-        self.generic_visit(node)
-
-
-def dotted(node: ast.AST) -> str:
-    """``a.b.c`` for such an expression, else an empty string."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name):
-        return ""
-    return ".".join([node.id, *reversed(parts)])
 
 
 @dataclass
 class _Function:
-    """A function of the notebook: does it train, does it take one step of training, what does it fetch."""
+    """A function of the notebook: whether it trains, takes one step of training, or should not run for another cause."""
 
     node: ast.FunctionDef | ast.AsyncFunctionDef
     owner: str | None
@@ -313,7 +30,7 @@ class _Function:
 
 
 class Notebook:
-    """All cells together: what names import, and which functions train or download, through calls too."""
+    """All cells together: what names are imported as, and which functions train or download, directly or through calls."""
 
     def __init__(self, trees: Iterable[ast.Module]) -> None:
         self.aliases: dict[str, str] = {}
@@ -322,7 +39,7 @@ class Notebook:
         self.methods: dict[str, list[_Function]] = {}
         self.bases: dict[str, set[str]] = {}
         self.instances: dict[str, str] = {}
-        self.free: dict[int, set[str]] = {}
+        self._outer_names: dict[int, set[str]] = {}
         trees = list(trees)
         nodes = sum(1 for tree in trees for _ in ast.walk(tree))
         self._work = _LEAST_WORK + _WORK_PER_NODE * nodes
@@ -381,7 +98,7 @@ class Notebook:
         return ""
 
     def _settle(self) -> None:
-        """Find out what each function does by those that it calls: whenever one changes, its callers are looked at again."""
+        """Find out what each function does through the functions it calls. When one changes, look at its callers again."""
         everything = [f for group in (*self.functions.values(), *self.methods.values()) for f in group]
         calls = {id(f): self._calls_in(f.node.body) for f in everything}
         callers: dict[int, list[_Function]] = {}
@@ -434,7 +151,7 @@ class Notebook:
             for function in self._called(call, owner):
                 trains = trains or function.trains
                 one_step = one_step or function.steps
-                cause = cause or ("" if function.cause in _NOT_PASSED_ON else function.cause)
+                cause = cause or ("" if function.cause in NOT_PASSED_ON else function.cause)
             trains = trains or _fits(call) or (one_step and looped)
             steps = steps or one_step
         return trains, steps, cause
@@ -459,19 +176,19 @@ class Notebook:
             if self._work <= 0:
                 continue
             for function in self.functions.get(name, []):
-                free = self._free(function.node)
-                self._work -= 1 + len(free)
-                waiting.extend(free)
+                outer = self._names_from_outside(function.node)
+                self._work -= 1 + len(outer)
+                waiting.extend(outer)
         return found
 
-    def _free(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
-        if id(node) not in self.free:
+    def _names_from_outside(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+        if id(node) not in self._outer_names:
             inside = (inner for statement in node.body for inner in ast.walk(statement))
             names = [inner for inner in inside if isinstance(inner, ast.Name)]
             own = {inner.id for inner in names if not isinstance(inner.ctx, ast.Load)}
             own |= {inner.arg for inner in ast.walk(node) if isinstance(inner, ast.arg)}
-            self.free[id(node)] = {inner.id for inner in names} - own
-        return self.free[id(node)]
+            self._outer_names[id(node)] = {inner.id for inner in names} - own
+        return self._outer_names[id(node)]
 
     def resolve(self, node: ast.AST) -> str:
         """The full dotted name that an expression stands for, imports taken into account."""
@@ -479,7 +196,7 @@ class Notebook:
         root, dot, rest = name.partition(".")
         if root in self.functions or root in self.bases:
             return name
-        usual = _USUAL_NAMES.get(root, root) if dot else root
+        usual = USUAL_NAMES.get(root, root) if dot else root
         if root in self.assigned and usual.startswith("google.colab."):
             usual = root  # such as a list of files
         known = self.aliases.get(root) or usual
@@ -487,13 +204,12 @@ class Notebook:
 
     def _direct_cause(self, call: ast.Call) -> str:
         name = self.resolve(call.func)
-        for prefix in _PREFIXES:
-            if name == prefix or (name.startswith(prefix) and prefix.endswith((".", "_", ".exec"))):
-                return _CAUSES[prefix]
+        if (known := cause_of(name)) is not None:
+            return known
         last = name.rpartition(".")[2] or (call.func.attr if isinstance(call.func, ast.Attribute) else "")
-        if last in _BARE_CAUSES:
-            return _BARE_CAUSES[last]
-        if last in _BARE_DATASETS and last not in self.bases and last not in self.functions:
+        if cause := cause_of_last(last):
+            return cause
+        if is_dataset(last) and last not in self.bases and last not in self.functions:
             return DOWNLOADS
         if last in ("system", "getoutput") and "get_ipython" in ast.unparse(call.func):
             return SHELL

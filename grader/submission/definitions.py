@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from grader.submission.analysis import parse, syntax_error
 from grader.submission.planning import Plan
 from grader.submission.reading import Submission
+from grader.submission.syntax import parse, syntax_error
 
 _CLASS = re.compile(r"^(?:>>> ?|[ \t]*)class[ \t]+([A-Za-z_]\w*)[ \t]*[(:]", re.MULTILINE)
 _METHODS = (ast.FunctionDef, ast.AsyncFunctionDef)

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from grader.submission.analysis import Notebook, dotted
+from grader.submission.analysis import Notebook
 from grader.submission.rescue import DEFINITIONS
+from grader.submission.syntax import dotted
 
 _SCRATCH = re.compile(
     r"MultiheadAttention|Transformer\w*|_?scaled_dot_product_\w*attention\w*|multi_head_attention_forward"

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from grader.submission.analysis import parse
+from grader.submission.syntax import parse
 
 _STRING = re.compile(r"([A-Za-z]{0,2})('''|\"\"\"|'|\")")
 _TYPE = re.compile(r"^([ \t]*)type[ \t]+(\w+)[ \t]*(\[[^=\n]*\])?[ \t]*=(?!=)", re.MULTILINE)

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from grader.submission.analysis import TRAINS, Names, Notebook, names_of, parse
+from grader.submission.analysis import Notebook
+from grader.submission.causes import TRAINS
 from grader.submission.editing import Edit, anchored, edit_for, edited
 from grader.submission.facts import (
     ScratchUse,
@@ -23,6 +24,7 @@ from grader.submission.facts import (
     scratch_uses,
 )
 from grader.submission.magics import DOWNLOADS, Dropped, without_magics
+from grader.submission.names import Names, names_of
 from grader.submission.newer_syntax import Newer, newer_syntax
 from grader.submission.reading import CodeCell, Submission
 from grader.submission.rescue import (
@@ -34,6 +36,7 @@ from grader.submission.rescue import (
     rescue_of,
     rescue_of_broken,
 )
+from grader.submission.syntax import parse
 from grader.submission.template import (
     Altered,
     Template,

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import base64
 import binascii
-import errno
 import hashlib
-import json
-import os
 import re
-import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from grader.errors import NothingToGrade
+from grader.submission.opening import (
+    HAND_IN,
+    MAX_FILE_BYTES,
+    decode,
+    load_json,
+    one_line,
+    refuse_other_formats,
+    too_big,
+)
 
-MAX_FILE_BYTES = 256 * 2**20
-MAX_JSON_VALUES = 10_000_000  # each takes tens of bytes once parsed
 MAX_CELLS = 10_000
 MAX_SOURCE_CHARS = 1_000_000  # of all cells together; real notebooks have a tenth at most
 MAX_SOURCE_TOKENS = 150_000  # of all code cells together; real notebooks have a fifth at most
@@ -33,11 +36,7 @@ MAX_OUTPUTS_OF_A_CELL = 64
 
 _IMAGES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 _OLD_IMAGES = {"png": "image/png", "jpeg": "image/jpeg"}
-_OPEN_FLAGS = (
-    os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-)
 _TOKEN = re.compile(r"\w+|[^\w\s]")
-_HAND_IN = "hand in the notebook itself (in Colab: File > Download > Download .ipynb)"
 
 
 @dataclass(frozen=True)
@@ -117,66 +116,31 @@ def read_submission(path: Path) -> Submission:
 
 def parse_notebook(data: bytes, name: str) -> Submission:
     """Make a submission of a notebook's bytes; raise NothingToGrade, with what to do, if there is none."""
-    name = _one_line(name)
+    name = one_line(name)
     if len(data) > MAX_FILE_BYTES:
-        raise NothingToGrade(f"{name}: {_too_big()}")
+        raise NothingToGrade(f"{name}: {too_big()}")
     try:
         return _parse(data, name)
     except NothingToGrade as error:
         raise NothingToGrade(f"{name}: {error}") from None
     except (RecursionError, MemoryError):
-        raise NothingToGrade(f"{name}: is nested too deeply to be read; {_HAND_IN}") from None
+        raise NothingToGrade(f"{name}: is nested too deeply to be read; {HAND_IN}") from None
     except Exception as error:
         # A notebook that trips the reader must not stop a batch; the type tells whoever looks into it.
         reason = f"cannot be read as a notebook ({type(error).__name__}); save it again in Jupyter or Colab"
         raise NothingToGrade(f"{name}: {reason}") from error
 
 
-def read_regular_file(path: Path, name: str) -> bytes:
-    """The bytes of an ordinary file, of bounded size; raises NothingToGrade."""
-    mode = path.stat().st_mode
-    if stat.S_ISDIR(mode):
-        raise NothingToGrade(f"{name}: is a folder; name the .ipynb file in it")
-    if not stat.S_ISREG(mode):
-        raise NothingToGrade(f"{name}: is a pipe, socket or device; name the .ipynb file")
-    descriptor = os.open(path, _OPEN_FLAGS)
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise NothingToGrade(f"{name}: is not a regular file; name the .ipynb file")
-        # Python sets aside as much memory as it is told to read.
-        data = file.read(min(found.st_size, MAX_FILE_BYTES) + 1)
-    if len(data) > MAX_FILE_BYTES:
-        raise NothingToGrade(f"{name}: {_too_big()}")
-    return data
-
-
-def _too_big() -> str:
-    return f"is larger than {MAX_FILE_BYTES // 2**20} MB; clear its outputs, save it and hand it in again"
-
-
-def why_unreadable(error: Exception) -> str:
-    """Why a file cannot be read, and what to do, for a person."""
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file; check the path"
-    if isinstance(error, PermissionError):
-        return "cannot be read; check the file's permissions"
-    if isinstance(error, OSError) and error.errno == errno.ELOOP:
-        return "is a broken symbolic link; pass the .ipynb file itself"
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return _one_line(f"cannot be read ({reason}); check the path")
-
-
 def _parse(data: bytes, name: str) -> Submission:
-    _refuse_other_formats(data, name)
+    refuse_other_formats(data, name)
     warnings: list[str] = []
-    notebook = _load_json(_decode(data, warnings))
+    notebook = load_json(decode(data, warnings))
     if not isinstance(notebook, dict):
-        raise NothingToGrade(f"is JSON, but not a notebook; {_HAND_IN}")
+        raise NothingToGrade(f"is JSON, but not a notebook; {HAND_IN}")
     raw_cells = _raw_cells(notebook)
     language = _language(notebook)
     if language and "python" not in language.lower():
-        warnings.append(f"the notebook says it is in {_one_line(language)!r}; its cells run as Python")
+        warnings.append(f"the notebook says it is in {one_line(language)!r}; its cells run as Python")
     if len(raw_cells) > MAX_CELLS:
         raise NothingToGrade(f"has over {MAX_CELLS} cells; hand in only your solution")
     cells, markdown = _Reader(warnings).read(raw_cells)
@@ -192,80 +156,13 @@ def _parse(data: bytes, name: str) -> Submission:
     return Submission(name, hashlib.sha256(data).hexdigest(), tuple(cells), tuple(markdown), unique)
 
 
-def _refuse_other_formats(data: bytes, name: str) -> None:
-    head = data[:4096].replace(b"\x00", b"")
-    for mark in (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"):
-        head = head.removeprefix(mark)
-    head = head.lstrip()
-    low = head.lower()
-    if not data.strip(b"\x00 \t\r\n"):
-        raise NothingToGrade("is an empty file; the upload may have failed, so hand it in again")
-    kinds = (
-        (b"%PDF", "is a PDF"),
-        (b"PK\x03\x04", "is a zip archive (or an Office document)"),
-        (b"\x1f\x8b", "is a gzip archive"),
-        (b"7z\xbc\xaf", "is a 7z archive"),
-        (b"Rar!", "is a RAR archive"),
-        (b"\x89PNG", "is an image"),
-        (b"\xff\xd8\xff", "is an image"),
-        (b"version https://git-lfs", "is a git-lfs pointer, not the file it points to"),
-    )
-    for magic, what in kinds:
-        if head.startswith(magic):
-            raise NothingToGrade(f"{what}; {_HAND_IN}")
-    if low.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        raise NothingToGrade(f"is a web page or XML; {_HAND_IN}")
-    if not head.startswith((b"{", b"[")) and name.lower().endswith((".py", ".txt", ".md", ".r", ".jl")):
-        raise NothingToGrade(f"is a {Path(name).suffix} file, not a notebook; {_HAND_IN}")
-    if b"\n<<<<<<< " in data and b"\n>>>>>>> " in data and not _is_json(data):
-        raise NothingToGrade("holds an unresolved merge conflict (<<<<<<<); resolve it and hand it in again")
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        json.loads(data)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _decode(data: bytes, warnings: list[str]) -> str:
-    encoding = json.detect_encoding(data)
-    try:
-        return data.decode(encoding, "strict").removeprefix("\ufeff")
-    except UnicodeDecodeError:
-        text = data.decode(encoding, "replace").removeprefix("\ufeff")
-    if not text.lstrip().startswith("{"):
-        raise NothingToGrade(f"is a binary file, not a notebook; {_HAND_IN}")
-    warnings.append("some bytes are not valid UTF-8 and were replaced by question marks")
-    return text
-
-
-def _load_json(text: str) -> Any:
-    if sum(map(text.count, "{[,")) > MAX_JSON_VALUES:
-        raise NothingToGrade("holds over ten million values; clear its outputs, save it and hand it in again")
-    if not text.lstrip().startswith(("{", "[")):
-        raise NothingToGrade(f"is not a notebook: it is not JSON; {_HAND_IN}")
-    try:
-        return json.loads(text, strict=False)
-    except json.JSONDecodeError as error:
-        if not text[error.pos :].strip() or "Unterminated" in error.msg:
-            raise NothingToGrade(
-                "is cut off before its end; the upload failed, so submit it again"
-            ) from None
-        where = f"line {error.lineno}, column {error.colno}"
-        raise NothingToGrade(f"is not a notebook: no JSON at {where} ({error.msg}); {_HAND_IN}") from None
-    except ValueError as error:
-        raise NothingToGrade(f"is not a notebook: {_one_line(str(error))}; {_HAND_IN}") from None
-
-
 def _raw_cells(notebook: dict[str, Any]) -> list[Any]:
     if isinstance(notebook.get("cells"), list):
         return list(notebook["cells"])
     if isinstance(notebook.get("worksheets"), list):  # nbformat 2 and 3
         sheets = [sheet.get("cells") for sheet in notebook["worksheets"] if isinstance(sheet, dict)]
         return [cell for cells in sheets if isinstance(cells, list) for cell in cells]
-    raise NothingToGrade(f"is JSON, but holds no notebook cells; {_HAND_IN}")
+    raise NothingToGrade(f"is JSON, but holds no notebook cells; {HAND_IN}")
 
 
 def _language(notebook: dict[str, Any]) -> str:
@@ -369,7 +266,7 @@ class _Reader:
 
     def _tags(self, raw: dict[str, Any], index: int) -> frozenset[str]:
         tags = _dict(raw.get("metadata")).get("tags")
-        names = {_one_line(tag) for tag in tags if isinstance(tag, str)} if isinstance(tags, list) else set()
+        names = {one_line(tag) for tag in tags if isinstance(tag, str)} if isinstance(tags, list) else set()
         if "skip-execution" in names:
             self.warnings.append(f"cell {index + 1} is tagged skip-execution; the tag was ignored")
         return frozenset(names - {"raises-exception", "skip-execution"})
@@ -448,8 +345,8 @@ def _role_and_part(raw: dict[str, Any], tags: frozenset[str]) -> tuple[str | Non
     role, part = marks.get("role"), marks.get("part")
     tagged = sorted(tag.removeprefix("hw3-") for tag in tags if tag.startswith("hw3-"))
     return (
-        _one_line(role) if isinstance(role, str) else (tagged[0] if tagged else None),
-        _one_line(part) if isinstance(part, str) else None,
+        one_line(role) if isinstance(role, str) else (tagged[0] if tagged else None),
+        one_line(part) if isinstance(part, str) else None,
     )
 
 
@@ -482,12 +379,6 @@ def _bounded(text: str, limit: int) -> tuple[str, bool]:
     half = max(0, limit // 2 - 20)
     left_out = f"\n[... {len(text) - 2 * half} characters ...]\n"
     return f"{text[:half]}{left_out}{text[len(text) - half :]}", True
-
-
-def _one_line(text: str) -> str:
-    """``text`` as one printable line of at most 200 characters."""
-    plain = "".join(char if char.isprintable() else " " for char in text)
-    return plain if len(plain) <= 200 else plain[:197] + "..."
 
 
 def _is_blank(source: str) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
-from grader.submission.analysis import dotted, parse
 from grader.submission.editing import Edit, edit_for, edited
+from grader.submission.syntax import dotted, parse
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 IMPORTS = (ast.Import, ast.ImportFrom)

@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from grader.submission.analysis import names_of, parse
 from grader.submission.editing import Edit, anchored, edit_for, edited
+from grader.submission.names import names_of
 from grader.submission.rescue import DEFINITIONS, IMPORTS, only_definitions
+from grader.submission.syntax import parse
 
 MOST_FAILURES = 60
 """Of one cell; the rest of it is given up."""
@@ -39,7 +40,6 @@ class Failure:
         """The name that is not defined, if that is what was wrong."""
         found = _UNDEFINED.search(self.message) if self.ename == "NameError" else None
         return found[1] if found else ""
-
 
     @property
     def unavailable(self) -> str:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from grader.submission.analysis import parse
 from grader.submission.magics import without_magics
 from grader.submission.reading import Submission, read_submission
+from grader.submission.syntax import parse
 
 ALIKE = 0.9
 _MAX_TOKENS = 3_000

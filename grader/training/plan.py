@@ -102,8 +102,14 @@ class TrainingCheck(Protocol):
         """Carry out a job in the kernel of a submission whose cells have run. Raises nothing that goes wrong there."""
 
 
-def plan(check: TrainingCheck | None, submission: Path, rubric: Rubric, options: Options) -> Job | None:
-    """What the options ask for; None where nothing is trained in this homework."""
+def plan(
+    check: TrainingCheck | None,
+    submission: Path,
+    rubric: Rubric,
+    options: Options,
+    gpu_is_present: Callable[[], bool] = gpu.is_present,
+) -> Job | None:
+    """What the options ask for; None if nothing is trained in this homework."""
     item = next((item for item in rubric.items if isinstance(item, TrainingItem)), None)
     if check is None or item is None or options.mode == "never":
         return None
@@ -112,8 +118,8 @@ def plan(check: TrainingCheck | None, submission: Path, rubric: Rubric, options:
     if options.mode == "verify" and weights is None:
         return Job(item, options, "nothing", why_not=f"nothing to verify: {checkpoint.why_none(submission, name)}")
     if weights is not None:
-        return Job(item, options, "verify", _device(options), weights)
-    device = _device(options)
+        return Job(item, options, "verify", _device(options, gpu_is_present), weights)
+    device = _device(options, gpu_is_present)
     if options.mode == "auto" and device == "cpu":
         reason = checkpoint.why_none(submission, name)
         why = f"no GPU, and {reason}; --training always trains on the CPU, in about three minutes"
@@ -121,7 +127,7 @@ def plan(check: TrainingCheck | None, submission: Path, rubric: Rubric, options:
     return Job(item, options, "train", device)
 
 
-def _device(options: Options) -> Literal["cuda", "cpu"]:
+def _device(options: Options, gpu_is_present: Callable[[], bool]) -> Literal["cuda", "cpu"]:
     if options.device != "auto":
         return options.device
-    return "cuda" if gpu.is_present() else "cpu"
+    return "cuda" if gpu_is_present() else "cpu"

@@ -6,7 +6,8 @@ import ast
 
 import pytest
 
-from grader.audit.mutate import EXPRESSIONS, STATEMENTS, Mutation, mutations
+from grader.audit.mutate import Mutation, mutations
+from grader.audit.operators import EXPRESSIONS, STATEMENTS
 
 
 def of(body: str, signature: str = "self, x, mask, dim: int, size: int", name: str = "forward") -> list[Mutation]:

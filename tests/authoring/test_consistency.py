@@ -21,6 +21,7 @@ from grader.homework3.training.stated import stated
 from grader.scoring.rubric import Budget
 
 Edit = Callable[..., None]
+SECOND = Path(__file__).resolve().parents[1] / "second_homework"
 COPY = """
 from dataclasses import replace
 from pathlib import Path
@@ -139,3 +140,14 @@ def test_settings_that_cannot_be_read_say_so(tmp_path: Path) -> None:
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(GraderError, match=r"notebook\.ipynb cannot be read"):
         stated(path)
+
+
+def test_a_class_that_no_notebook_defines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = shutil.copytree(SECOND, tmp_path / "second")
+    path = copy / "convolution.py"
+    text = path.read_text(encoding="utf-8").replace("student.Convolution(", "student.Convolutoin(", 1)
+    path.write_text(text, encoding="utf-8")
+    monkeypatch.setenv(VARIABLE, str(copy))
+    (fault,) = disagreements()
+    assert fault.startswith("properties: convolution.py, line ")
+    assert fault.endswith("builds student.Convolutoin, a class that the notebook does not define")

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from grader.assignment import load_assignment
 from grader.audit import corpus
 from grader.audit.run import judge_fast
 from grader.authoring import notebooks
 from grader.authoring.consistency import disagreements
 from grader.authoring.skeleton import write_skeleton
 from grader.errors import UsageError
-from grader.grade import grade, load_assignment
+from grader.grade import grade
 from grader.homework import VARIABLE, Homework
 from grader.kernel.process import WarmParent
 

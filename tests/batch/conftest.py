@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from grader import assets
+from grader.assignment import Assignment
+from grader.batch import jobs as batch_jobs
 from grader.batch import run as batch_run
 from grader.batch.run import Options, Outcome, run_batch
-from grader.grade import NO_TRAINING, Assignment, Judged, failure
+from grader.grade import NO_TRAINING, Judged, failure
 from grader.homework3 import HOMEWORK
 from grader.homework3.training import check
 from grader.kernel import warm
@@ -120,7 +122,7 @@ class MadeUp:
 def made_up(monkeypatch: pytest.MonkeyPatch) -> MadeUp:
     """Put a made-up judge in the place of the real one."""
     judge = MadeUp()
-    monkeypatch.setattr(batch_run, "judge", judge)
+    monkeypatch.setattr(batch_jobs, "judge", judge)
     monkeypatch.setattr(batch_run, "prepare", lambda *arguments: None)
     monkeypatch.setattr(warm, "can_fork", lambda: False)
     return judge

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from grader.assignment import Assignment
+from grader.batch import jobs as batch_jobs
 from grader.batch import rescore
-from grader.batch import run as batch_run
 from grader.batch.store import Store
 from grader.errors import GraderError, UsageError
-from grader.grade import Assignment
 from grader.homework3 import HOMEWORK
 from grader.scoring.result import Result
 from grader.scoring.rubric import load_rubric
@@ -118,12 +118,12 @@ def test_what_is_lost_later_takes_nothing_back(
     def broken(*arguments: object, **options: object) -> None:
         raise MemoryError("no memory")
 
-    monkeypatch.setattr(batch_run, "judge", broken)
+    monkeypatch.setattr(batch_jobs, "judge", broken)
     outcome = batch(classroom)
     assert len(outcome.lost) == 3
     after = grades(tmp_path / "out")
     assert [after[key]["2a"] for key in before] == [before[key]["2a"] for key in before] != [""] * 4
-    monkeypatch.setattr(batch_run, "judge", made_up)
+    monkeypatch.setattr(batch_jobs, "judge", made_up)
     assert not batch(classroom).lost
     assert grades(tmp_path / "out")["ada"]["score"] == "18"
 

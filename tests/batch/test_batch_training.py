@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from grader.assignment import Assignment
 from grader.batch import rescore, training
 from grader.batch.store import Store
 from grader.batch.submissions import find_submissions
 from grader.errors import UsageError
-from grader.grade import Assignment
 from grader.homework3 import HOMEWORK
 from grader.homework3.training import check
 from grader.homework3.training.data import DataMissing

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from grader import assets
+from grader.assignment import Assignment
 from grader.batch.context import NO_VERDICT_DEPENDS_ON, code_of_homework, context_of, training_context_of
-from grader.grade import Assignment
 from grader.kernel.session import Limits
 
 

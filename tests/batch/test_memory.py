@@ -17,13 +17,15 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from grader import cli
+from grader.assignment import Assignment
+from grader.batch import jobs as batch_jobs
 from grader.batch import memory, rescore, store
 from grader.batch import run as batch_run
-from grader.batch.overrides import load_overrides
 from grader.batch.store import Member, Store
 from grader.batch.terminal import print_batch
 from grader.errors import GraderError, UsageError
-from grader.grade import Assignment, Judged, failure
+from grader.grade import Judged, failure
+from grader.gradebook.overrides import load_overrides
 from grader.homework import load_homework
 from grader.kernel import warm
 from grader.kernel.session import Limits
@@ -352,7 +354,8 @@ def test_an_override_of_somebody_who_left_goes_to_nobody_else(assignment: Assign
         "- {submission: cyd, item: 1a, points: 1, who: me, why: read}", encoding="utf-8"
     )
     others = [Member(key="cyd_77", name="cyd", id="77", file="hw3.ipynb", digest="")]
-    assert load_overrides(tmp_path, others, assignment.rubric)[0].key == "cyd_77"
+    (found,) = load_overrides(tmp_path, others, assignment.rubric) or ()
+    assert found.key == "cyd_77"
     with pytest.raises(UsageError, match="cyd: is no longer in this class"):
         load_overrides(tmp_path, others, assignment.rubric, ["cyd", "cyd_77"])
 
@@ -369,7 +372,7 @@ def test_each_is_told_of_the_own_file(
     def judge(path: Path, assignment: Assignment, **options: Any) -> Judged:
         return Judged(failure(path.name, assignment, f"{path.name}: breaks off before its end"))
 
-    monkeypatch.setattr(batch_run, "judge", judge)
+    monkeypatch.setattr(batch_jobs, "judge", judge)
     outcome = batch(folder)
     assert outcome.judged == 1
     errors = {key: result.error for key, result in outcome.results.items()}

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from grader.grade import load_assignment
+from grader.assignment import load_assignment
 from grader.gradescope.metadata import Late
 from grader.gradescope.results import MAX_CHARACTERS, message_only, schema, to_gradescope, to_text, valid
 from grader.scoring.result import ItemResult, Result, Versions, totals

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterator
 
 import pytest
 
+from grader.assignment import PUBLIC_SEED, load_assignment
 from grader.audit.corpus import load_all
 from grader.audit.fast import FastKernel
-from grader.grade import PUBLIC_SEED, load_assignment
-from grader.homework3 import attention_head, multi_headed_attention
 from grader.judging.engine import Engine
 from grader.scoring.score import Verdict
 from tests.conftest import handwritten
@@ -60,17 +58,6 @@ def test_where_one_stands_back_the_named_property_fails(name):
     assert stood_back, "the answer was chosen because properties stand back from it"
     for verdict in stood_back:
         assert any(found[to].status == "failed" for to in verdict.defers_to), verdict
-
-
-@pytest.mark.parametrize("module", [attention_head, multi_headed_attention])
-def test_names_that_cases_are_left_to_are_those_of_properties(module):
-    properties = load_assignment().homework.properties
-    part = module.__name__.rpartition(".")[2]
-    named = {
-        value for value in vars(module).values() if isinstance(value, str) and re.fullmatch(rf"{part}\.test_\w+", value)
-    }
-    assert named
-    assert named <= set(properties)
 
 
 def lost(cells: list[str], part: str) -> set[str]:

@@ -8,6 +8,7 @@ import pytest
 from grader.audit.fast import FastKernel
 from grader.homework3 import HOMEWORK, oracles, strategies
 from grader.kernel.remote import Student, StudentError, recording_of
+from grader.kernel.stage import Stage
 
 RESIDUAL = """
 import torch
@@ -28,19 +29,13 @@ class Stack(nn.Module):
     def forward(self, x, attn_mask):
         return {call}
 """
-WORLD = {
-    "stand_ins": ["AttentionResidual"],
-    "source": HOMEWORK.stand_in_source,
-    "lenient": True,
-    "provided": [],
-    "methods": [],
-}
+STAGE = Stage(("AttentionResidual",), HOMEWORK.stand_in_source)
 X = strategies.numbers(np.random.default_rng(3), 2, 3, 4)
 
 
 def called(options: str = "", given: str = "", more: str = "", call: str = "self.layer(x, attn_mask)"):
     cells = (RESIDUAL.format(options=options, more=more), STACK.format(given=given, call=call))
-    with FastKernel(cells) as kernel, kernel.property(WORLD) as channel:
+    with FastKernel(cells) as kernel, kernel.property(STAGE) as channel:
         assert kernel.errors == []
         student = Student(0)
         reply = student.Stack()(X, None)

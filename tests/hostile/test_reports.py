@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.grade import Assignment, judge
+from grader.assignment import Assignment
+from grader.grade import Request, judge
 from grader.kernel.process import WarmParent
 from grader.scoring.result import Result
 from tests.conftest import handwritten, notebook, solutions
@@ -135,7 +136,8 @@ def judged(tmp_path: Path, assignment: Assignment, warm: WarmParent) -> Callable
         path = tmp_path / "submission.ipynb"
         path.write_text(text, encoding="utf-8")
         criteria = [each for part in assignment.rubric.automatic for each in part.criteria if each.id.startswith(item)]
-        return judge(path, hurried, warm=warm, only={name for each in criteria for name in each.properties}).result
+        only = {name for each in criteria for name in each.properties}
+        return judge(path, hurried, Request(warm=warm, only=only)).result
 
     return run
 
@@ -161,6 +163,19 @@ def test_what_a_submission_reports_of_itself_gains_nothing(
     assert _points(forged, item) <= _points(honest, item)
     if "registered" in name:
         assert report == "whole" or criterion in _lost(forged)
+
+
+def test_the_mask_that_heads_are_said_to_get_has_to_show_in_the_output(
+    tmp_path: Path, assignment: Assignment, warm: WarmParent
+) -> None:
+    """By this property itself: other properties of the part compare the output with these reports, too."""
+    cell, right, wrong, _ = WRONG["the mask for the first head only"]
+    name, path = "multi_headed_attention.test_the_mask_reaches_each_head", tmp_path / "submission.ipynb"
+    cells = handwritten(multi_headed_attention=solutions()[cell].replace(right, wrong))
+    path.write_text(notebook(*cells, FORGED), encoding="utf-8")
+    verdict = judge(path, assignment, warm=warm, only={name}).verdicts[name]
+    assert verdict.status == "unreached"
+    assert "the output changes with token" in verdict.message
 
 
 @pytest.mark.parametrize("item", ["2b", "2c"])

@@ -59,7 +59,9 @@ class Cell:
     host: confinement.Host
     interpreter: str
 
-    def start(self, source: str, pass_fds: Sequence[int] = (), **options: Any) -> subprocess.Popen[str]:
+    def start(
+        self, source: str, access: confinement.Access | None = None, pass_fds: Sequence[int] = (), **options: Any
+    ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [
                 self.interpreter,
@@ -81,16 +83,16 @@ class Cell:
             },
         )
         options.setdefault("keep_fds", [])
-        policy = confinement.make_policy(self.workspace, host=self.host, **options)
+        policy = confinement.make_policy(self.workspace, access or confinement.Access(), host=self.host, **options)
         assert process.stdin is not None
         process.stdin.write(json.dumps([policy, textwrap.dedent(source)]))
         process.stdin.close()
         process.stdin = None
         return process
 
-    def run(self, source: str, **options: Any) -> Any:
+    def run(self, source: str, access: confinement.Access | None = None, **options: Any) -> Any:
         """What the script prints as JSON."""
-        process = self.start(source, **options)
+        process = self.start(source, access, **options)
         out, err = process.communicate(timeout=30)
         assert process.returncode == 0, err
         return json.loads(out)

@@ -1,24 +1,26 @@
-"""What a watchdog that looks through folders could miss, and what one submission could use up of another's."""
+"""What a watchdog that walks through folders could miss, and what one submission could use up of another's."""
 
 from __future__ import annotations
 
 import dataclasses
 import errno
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from grader import grade as grading
+from grader.assignment import Assignment
 from grader.batch.pool import Lost, workers
-from grader.errors import HostError, KernelError, host_error
-from grader.grade import Assignment
+from grader.errors import HostError, KernelError, NothingToGrade, host_error
 from grader.kernel import confinement
 from grader.kernel.process import KernelProcess
+from grader.submission.handin import HandIn
+from grader.submission.reading import Submission
 from tests.isolation.conftest import Cell
 
 DEEP = """
@@ -47,6 +49,7 @@ time.sleep(30)
 """
 SPINNING = """
 import os
+import socket
 import sys
 for _ in range(12):
     if os.fork() == 0:
@@ -151,7 +154,7 @@ def test_shared_memory_of_others_is_neither_seen_nor_in_the_way(cell: Cell) -> N
     cell.workspace.give_away()
     try:
         source = f"print(json.dumps([attempt(lambda: open({str(others)!r}).read(6))]))"
-        outcome = cell.run(source, folders=[home], budget=confinement.Budget(disk=20 << 20))
+        outcome = cell.run(source, confinement.Access(folders=(home,)), budget=confinement.Budget(disk=20 << 20))
         assert outcome == ["FileNotFoundError"]
     finally:
         others.unlink()
@@ -171,41 +174,30 @@ def test_a_kernel_that_hung_up_is_not(number: int) -> None:
     assert host_error(TimeoutError("late")) is None
 
 
-def test_a_request_that_cannot_be_sent_for_want_is_not_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full:
-        def settimeout(self, seconds: float) -> None:
-            pass
-
-    process = KernelProcess()
-    process.control = Full()  # type: ignore[assignment]
-    for number, kind in ((errno.ETOOMANYREFS, HostError), (errno.EPIPE, KernelError)):
-
-        def refuse(*arguments: Any, number: int = number) -> None:
+@pytest.mark.parametrize(("number", "kind"), [(errno.ETOOMANYREFS, HostError), (errno.EPIPE, KernelError)])
+def test_a_request_that_cannot_be_sent_says_whose_fault_it_is(number: int, kind: type[Exception]) -> None:
+    class Refusing(KernelProcess):
+        def send(self, data: bytes, fds: list[int]) -> None:
             raise OSError(number, "x")
 
-        monkeypatch.setattr("grader.kernel.process.socket.send_fds", refuse)
-        with pytest.raises(kind):
-            process.ask({"op": "property"}, 1.0, [0])
+    process = Refusing()
+    process.control, other = socket.socketpair()
+    with process.control, other, pytest.raises(kind):
+        process.ask({"op": "property"}, 1.0, [0])
 
 
 @pytest.mark.parametrize("failures", [1, 2])
-def test_a_submission_is_judged_once_more_and_then_waits(
-    failures: int, assignment: Assignment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    left = [HostError("no descriptors")] * failures
-    judged = grading.Judged(grading.failure("a.ipynb", assignment, "fine"))
+def test_a_submission_is_judged_once_more_and_then_is_pending(failures: int, assignment: Assignment) -> None:
+    left = [HostError("no descriptors") for _ in range(failures)]
 
-    def once(*arguments: Any) -> grading.Judged:
-        if left:
-            raise left.pop()
-        return judged
+    class Scarce(HandIn):
+        def submission(self, name: str = "") -> Submission:
+            raise left.pop() if left else NothingToGrade("is an empty file")
 
-    monkeypatch.setattr(grading, "_judge", once)
-    monkeypatch.setattr(grading, "RETRY_SECONDS", 0.0)
-    result = grading.judge(Path("a.ipynb"), assignment)
+    judged = grading.judge(Scarce("a.ipynb", b""), assignment, grading.Request(retry_seconds=0.0))
     assert left == []
-    assert (result is judged) == (failures == 1)
-    assert result.grader_failed == (failures == 2)
+    assert judged.grader_failed == (failures == 2)
+    assert ("empty file" in str(judged.result.error)) == (failures == 1)
 
 
 def _busy(item: str, address: str | None) -> str:

@@ -21,7 +21,7 @@ CONFINE = Path(confinement.__file__).parents[1] / "inside" / "confine.py"
 
 
 def test_policy_is_plain_json(cell):
-    policy = confinement.make_policy(cell.workspace, readable=[assets.DATA / "nltk"])
+    policy = confinement.make_policy(cell.workspace, confinement.Access(readable=(assets.DATA / "nltk",)))
     assert json.loads(json.dumps(policy)) == policy
 
 

@@ -1,9 +1,7 @@
-"""GPUs are found without torch and CUDA; what a kernel that may use one can reach beyond others, and what it cannot."""
+"""Finding GPUs without torch and CUDA, and what a kernel that may use one can reach."""
 
 from __future__ import annotations
 
-import ctypes
-import importlib.machinery
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,19 +10,17 @@ from typing import Any
 import pytest
 
 from grader import doctor
-from grader.kernel import gpu
+from grader.kernel import confinement, gpu
 from grader.kernel.confinement import landlock
 from grader.kernel.process import environment
 from tests.isolation.conftest import Cell
 
 
 @pytest.fixture(autouse=True)
-def _forgetful() -> Iterator[None]:
+def _forget_driver_folders() -> Iterator[None]:
     gpu.driver_folders.cache_clear()
-    gpu.is_present.cache_clear()
     yield
     gpu.driver_folders.cache_clear()
-    gpu.is_present.cache_clear()
 
 
 @pytest.fixture
@@ -61,68 +57,71 @@ class Library:
         return 0
 
 
-Machine = Callable[..., None]
+def driver_at(library: Library | None, folder: str = "") -> gpu.Load:
+    """Opens a driver's library that lies in a folder, or none."""
+
+    def load(name: str) -> Library:
+        if library is None or name != str(Path(folder, "libnvidia-ml.so.1")):
+            raise OSError(name)
+        return library
+
+    return load
 
 
 @pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """Pretend a driver that counts GPUs, and a torch that is built for CUDA or not."""
+def torch_with(tmp_path: Path) -> Callable[[str], list[str]]:
+    """Makes a package torch whose version file has a line on CUDA, and returns its folders."""
 
-    def make(library: Library | None, cuda: str = "cuda: Optional[str] = '12.8'", at: str = "") -> None:
-        def opened(name: str) -> Library:
-            if library is None or name != str(Path(at, "libnvidia-ml.so.1")):
-                raise OSError(name)
-            return library
-
-        torch = tmp_path / "torch"
-        torch.mkdir(exist_ok=True)
-        (torch / "version.py").write_text(f"__version__ = '2.9'\ndebug = False\n{cuda}\nhip = None\n")
-        spec = importlib.machinery.ModuleSpec("torch", None, is_package=True)
-        spec.submodule_search_locations = [str(torch)]
-        monkeypatch.setattr(gpu.importlib.util, "find_spec", lambda name: spec)
-        monkeypatch.setattr(ctypes, "CDLL", opened)
-        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    def make(cuda: str) -> list[str]:
+        (tmp_path / "version.py").write_text(f"__version__ = '2.9'\ndebug = False\n{cuda}\nhip = None\n")
+        return [str(tmp_path)]
 
     return make
 
 
-def test_a_gpu_that_the_driver_counts_is_present(machine: Machine) -> None:
-    machine(Library(2))
-    assert gpu.is_present() and gpu.names() == ("NVIDIA X1", "NVIDIA X1")
-    assert doctor._gpu().ok and "NVIDIA X1" in doctor._gpu().detail
+def test_gpus_that_the_driver_counts_have_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    names = gpu.names(driver_at(Library(2)))
+    assert names == ("NVIDIA X1", "NVIDIA X1")
+    finding = doctor.gpu_finding(names, torch_knows_cuda=True)
+    assert finding.ok and "NVIDIA X1" in finding.detail
 
 
-def test_a_torch_that_cannot_use_it_is_found(machine: Machine) -> None:
-    machine(Library(1), "cuda = None")
-    finding = doctor._gpu()
-    assert not gpu.is_present() and finding.ok is None and "built for the CPU" in finding.detail
+def test_doctor_says_that_torch_cannot_use_the_gpu() -> None:
+    finding = doctor.gpu_finding(("NVIDIA X1",), torch_knows_cuda=False)
+    assert finding.ok is None and "built for the CPU" in finding.detail
 
 
-def test_the_driver_is_found_where_only_the_environment_names_it(machine: Machine, driver: Path) -> None:
-    machine(Library(1), at=str(driver))
-    assert gpu.is_present()
+def test_a_driver_that_only_the_environment_names_is_found(driver: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert gpu.names(driver_at(Library(1), str(driver))) == ("NVIDIA X1",)
 
 
 @pytest.mark.parametrize(
-    ("library", "cuda", "visible"),
-    [
-        (None, "cuda = '12.8'", None),
-        (Library(0), "cuda = '12.8'", None),
-        (Library(1, error=9), "cuda = '12.8'", None),
-        (Library(1), "cuda = None", None),
-        (Library(1), "cuda: Optional[str] = None", None),
-        (Library(1), "cuda = '12.8'", ""),
-        (Library(1), "cuda = '12.8'", "-1"),
-    ],
-    ids=["no driver", "no GPU", "no start", "torch for the CPU", "typed", "hidden", "hidden by number"],
+    "library", [None, Library(0), Library(1, error=9)], ids=["no driver", "no GPU", "the driver does not start"]
 )
-def test_what_is_no_gpu(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, library: Library | None, cuda: str, visible: str | None
-) -> None:
-    machine(library, cuda)
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert not gpu.is_present()
+def test_no_gpu_is_found(monkeypatch: pytest.MonkeyPatch, library: Library | None) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert gpu.names(driver_at(library)) == ()
+
+
+@pytest.mark.parametrize("visible", ["", "-1"])
+def test_hidden_gpus_do_not_count(monkeypatch: pytest.MonkeyPatch, visible: str) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpu.names(driver_at(Library(1))) == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "built"),
+    [
+        ("cuda = '12.8'", True),
+        ("cuda: Optional[str] = '12.8'", True),
+        ("cuda = None", False),
+        ("cuda: Optional[str] = None", False),
+    ],
+)
+def test_torch_is_built_for_cuda_or_not(torch_with: Callable[[str], list[str]], line: str, built: bool) -> None:
+    assert gpu.torch_knows_cuda(torch_with(line)) is built
 
 
 def test_a_kernel_finds_the_driver_and_has_a_name(driver: Path, tmp_path: Path) -> None:
@@ -134,7 +133,7 @@ def test_a_kernel_finds_the_driver_and_has_a_name(driver: Path, tmp_path: Path) 
 
 def test_only_a_kernel_that_may_use_a_gpu_reads_the_driver(driver: Path) -> None:
     def rules(*, allowed: bool) -> dict[str, int]:
-        found = landlock.rules(7, Path("/own"), [], [], programs=False, gpu=allowed, shared_memory=False)
+        found = landlock.rules(7, Path("/own"), landlock.Access(gpu=allowed))
         return dict(found["rules"])
 
     assert str(driver) in rules(allowed=True) and str(driver) not in rules(allowed=False)
@@ -160,6 +159,6 @@ def test_a_kernel_that_may_use_a_gpu_names_its_threads_and_sees_no_other_process
         ]))
     """
     refused = "PermissionError"
-    assert cell.run(source, gpu=True) == ["done", "done", refused, refused, refused, refused, refused]
+    assert cell.run(source, confinement.Access(gpu=True)) == ["done", "done", refused, refused, refused, refused, refused]
     named, devices, *others = cell.run(source)
     assert [named, devices] == [refused, refused] and set(others) == {refused}

@@ -172,9 +172,9 @@ def test_a_grader_among_the_packages_is_hidden(tmp_path, monkeypatch):
         (site / name).mkdir(parents=True)
     (site / "_hw3_grader.pth").write_text("/somewhere")
     monkeypatch.setattr(sys, "path", [*sys.path, str(site)])
-    rules = dict(landlock.rules(7, tmp_path / "own", [], [tmp_path], programs=False, gpu=False, shared_memory=False)["rules"])
+    rules = dict(landlock.rules(7, tmp_path / "own", landlock.Access(hidden=(tmp_path,)))["rules"])
     landlock._read_rules.cache_clear()
-    rules = dict(landlock.rules(7, tmp_path / "own", [], [], programs=False, gpu=False, shared_memory=False)["rules"])
+    rules = dict(landlock.rules(7, tmp_path / "own", landlock.Access())["rules"])
     landlock._read_rules.cache_clear()
     mine = {Path(path).name for path in rules if Path(path).parent == site.resolve()}
     assert mine == {"torch"}
@@ -182,7 +182,7 @@ def test_a_grader_among_the_packages_is_hidden(tmp_path, monkeypatch):
 
 def test_readable_data_does_not_open_what_is_around_it():
     data = ROOT / "grader" / "data" / "nltk"
-    rules = dict(landlock.rules(7, Path("/nowhere"), [data], [], programs=False, gpu=True, shared_memory=False)["rules"])
+    rules = dict(landlock.rules(7, Path("/nowhere"), landlock.Access(readable=(data,), gpu=True))["rules"])
     assert str(data) in rules
     around = {ROOT, *ROOT.parents, ROOT / "grader", ROOT / "grader" / "data"}
     assert not {str(path) for path in around} & set(rules)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import strategies as st
 
-from grader.judging.engine import cases_for
+from grader.judging.cases import cases_for
 from grader.judging.property import Part, property_of
 
 

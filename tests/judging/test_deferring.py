@@ -6,9 +6,9 @@ from functools import cache
 
 import pytest
 
+from grader.assignment import PUBLIC_SEED, load_assignment
 from grader.audit import corpus
 from grader.audit.fast import FastKernel
-from grader.grade import PUBLIC_SEED, load_assignment
 from grader.homework3 import HOMEWORK
 from grader.judging.engine import Engine
 from grader.scoring.score import Verdict

@@ -1,4 +1,4 @@
-"""What a reply may make of the judge: it keeps no property busy, and lets no failure of its own wait for a person."""
+"""What a reply can do to the judge: it can neither keep a property busy nor turn a failure of its own into a pending item."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 
 from grader.audit.fast import FastKernel
 from grader.homework3 import oracles
-from grader.judging import budget, expect
+from grader.judging import expect
+from grader.judging.budget import Budget
 from grader.judging.engine import Engine
 from grader.judging.property import Part, property_of
 from tests.judging.test_evidence import NUMBERS, SEED
@@ -37,12 +38,12 @@ def kernel() -> Iterator[FastKernel]:
         yield kernel
 
 
-def verdicts(kernel, *programs):
+def verdicts(kernel, *programs, budget=Budget):
     properties = []
     for program in programs:
         program.__doc__ = "A property of the tests."
         properties.append(property_of(Part("9a", "Doubler"), NUMBERS, examples=6)(program).prop)
-    with Engine(kernel, SEED) as engine:
+    with Engine(kernel, SEED, budget=budget) as engine:
         found = engine.judge(properties)
     return [found[declared.name] for declared in properties]
 
@@ -65,18 +66,20 @@ def reads_without_end(student, case):
             pass
 
 
-def test_a_loop_in_the_judge_costs_one_property(kernel, monkeypatch):
-    monkeypatch.setattr(budget.Budget.__init__, "__defaults__", (0.3, budget.MEMORY))
+def short() -> Budget:
+    return Budget(seconds=0.3)
+
+
+def test_a_loop_in_the_judge_costs_one_property(kernel):
     started = time.process_time()
-    first, stuck, slow, last = verdicts(kernel, doubles, never_ends, reads_without_end, doubles)
+    first, stuck, slow, last = verdicts(kernel, doubles, never_ends, reads_without_end, doubles, budget=short)
     assert time.process_time() - started < 10
     assert first.status == last.status == "passed"
     for found in (stuck, slow):
         assert found.status == "failed" and "0.3 s of computing" in found.message
 
 
-def test_what_was_found_before_the_time_ran_out_stands(kernel, monkeypatch):
-    monkeypatch.setattr(budget.Budget.__init__, "__defaults__", (0.3, budget.MEMORY))
+def test_what_was_found_before_the_time_ran_out_stands(kernel):
     tries = []
 
     def fails_then_hangs(student, case):
@@ -86,7 +89,7 @@ def test_what_was_found_before_the_time_ran_out_stands(kernel, monkeypatch):
             pass
         raise expect.Violation("it is wrong")
 
-    (found,) = verdicts(kernel, fails_then_hangs)
+    (found,) = verdicts(kernel, fails_then_hangs, budget=short)
     assert (found.status, found.message) == ("failed", "it is wrong")
 
 
@@ -139,12 +142,10 @@ def test_large_tensors_are_shown_in_few_words(axes):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory is in use")
-def test_memory_that_a_reply_takes_is_the_submissions(kernel, monkeypatch):
-    monkeypatch.setattr(budget.Budget.__init__, "__defaults__", (5.0, 64 << 20))
-
+def test_memory_that_a_reply_takes_is_the_submissions(kernel):
     def grows(student, case):
         x = yield student.Doubler()(case.x)
         np.ones((1 << 26,)) * x[0]
 
-    (found,) = verdicts(kernel, grows)
+    (found,) = verdicts(kernel, grows, budget=lambda: Budget(memory=64 << 20))
     assert found.status == "failed" and "Memory" in found.message

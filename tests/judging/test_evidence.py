@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from grader.audit.fast import FastKernel
 from grader.judging import expect
-from grader.judging.engine import NOTHING_COMPARED, Engine
+from grader.judging.engine import Engine
+from grader.judging.failures import NOTHING_COMPARED
 from grader.judging.property import Part, Property, property_of
 
 SEED = b"evidence"
@@ -181,7 +182,7 @@ def test_a_part_that_works_with_its_own_classes_only_is_judged_whole(body, whole
     part = Part("9b", "Outer", ("AttentionHead",), (3,), lambda: (np.ones((1, 2, 3), np.float32),))
     with FastKernel((OWN, OUTER.format(body=body))) as kernel, Engine(kernel, SEED) as engine:
         assert kernel.errors == []
-        assert engine.is_fused(part) is whole
+        assert engine.is_judged_whole(part) is whole
         assert ("9b" in engine.notes) is whole
         if whole:
             assert "W_Q" in engine.notes["9b"]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from grader.audit.fast import FastKernel
 from grader.judging import expect
-from grader.judging.engine import Engine, trial_seed
+from grader.judging.cases import trial_seed
+from grader.judging.engine import Engine
 from grader.judging.property import Part, Property, property_of
-from grader.kernel.remote import Connection
+from grader.kernel.channel import PropertyChannel
 from tests.judging.test_evidence import NUMBERS, SEED
 
 CELLS = (
@@ -52,39 +55,48 @@ def properties(count: int, name: str = "Doubler", wrong: int | None = None, cras
     return [made(number) for number in range(count)]
 
 
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
-    """The seeds of the trials of each frame."""
-    frames: list[list[int]] = []
-    run = Connection.run
+class Watched:
+    """A kernel that notes the seeds of the trials in each frame."""
 
-    def watched(self, trials, **options):
-        frames.append([recording.seed for _, recording, _ in trials])
-        return run(self, trials, **options)
+    def __init__(self, kernel: FastKernel) -> None:
+        self._kernel = kernel
+        self.frames: list[list[int]] = []
 
-    monkeypatch.setattr(Connection, "run", watched)
-    return frames
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kernel, name)
+
+    @contextlib.contextmanager
+    def property(self, world: dict[str, Any]) -> Iterator[PropertyChannel]:
+        with self._kernel.property(world) as channel:
+            run = channel.connection.run
+
+            def watched(trials, **options):
+                self.frames.append([recording.seed for _, recording, _ in trials])
+                return run(trials, **options)
+
+            channel.connection.run = watched
+            yield channel
 
 
-def test_the_cases_of_several_properties_are_mixed(kernel, sent):
-    given = properties(4)
-    with Engine(kernel, SEED) as engine:
+def test_the_cases_of_several_properties_are_mixed(kernel):
+    given, watched = properties(4), Watched(kernel)
+    with Engine(watched, SEED) as engine:
         found = engine.judge(given)
     assert {verdict.status for verdict in found.values()} == {"passed"}
     owner = {trial_seed(one, SEED) + n: one.name for one in given for n in range(6)}
-    (frame,) = sent
+    (frame,) = watched.frames
     names = [owner[seed] for seed in frame]
     assert sorted(names) == sorted(owner.values())
     changes = sum(one != other for one, other in itertools.pairwise(names))
     assert changes > 8, "they do not stand side by side"
 
 
-def test_the_order_hangs_on_the_seed_alone(kernel, sent):
-    given = properties(4)
+def test_the_order_depends_on_the_seed_alone(kernel):
+    given, watched = properties(4), Watched(kernel)
     for order, seed in ((given, SEED), (given[::-1], SEED), (given, b"another seed")):
-        with Engine(kernel, seed) as engine:
+        with Engine(watched, seed) as engine:
             engine.judge(order)
-    first, again, other = sent
+    first, again, other = watched.frames
     assert first == again
     numbers = [sorted(frame) for frame in (first, other)]
     assert [numbers[0].index(seed) for seed in first] != [numbers[1].index(seed) for seed in other]

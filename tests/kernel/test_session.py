@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from grader.errors import KernelError
 from grader.kernel.execution import Completed, Died, Raised, TimedOut
 from grader.kernel.limits import Limits
+from grader.kernel.manager import Manager
 from grader.kernel.process import WarmParent
 from grader.kernel.session import Session
 from grader.submission.planning import Plan
@@ -52,6 +54,14 @@ def test_the_connection_file_of_a_new_kernel_outlives_the_manager_of_the_old_one
     assert (session.workspace.path / "connection.json").exists()
     ended = session.kernel.execute("x", 30.0)
     assert isinstance(ended, Raised) and ended.failure.undefined == "x"
+
+
+def test_a_manager_deletes_nothing_when_it_is_collected(tmp_path: Path) -> None:
+    """A kernel whose file is gone makes it anew, which Landlock refuses: then the grader could not run a kernel."""
+    earlier = Manager(tmp_path)
+    Manager(tmp_path)
+    earlier.__del__()
+    assert (tmp_path / "connection.json").exists()
 
 
 def test_names_without_a_value_say_why(session: Session) -> None:

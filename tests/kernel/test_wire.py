@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from grader.errors import KernelError
 from grader.homework3 import HOMEWORK
-from grader.judging import engine
 from grader.judging.budget import Budget
+from grader.judging.cases import cases_for
 from grader.judging.expect import StoodBack, Violation
+from grader.judging.trial import Trial
 from grader.kernel import remote, wire
 from grader.kernel.inside import frames
 from grader.kernel.process import _receive
@@ -186,12 +187,12 @@ VALUES = st.recursive(
 def test_a_property_gives_a_verdict_on_any_answer(name: str) -> None:
     """However odd what comes back is, a property holds or is violated; it does not fail."""
     prop = HOMEWORK.properties[name]
-    cases = engine.cases_for(prop, b"any seed of sixteen")
+    cases = cases_for(prop, b"any seed of sixteen")
 
     @settings(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def run(data: st.DataObject) -> None:
-        trial = engine._Trial(0, prop, data.draw(st.sampled_from(cases[:3])), 0, Budget())
+        trial = Trial(0, prop, data.draw(st.sampled_from(cases[:3])), 0, Budget())
         with contextlib.suppress(StoodBack, Violation, StudentError):
             while not trial.is_over:
                 *_, wanted = trial.row

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -21,8 +22,10 @@ from grader.scoring.rubric import (
     TrainingItem,
     load_rubric,
     parse_rubric,
+    reach,
 )
 
+SECOND = Path(__file__).resolve().parent.parent / "second_homework" / "rubric.yaml"
 SMALL = """\
 version: "1"
 title: A small rubric
@@ -365,3 +368,60 @@ def test_every_gradescope_setting_is_documented_with_its_default():
 def test_documented_settings_can_be_used_as_they_stand():
     text = SMALL.replace("total: 3\n", "total: 3\n" + yaml.safe_dump({"gradescope": commented_settings()}))
     assert parse_rubric(text.encode()).gradescope == GradescopeSettings()
+
+
+# -- entries of items that people grade ------------------------------------------------------------------------------
+
+ENTRIES = SMALL + """\
+    entries:
+      - {id: right, points: 0.75, text: Right.}
+      - {id: reasoned, points: 0.25, text: With a reason.}
+      - {id: nothing, points: 0, text: Nothing., exclusive: true}
+"""
+
+
+def test_entries_of_a_manual_item():
+    rubric = parse_rubric(ENTRIES.encode())
+    (item,) = rubric.by_hand
+    assert [(entry.id, entry.points, entry.exclusive) for entry in item.entries] == [
+        ("right", 0.75, False),
+        ("reasoned", 0.25, False),
+        ("nothing", 0, True),
+    ]
+    assert parse_rubric(SMALL.encode()).by_hand[0].entries == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "start", "reason"),
+    [
+        ("points: 0.75", "points: 0.5", "entries:", "2d: its entries give at most 0.75 of 1 points"),
+        ("points: 0,", "points: 0.25,", "entries:", "2d: its entries give at least 0.25 points; add an entry worth 0"),
+        ("id: reasoned", "id: right", "- {id: right, points: 0.25", "2d: entry right is already defined in line"),
+        ("points: 0.75", "points: 0.7", "- {id: right", "right points: points must be a multiple of 0.25"),
+        ("points: 0.75", "points: many", "- {id: right", "right points: Input should be a valid number"),
+        ("text: Right.", "title: Right.", "- {id: right", "right title: is not a known key here"),
+        ("text: Right.", "text: ''", "- {id: right", "right text"),
+        ("id: right", "id: Right answer", "- {id: Right", "Right answer id: String should match"),
+        ("exclusive: true", "exclusive: 1", "- {id: nothing", "nothing exclusive: Input should be a valid boolean"),
+    ],
+)
+def test_entries_that_are_wrong(old: str, new: str, start: str, reason: str):
+    text = ENTRIES.replace(old, new, 1)
+    with pytest.raises(RubricError) as caught:
+        parse_rubric(text.encode())
+    assert f":{line_of(text, start)}: {reason}" in str(caught.value)
+
+
+def test_a_deduction_lets_an_item_reach_0():
+    text = ENTRIES.replace("id: nothing, points: 0", "id: nothing, points: -0.5").replace(", exclusive: true", "")
+    assert parse_rubric(text.encode()).by_hand[0].entries[2].points == -0.5
+
+
+@pytest.mark.parametrize("path", [HOMEWORK.rubric, SECOND], ids=["shipped", "second"])
+def test_every_item_of_a_shipped_rubric_that_people_grade_has_entries(path: Path):
+    """At most nine: each has a key."""
+    for item in load_rubric(path).by_hand:
+        assert 2 <= len(item.entries) <= 9
+        assert len({entry.text for entry in item.entries}) == len(item.entries)
+        lowest, highest = reach(item.entries)
+        assert lowest <= 0 and highest >= item.points

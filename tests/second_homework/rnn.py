@@ -25,7 +25,7 @@ def test_shape(student: Student, case: LayerCase) -> Program:
     expect.shape((yield student.RNN(*case.sizes)(case.inputs["xs"])), shape_of(case), "states")
 
 
-@property_of(PART, cases.sequences(), world="stand-ins", examples=6)
+@property_of(PART, cases.sequences(), when="stand-ins", examples=6)
 def test_states_follow_the_cell(student: Student, case: LayerCase) -> Program:
     """The states are those of one cell, applied to the inputs in order, from a zero state."""
     xs = case.inputs["xs"].astype(np.float64)
@@ -39,7 +39,7 @@ def test_states_follow_the_cell(student: Student, case: LayerCase) -> Program:
     expect.close(got, np.stack(want, axis=1), "states", "the states are not those of the cell", scale=5)
 
 
-@property_of(PART, cases.sequences(), world="whole", examples=6)
+@property_of(PART, cases.sequences(), when="whole", examples=6)
 def test_whole_prefixes_agree(student: Student, case: LayerCase) -> Program:
     """The states of a prefix are a prefix of the states, and a later input changes them."""
     xs = case.inputs["xs"]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from grader import grade as grade_module
+from grader.assignment import Assignment
 from grader.batch.submissions import find_submissions
-from grader.grade import Assignment
 from grader.gradescope import judge as gradescope_judge
 from grader.homework3 import HOMEWORK
 from grader.submission.reading import Submission

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from nbformat import v4
 
 from grader.errors import NothingToGrade
-from grader.submission.reading import MAX_FILE_BYTES, parse_notebook, read_submission
+from grader.submission.opening import MAX_FILE_BYTES
+from grader.submission.reading import parse_notebook, read_submission
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 

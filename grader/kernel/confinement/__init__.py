@@ -32,6 +32,7 @@ from grader.kernel.confinement.host import (
     require,
     weaknesses,
 )
+from grader.kernel.confinement.landlock import Access
 from grader.kernel.confinement.policy import make_policy
 from grader.kernel.confinement.processes import (
     FIRST_UID,
@@ -48,6 +49,7 @@ __all__ = [
     "FIRST_UID",
     "KEEPER_UID",
     "LEVELS",
+    "Access",
     "Budget",
     "Host",
     "IsolationError",

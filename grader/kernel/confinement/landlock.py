@@ -9,6 +9,7 @@ import functools
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -158,39 +159,47 @@ def _read_rules(extra: tuple[Path, ...], hidden: tuple[Path, ...]) -> tuple[tupl
     return tuple(granted.items())
 
 
-def rules(
-    abi: int,
-    own: Path,
-    readable: Iterable[Path],
-    hidden: Iterable[Path],
-    *,
-    programs: bool,
-    gpu: bool,
-    shared_memory: bool,
-    folders: Iterable[Path] = (),
-) -> dict[str, Any]:
-    """What ``confine.apply`` needs for Landlock: rights by path, and all that is forbidden elsewhere.
+@dataclass(frozen=True)
+class Access:
+    """What a kernel may reach besides its own folder, the interpreter and its libraries.
 
-    Where ``folders`` are named, files can be made in these alone, and ``own`` is for sockets.
+    Args:
+        readable: paths that it may read.
+        hidden: paths that it may not read, even beneath a readable one.
+        folders: folders in the workspace that are held in memory, if the host allows that; files can then be made in these
+            alone, and the workspace itself is for sockets.
+        programs: whether it may start other programs. Nothing in the homework does.
+        gpu: whether it may use NVIDIA devices and read what describes them.
+        shared_memory: whether it may use ``/dev/shm``.
     """
-    granted = dict(_read_rules(tuple(readable), tuple(hidden)))
+
+    readable: tuple[Path, ...] = ()
+    hidden: tuple[Path, ...] = ()
+    folders: tuple[Path, ...] = ()
+    programs: bool = False
+    gpu: bool = False
+    shared_memory: bool = False
+
+
+def rules(abi: int, own: Path, access: Access) -> dict[str, Any]:
+    """What ``confine.apply`` needs for Landlock: rights by path, and all that is forbidden elsewhere."""
+    granted = dict(_read_rules(access.readable, access.hidden))
     granted.update(dict.fromkeys(_DEVICES, _READ_FILE | _WRITE_FILE))
-    if shared_memory:
+    if access.shared_memory:
         granted["/dev/shm"] = _SHARED_MEMORY
-    if programs:
+    if access.programs:
         granted["/usr/bin"] = granted["/bin"] = _READ | _EXECUTE
         # The dynamic loader is executed too.
         for path in map(str, _library_folders()):
             granted[path] = granted.get(path, 0) | _EXECUTE
-    if gpu:
+    if access.gpu:
         granted.update(dict.fromkeys((*_GPU_READ, *driver_folders()), _READ))
         # CUDA names its threads there, and does not start where it cannot.
         granted["/proc/self"] = _READ | _WRITE_FILE | _TRUNCATE
         devices = [*Path("/dev").glob("nvidia*"), Path("/dev/dri")]
         granted.update({str(path): _READ | _WRITE_FILE | _IOCTL_DEV for path in devices})
-    writable = list(folders)
-    granted[str(own)] = _SOCKETS if writable else _OWN_FOLDER
-    granted.update({str(folder): _OWN_FOLDER for folder in writable})
+    granted[str(own)] = _SOCKETS if access.folders else _OWN_FOLDER
+    granted.update({str(folder): _OWN_FOLDER for folder in access.folders})
     # An interface newer than ABI 6 adds nothing that is used here.
     return {
         "abi": abi,

@@ -5,31 +5,29 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from grader.kernel.confinement import landlock as access
 from grader.kernel.confinement import seccomp as filters
 from grader.kernel.confinement.host import CAP_DAC_READ_SEARCH, Host, probe
+from grader.kernel.confinement.landlock import Access, rules
 from grader.kernel.confinement.processes import MIB, Budget, all_pids, owner, status_of
 from grader.kernel.confinement.view import make_view
 from grader.kernel.confinement.workspace import Workspace
 
 POLICY_VERSION = 2
+NOTHING_MORE = Access()
 _SHARED_MEMORY = 256 * MIB
 
 
 def make_policy(
     workspace: Workspace,
-    readable: Iterable[Path] = (),
+    access: Access = NOTHING_MORE,
     *,
-    hidden: Iterable[Path] = (),
     budget: Budget | None = None,
     parent: int | None = None,
     keep_fds: Sequence[int] | None = None,
-    programs: bool = False,
-    gpu: bool = False,
-    folders: Sequence[Path] = (),
     host: Host | None = None,
 ) -> dict[str, Any]:
     """The policy for ``confine.apply``, as values that JSON can carry.
@@ -38,16 +36,11 @@ def make_policy(
 
     Args:
         workspace: the folder the kernel may write to, and whose user it runs as.
-        readable: paths the kernel may read besides the interpreter and its libraries.
-        hidden: paths it may not read even where they lie beneath a readable one.
+        access: what the kernel may reach besides that; ``shared_memory`` is decided here.
         budget: limits.
         parent: process that starts the kernel, and with which it dies; by default this one. The kernel
             counts as started by a thread: when that thread ends, the kernel is killed.
         keep_fds: descriptors that stay open besides 0, 1 and 2; None leaves that to the caller of ``apply``.
-        programs: whether the kernel may start other programs. Nothing in the homework does.
-        gpu: whether it may use NVIDIA devices and read what describes them.
-        folders: folders in the workspace that are held in memory, where the host allows that; files can then be
-            made in these alone.
         host: what the host offers, by default `probe`.
     """
     host, budget = host or probe(), budget or Budget()
@@ -57,20 +50,12 @@ def make_policy(
     landlock = None
     if host.landlock:
         required.append("landlock")
-        landlock = access.rules(
-            host.landlock,
-            workspace.path,
-            readable,
-            hidden,
-            programs=programs,
-            gpu=gpu,
-            # What lies there is a user's: without one of its own nobody could tell the kernel's from the judge's.
-            shared_memory=uid is not None,
-            folders=folders if mounts else (),
-        )
+        # What lies in shared memory is a user's: without one of its own nobody could tell the kernel's from the judge's.
+        granted = replace(access, shared_memory=uid is not None, folders=access.folders if mounts else ())
+        landlock = rules(host.landlock, workspace.path, granted)
     if host.seccomp:
         required.append("seccomp")
-        program = filters.program(programs=programs, attributes=uid is not None, gpu=gpu)
+        program = filters.program(programs=access.programs, attributes=uid is not None, gpu=access.gpu)
     keeper = uid is None and host.landlock >= 6 and host.seccomp
     if mounts:
         required.append("namespaces")
@@ -80,7 +65,7 @@ def make_policy(
         "uid": uid,
         "gid": uid,
         "as_root": host.as_root,
-        "namespaces": {"view": make_view(), "folders": _in_memory(folders, uid, budget)} if mounts else None,
+        "namespaces": {"view": make_view(), "folders": _in_memory(access.folders, uid, budget)} if mounts else None,
         "keep_capabilities": [CAP_DAC_READ_SEARCH] if uid is not None and host.identity == "reading" else [],
         "parent": os.getpid() if parent is None else parent,
         "keeper": os.getpid() if keeper else None,

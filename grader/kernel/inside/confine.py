@@ -1,5 +1,8 @@
 """Confine the calling process before it runs untrusted code.
 
+This is one long file on purpose. The kernel loads it by its bare name, the judge imports it from the package, and the tests of
+isolation run it by its path, so it cannot import a file beside it. It can also be audited in one reading.
+
 `apply` carries out a policy that the judge made (`grader.kernel.confinement.make_policy`). It decides nothing
 itself, so that no reasoning about the host runs beside a student's code, and it costs about a millisecond,
 so that a forked kernel can afford it.

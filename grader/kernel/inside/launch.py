@@ -24,7 +24,23 @@ import tempfile
 from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
-OURS = ("frames", "standins", "absent", "hardware", "shims", "places", "agent", "trainer", "confine", "loaders")
+OURS = (
+    "frames",
+    "standins",
+    "absent",
+    "hardware",
+    "shims",
+    "places",
+    "values",
+    "interpreter",
+    "stage",
+    "agent",
+    "training_run",
+    "trainer",
+    "confine",
+    "loaders",
+)
+"""The files beside this one. Each must be here, or ``import`` would still find it when the notebook runs."""
 PRELOADED = (
     "IPython.core.completer",
     "IPython.core.completerlib",

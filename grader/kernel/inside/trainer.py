@@ -6,7 +6,6 @@ Requests and replies are frames of tagged values, as for properties. The judge d
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import mmap
 import os
@@ -23,20 +22,11 @@ import frames
 import hardware
 import numpy as np
 import torch
+from interpreter import Interpreter, Unfit, defined
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import get_ema_multi_avg_fn
-
-AVERAGE_EVERY = 4
-AVERAGING = 0.96
-"""Share of the average weights that stays at each update."""
-MAX_GRADIENT = 1.0
-"""Norm to which gradients are cut: without a norm before attention, a single step can undo all before it."""
-LEAST_SLICE = 8
-RECORD_AFTER = 3
-"""Steps before one is recorded, by which libraries have set themselves up."""
-SAME = 0.02
-"""How far the loss of a recorded step may be from what the code itself computes: bfloat16 in another order, and no more."""
+from training_run import Run, batches
+from values import Encoder
 
 
 def serve(connection: socket.socket, files: list[int], namespace: dict[str, Any]) -> None:
@@ -50,10 +40,10 @@ def serve(connection: socket.socket, files: list[int], namespace: dict[str, Any]
                 (name, arguments), buffers = frames.receive_frame(connection)
             except frames.FrameError:
                 return
-            encoder = agent.Encoder()
+            encoder = Encoder()
             reply: dict[str, Any]
             try:
-                decode = agent.Interpreter(namespace, buffers).decode
+                decode = Interpreter(namespace, buffers).decode
                 made = getattr(trainer, f"on_{name}")(**decode(arguments))
                 reply = {"value": encoder(made)}
             except BaseException as error:
@@ -159,9 +149,9 @@ class Trainer:
         torch.manual_seed(seed)
         random.seed(seed)
         np.random.seed(seed)
-        model = agent.defined(self.namespace, name)(**settings)
+        model = defined(self.namespace, name)(**settings)
         if not isinstance(model, nn.Module):
-            raise agent.Unfit(f"{name} is not an nn.Module")
+            raise Unfit(f"{name} is not an nn.Module")
         return model.to(self.device)
 
     def _normal(self, images: Tensor) -> Tensor:
@@ -181,11 +171,11 @@ class Trainer:
         """Weights by name into the model; each must be there, in its shape."""
         own = self.run.model.state_dict()
         if missing := sorted(set(own) - set(weights)) or sorted(set(weights) - set(own)):
-            raise agent.Unfit(f"the checkpoint and the model do not have the same weights: {missing[:3]}")
+            raise Unfit(f"the checkpoint and the model do not have the same weights: {missing[:3]}")
         for name, value in weights.items():
             if own[name].shape != value.shape:
                 shapes = f"{tuple(value.shape)}, but the model's has {tuple(own[name].shape)}"
-                raise agent.Unfit(f"the checkpoint's {name} has shape {shapes}")
+                raise Unfit(f"the checkpoint's {name} has shape {shapes}")
         self.run.model.load_state_dict(weights)
         self.run.average = None
 
@@ -261,179 +251,13 @@ class Trainer:
         """A prompt, continued greedily, as the student's tokenizer decodes it."""
         with self._asked():
             ids = self.tokenizer.encode(prompt)[None].to(self.device)
-            text = self.tokenizer.decode(self.run.model.generate(ids, tokens)[0].cpu())  # type: ignore[operator]
+            text = self.tokenizer.decode(self.run.model.generate(ids, tokens)[0].cpu())
         return str(text)
-
-
-class Run:
-    """A model on its way: AdamW along a warm-up, and a running average of the weights, which is what the judge asks.
-
-    The average reaches at any moment what a schedule that cools down reaches only at its end, so that a run can stop at once
-    when its verdict is certain.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        recipe: Mapping[str, Any],
-        order: Iterator[Tensor],
-        loss: Callable[[Tensor], Tensor],
-        *,
-        same_each_time: bool = False,
-    ) -> None:
-        """``same_each_time``: whether the loss of any batch is computed by the same operations on the same shapes."""
-        self.model, self.order, self.loss = model, order, loss
-        self.rate, self.warm_up = float(recipe["rate"]), int(recipe["warm_up"])
-        self.weights = [weight for weight in model.parameters() if weight.requires_grad]
-        self.average: list[Tensor] | None = [weight.detach().clone() for weight in self.weights]
-        on_gpu = bool(self.weights) and all(weight.is_cuda for weight in self.weights)
-        rate = torch.tensor(self.rate, device=self.weights[0].device) if on_gpu else self.rate
-        self.optimizer = (
-            torch.optim.AdamW(self.weights, lr=rate, fused=on_gpu, capturable=on_gpu) if self.weights else None
-        )
-        self.taken, self.slices = 0, 1
-        self.stream = torch.cuda.Stream() if on_gpu and same_each_time else None
-        self.recording: Recording | None = None
-
-    def steps(self, count: int) -> list[float]:
-        """Take so many steps; nothing waits for the device until all are under way."""
-        if self.optimizer is None:
-            raise agent.Unfit("the model has no trainable parameters")
-        losses = []
-        with self._beside():
-            for number in range(count):
-                self.taken += 1
-                self._set_rate(self.rate * min(1.0, self.taken / self.warm_up))
-                losses.append(self._recorded_step(next(self.order), held_against=number == 0))
-                if self.taken % AVERAGE_EVERY == 0:
-                    self._follow()
-        return [float(value) for value in torch.stack(losses).tolist()]
-
-    @contextlib.contextmanager
-    def _beside(self) -> Iterator[None]:
-        """On a stream of its own, as only there a step can be recorded."""
-        if self.stream is None:
-            yield
-            return
-        self.stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self.stream):
-            yield
-        torch.cuda.current_stream().wait_stream(self.stream)
-
-    def _set_rate(self, rate: float) -> None:
-        assert self.optimizer is not None
-        for group in self.optimizer.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
-
-    def _recorded_step(self, chosen: Tensor, *, held_against: bool) -> Tensor:
-        """A step by the recording, where there can be one and it still is what the code does; else by the code itself."""
-        if self.stream is None or self.taken <= RECORD_AFTER:
-            return self._step(chosen)
-        if self.recording is None:
-            held_against = True
-            try:
-                self.recording = Recording(self._step, chosen, self.stream)
-            except Exception:  # code that waits for the GPU cannot be recorded, and says so in many ways
-                self.stream = None
-                torch.cuda.synchronize()
-                return self._step(chosen)
-        if not held_against:
-            return self.recording.replay(chosen)
-        with torch.no_grad():
-            now = self.loss(chosen).float()
-        loss = self.recording.replay(chosen)
-        if not torch.allclose(now, loss.float(), rtol=SAME, atol=SAME):
-            self.recording = self.stream = None
-        return loss
-
-    def _step(self, chosen: Tensor) -> Tensor:
-        """One step on a batch, in as many slices as memory asks for."""
-        assert self.optimizer is not None
-        while True:
-            self.optimizer.zero_grad()
-            parts = chosen.chunk(self.slices)
-            total = torch.zeros((), device=self.weights[0].device)
-            try:
-                for part in parts:
-                    loss = self.loss(part) * (len(part) / len(chosen))
-                    loss.backward()
-                    total += loss.detach()
-            except (torch.cuda.OutOfMemoryError, RuntimeError, MemoryError) as error:
-                recording = self.stream is not None and torch.cuda.is_current_stream_capturing()
-                if recording or not is_out_of_memory(error) or len(chosen) < LEAST_SLICE * self.slices:
-                    raise
-                self.slices *= 2
-                continue
-            nn.utils.clip_grad_norm_(self.weights, MAX_GRADIENT)
-            self.optimizer.step()
-            return total
-
-    def _follow(self) -> None:
-        if self.average is None:
-            return
-        updates = self.taken // AVERAGE_EVERY
-        stays = min(AVERAGING, updates / (updates + 3))
-        get_ema_multi_avg_fn(stays)(self.average, self.weights, None)
-
-    @contextlib.contextmanager
-    def averaged(self) -> Iterator[None]:
-        """The model with its average weights, for the time being."""
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
-
-    @torch.no_grad()
-    def _swap(self) -> None:
-        for average, weight in zip(self.average or (), self.weights, strict=False):
-            held = weight.clone()
-            weight.copy_(average)
-            average.copy_(held)
-
-
-class Recording:
-    """A step recorded as a CUDA graph: replayed, its thousand small kernels do not wait for Python to start each of them.
-
-    What the student's code does in Python is done while it is recorded and not again; who replays it holds what comes of it
-    against the code itself now and then.
-    """
-
-    def __init__(self, step: Callable[[Tensor], Tensor], chosen: Tensor, stream: torch.cuda.Stream) -> None:
-        """Record ``step`` on a batch, without taking it."""
-        self._chosen = chosen.clone()
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, stream=stream):
-            self._loss = step(self._chosen)
-
-    def replay(self, chosen: Tensor) -> Tensor:
-        """Take the step on another batch of that size; its loss."""
-        self._chosen.copy_(chosen)
-        self._graph.replay()
-        return self._loss.clone()
-
-
-def batches(count: int, size: int, seed: int, device: torch.device) -> Iterator[Tensor]:
-    """Indices of batches without end; each epoch in an order of its own, drawn from ``seed``."""
-    generator = torch.Generator().manual_seed(seed)
-    for _ in itertools.count():
-        order = torch.randperm(count, generator=generator).to(device)
-        whole = order.split(size)
-        yield from whole if count < size else [batch for batch in whole if len(batch) == size]
 
 
 def first_of(value: Any) -> Any:
     """What a model returns, or the first of several values."""
     return value[0] if isinstance(value, tuple | list) else value
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed, on whichever device."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
 def speed(

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from grader import grade as grading
-from grader.grade import Assignment, judge
+from grader.assignment import Assignment
+from grader.grade import Request, judge
 from grader.homework3.training import check, views, vit
 from grader.homework3.training.data import Cifar10
 from grader.homework3.training.stated import stated
@@ -82,7 +83,7 @@ def trained(
             monkeypatch.setattr(vit, "LOOK_EVERY", 4 * TRAIN * 10)
             monkeypatch.setitem(vit.RECIPES, "cpu", {"batch": 64, "rate": 2e-3, "warm_up": 10})
         chosen = Options(**{"mode": "always", "device": "cpu", **options})
-        return judge(path, with_epochs(assignment, epochs), warm=warm, only=(), training=chosen).result
+        return judge(path, with_epochs(assignment, epochs), Request(warm=warm, only=(), training=chosen)).result
 
     return run
 

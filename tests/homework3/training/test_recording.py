@@ -1,4 +1,4 @@
-"""Steps that are recorded on a GPU: when they are replayed and when the code itself runs, held with a made-up recording."""
+"""Steps that are recorded on a GPU: when they are replayed and when the code itself runs, with a made-up recorder."""
 
 from __future__ import annotations
 
@@ -21,37 +21,53 @@ COUNT = 10
 
 
 @pytest.fixture(scope="module")
-def trainer() -> Iterator[Any]:
+def training_run() -> Iterator[Any]:
     """The kernel's module, as the kernel imports it."""
     sys.path.insert(0, str(Path(confinement.__file__).parents[1] / "inside"))
-    yield importlib.import_module("trainer")
+    yield importlib.import_module("training_run")
     del sys.path[0]
 
 
 class Replay:
-    """Stands for a recording: takes the step anew, and says what it was made from."""
+    """Stands for a recording: takes the step anew, and counts that."""
 
-    made: int = 0
-    replayed: int = 0
-    off_after: int = 1000
-    """Replays after which it is no longer what the code does."""
-
-    def __init__(self, step: Callable[[Tensor], Tensor], chosen: Tensor, stream: object) -> None:
-        type(self).made += 1
-        self.step = step
+    def __init__(self, step: Callable[[Tensor], Tensor], differs_after: int) -> None:
+        self.step, self.differs_after = step, differs_after
+        self.replayed = 0
 
     def replay(self, chosen: Tensor) -> Tensor:
-        type(self).replayed += 1
+        self.replayed += 1
         loss = self.step(chosen)
-        return loss * 2 if type(self).replayed > type(self).off_after else loss
+        return loss * 2 if self.replayed > self.differs_after else loss
 
 
-class Waiting(Replay):
-    """Stands for code that waits for the GPU and cannot be recorded."""
+class Recorder:
+    """Records without a GPU. A replay's loss is wrong after ``differs_after`` replays; ``fails`` says that none can be made."""
 
-    def __init__(self, step: Callable[[Tensor], Tensor], chosen: Tensor, stream: object) -> None:
-        type(self).made += 1
-        raise RuntimeError("operation not permitted when stream is capturing")
+    def __init__(self, *, differs_after: int = 1000, fails: bool = False) -> None:
+        self.differs_after, self.fails = differs_after, fails
+        self.tried = 0
+        self.recordings: list[Replay] = []
+
+    @property
+    def replayed(self) -> int:
+        return sum(recording.replayed for recording in self.recordings)
+
+    def beside(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def record(self, step: Callable[[Tensor], Tensor], chosen: Tensor) -> Replay:
+        self.tried += 1
+        if self.fails:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        self.recordings.append(Replay(step, self.differs_after))
+        return self.recordings[-1]
+
+    def is_recording(self) -> bool:
+        return False
+
+    def abandon(self) -> None:
+        pass
 
 
 Taken = tuple[list[float], Any]
@@ -59,58 +75,55 @@ Take = Callable[..., Taken]
 
 
 @pytest.fixture
-def take(trainer: Any, monkeypatch: pytest.MonkeyPatch) -> Take:
-    """Take steps with a kind of recording, or none, two at a time; the losses and the run."""
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+def take(training_run: Any) -> Take:
+    """Take steps with a recorder, or none, two at a time; the losses and the run."""
 
-    def steps(recording: type[Replay] | None, loss_of: Callable[[Tensor], Tensor] = torch.mean) -> Taken:
+    def steps(recorder: Recorder | None, loss_of: Callable[[Tensor], Tensor] = torch.mean) -> Taken:
         torch.manual_seed(0)
         data = torch.randn(20, 3)
         model = nn.Linear(3, 1)
-        order = trainer.batches(20, RECIPE["batch"], 0, torch.device("cpu"))
-        run = trainer.Run(model, RECIPE, order, lambda chosen: loss_of(model(data[chosen]) ** 2))
-        if recording is not None:
-            kind = type("Kind", (recording,), {"made": 0, "replayed": 0})
-            monkeypatch.setattr(trainer, "Recording", kind)
-            run.stream, run.kind = object(), kind
-            monkeypatch.setattr(trainer.torch.cuda, "is_current_stream_capturing", lambda: False)
-            monkeypatch.setattr(run, "_beside", contextlib.nullcontext)
+        order = training_run.batches(20, RECIPE["batch"], 0, torch.device("cpu"))
+        run = training_run.Run(
+            model, RECIPE, order, lambda chosen: loss_of(model(data[chosen]) ** 2), recorder=recorder
+        )
         return [loss for _ in range(COUNT // 2) for loss in run.steps(2)], run
 
     return steps
 
 
-def test_steps_are_replayed_once_libraries_are_set_up(take: Take, trainer: Any) -> None:
+def test_steps_are_replayed_after_a_few_that_run_as_they_are(take: Take, training_run: Any) -> None:
     expected, _ = take(None)
-    losses, run = take(Replay)
+    recorder = Recorder()
+    losses, run = take(recorder)
     assert losses == expected
-    assert (run.kind.made, run.kind.replayed) == (1, COUNT - trainer.RECORD_AFTER)
+    assert (recorder.tried, recorder.replayed) == (1, COUNT - training_run.RECORD_AFTER)
     assert run.recording is not None
 
 
 def test_code_that_cannot_be_recorded_runs_as_it_is(take: Take) -> None:
     expected, _ = take(None)
-    losses, run = take(Waiting)
+    recorder = Recorder(fails=True)
+    losses, run = take(recorder)
     assert losses == expected
-    assert run.kind.made == 1, "it is tried once"
-    assert run.recording is None and run.stream is None
+    assert recorder.tried == 1, "it is tried once"
+    assert run.recording is None and run.recorder is None
 
 
 def test_a_recording_that_differs_from_the_code_is_dropped(take: Take) -> None:
-    off = type("Off", (Replay,), {"off_after": 2})
-    losses, run = take(off)
-    assert run.recording is None and run.stream is None
-    assert run.kind.made == 1 and run.kind.replayed < COUNT - 3
+    recorder = Recorder(differs_after=2)
+    losses, run = take(recorder)
+    assert run.recording is None and run.recorder is None
+    assert recorder.tried == 1 and recorder.replayed < COUNT - 3
     assert all(loss > 0 for loss in losses)
 
 
-def test_code_that_is_another_each_time_is_not_replayed(take: Take) -> None:
+def test_code_that_differs_each_time_is_not_replayed(take: Take) -> None:
     calls = itertools.count(1)
-    _, run = take(Replay, lambda squares: squares.mean() * next(calls))
-    assert run.recording is None and run.kind.replayed == 1, "the first replay is held against the code"
+    recorder = Recorder()
+    _, run = take(recorder, lambda squares: squares.mean() * next(calls))
+    assert run.recording is None and recorder.replayed == 1, "the first replay is compared with the code"
 
 
-def test_only_losses_that_are_the_same_each_time_are_recorded_and_only_on_a_gpu(trainer: Any) -> None:
-    model = nn.Linear(3, 1)
-    run = trainer.Run(model, RECIPE, iter(()), torch.mean, same_each_time=True)
-    assert run.stream is None
+def test_nothing_is_recorded_on_the_cpu(training_run: Any) -> None:
+    run = training_run.Run(nn.Linear(3, 1), RECIPE, iter(()), torch.mean, same_each_time=True)
+    assert run.recorder is None

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import save_file
 
 from grader import assets
+from grader.assignment import Assignment
 from grader.batch.run import Options, run_batch
-from grader.grade import Assignment
 from grader.homework3 import HOMEWORK
 from grader.homework3.training import check, data, vit
 from grader.homework3.training.data import Cifar10, Size, load
@@ -313,13 +313,13 @@ def test_real_images_whole(
     assert any("of 10000 validation images right" in note for note in item.notes)
 
 
-def test_what_is_asked_for_is_planned(assignment: Assignment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning.gpu, "is_present", lambda: False)
+def test_what_is_asked_for_is_planned(assignment: Assignment, tmp_path: Path) -> None:
     path = tmp_path / "ada.ipynb"
     path.touch()
 
     def action(mode: planning.Mode, device: planning.Device = "auto") -> str | None:
-        job = planning.plan(HOMEWORK.training, path, assignment.rubric, planning.Options(mode, device=device))
+        options = planning.Options(mode, device=device)
+        job = planning.plan(HOMEWORK.training, path, assignment.rubric, options, gpu_is_present=lambda: False)
         return job.action if job else None
 
     assert action("never") is None

@@ -1,0 +1,72 @@
+"""One content to judge or to train, and how a worker of the batch does that."""
+
+from __future__ import annotations
+
+import functools
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+from grader.assignment import Assignment
+from grader.batch.pool import WarmParentLost, alarm
+from grader.batch.submissions import digest_of
+from grader.errors import GraderError, HostError
+from grader.grade import NO_TRAINING, Judged, Request, failure, judge
+from grader.kernel.warm import client_of
+from grader.training import plan as training_plan
+
+
+@dataclass(frozen=True)
+class Job:
+    """One content to judge or to train: where it lies, and what it is judged by (a pickled `Assignment`)."""
+
+    path: Path
+    digest: str
+    assignment: bytes
+    only: tuple[str, ...] | None
+    seconds: float
+    label: str
+    training: training_plan.Job | None = None
+    weights: str = ""
+    """What tells the checkpoint that is verified from others."""
+
+
+class _TooLong(BaseException):
+    """The grader hangs."""
+
+
+@functools.lru_cache(maxsize=2)
+def _assignment(pickled: bytes) -> Assignment:
+    loaded: Assignment = pickle.loads(pickled)  # made by this program's other process
+    return loaded
+
+
+def grade_job(job: Job, address: str | None) -> Judged:
+    """Judge one submission in a worker.
+
+    Raises `WarmParentLost` if the warm parent died, whatever was found by then, and `HostError`.
+    """
+    assignment = _assignment(job.assignment)
+    if digest_of(job.path)[0] != job.digest:
+        return Judged(
+            failure(job.path.name, assignment, "changed while the batch ran; run it again"),
+            grader_failed=True,
+        )
+    link = client_of(address)
+    if link is None and address is not None:
+        raise WarmParentLost
+    training = NO_TRAINING if job.training is None else job.training.options
+    try:
+        with alarm(job.seconds, _TooLong):
+            request = Request(warm=link, only=job.only, training=training, retry_seconds=None)
+            judged = judge(job.path, assignment, request)
+    except _TooLong:
+        reason = f"the grader did not end within {job.seconds:.0f} s"
+        judged = Judged(failure(job.path.name, assignment, reason), grader_failed=True)
+    except HostError:
+        raise
+    except GraderError as error:
+        judged = Judged(failure(job.path.name, assignment, str(error)), grader_failed=True)
+    if link is not None and not link.is_alive():
+        raise WarmParentLost
+    return judged

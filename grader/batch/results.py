@@ -1,0 +1,50 @@
+"""The results of a class from what the store keeps of it, and the files that are written of them."""
+
+from __future__ import annotations
+
+from grader.batch import reports
+from grader.batch.context import training_context_of
+from grader.batch.rows import Row, rows_of
+from grader.batch.store import Manifest, Record, Store, scored, unreadable
+from grader.batch.training import known_training
+from grader.gradebook.state import State
+from grader.scoring.facts import versions
+from grader.scoring.result import Result
+from grader.scoring.rubric import Rubric
+
+
+def report(
+    store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record], state: State
+) -> list[Row]:
+    """Write results, feedback, grades and summary for the class; gives its rows."""
+    rows = rows_of(manifest, rubric, results_of(store, manifest, rubric, records), state)
+    for row in rows:
+        if row.result is not None:
+            store.put(f"results/{row.member.key}.json", row.result.to_json())
+            store.put(f"feedback/{row.member.key}.md", reports.feedback(row, rubric))
+    store.put("grades.csv", reports.grades_csv(rows, rubric))
+    store.put("summary.md", reports.summary(rows, rubric, manifest.strange))
+    store.drop_others({row.member.key for row in rows if row.result is not None})
+    return rows
+
+
+def results_of(
+    store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]
+) -> dict[str, Result]:
+    """The result of each member by key, as far as its content is judged."""
+    results: dict[str, Result] = {}
+    context = training_context_of(manifest.context, rubric, manifest.homework)
+    for member in manifest.members:
+        if member.problem is not None:
+            results[member.key] = unreadable(member, rubric, manifest.seed, versions(rubric))
+        elif member.digest in records:
+            training = known_training(store, member, context)
+            results[member.key] = scored(records[member.digest], rubric, member, training)
+    return results
+
+
+def load_records(store: Store, manifest: Manifest) -> dict[str, Record]:
+    """What is known of the class, by content."""
+    digests = {member.digest for member in manifest.members if member.digest}
+    found = {digest: store.load(digest, manifest.context) for digest in sorted(digests)}
+    return {digest: record for digest, record in found.items() if record is not None}

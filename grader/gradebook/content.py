@@ -1,0 +1,48 @@
+"""What tells the answer that a person saw from another one: a few digests, written ``answer=... notebook=... pdf=...``."""
+
+from __future__ import annotations
+
+import hashlib
+
+from grader.scoring.evidence import MOST_TEXT
+from grader.scoring.result import ItemResult
+
+
+def content_of(item: ItemResult | None, notebook: str | None = None, pdf: str = "") -> str:
+    """The content of an item's answer.
+
+    Args:
+        item: the item with the evidence that the notebook holds; an automatic one has none.
+        notebook: the digest of the notebook, empty where nothing was handed in.
+        pdf: the digest of the PDF that was handed in with it.
+    """
+    parts = {"notebook": "" if notebook is None else notebook[:16] or "none", "pdf": pdf[:16]}
+    # What training found has no cell, and comes and goes with the machine that trained.
+    shown = [] if item is None else [each for each in item.evidence if each.cell or each.kind == "written_answer"]
+    is_whole = all(len(each.text or "") < MOST_TEXT for each in shown)
+    if shown and is_whole:
+        digest = hashlib.sha256()
+        for each in shown:
+            for text in (each.kind, each.text or "", each.mime or "", each.data or ""):
+                digest.update(text.encode("utf-8", "backslashreplace") + b"\0")
+        parts = {"answer": digest.hexdigest()[:16], **parts}
+    return " ".join(f"{name}={value}" for name, value in parts.items() if value)
+
+
+def differs(seen: str, now: str) -> bool:
+    """Whether two contents are of different answers, as far as both say; the notebook counts where the answer is not known."""
+    if not seen or not now:
+        return False
+    one, other = _parts(seen), _parts(now)
+    known = one.keys() & other.keys()
+    if "answer" in known:
+        known -= {"notebook"}
+    return any(one[name] != other[name] for name in known)
+
+
+def _parts(content: str) -> dict[str, str]:
+    """The digests by name; text of another form is one digest without a name."""
+    parts = [part.partition("=") for part in content.split()]
+    if not all(sign and name in ("answer", "notebook", "pdf") for name, sign, _ in parts):
+        return {"": content}
+    return {name: value for name, _, value in parts}

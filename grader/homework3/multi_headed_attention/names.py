@@ -1,0 +1,22 @@
+"""Names of this part's properties that others leave a fault to."""
+
+from __future__ import annotations
+
+SHAPES = "multi_headed_attention.test_shapes"
+INDEPENDENT = "multi_headed_attention.test_sequences_are_independent"
+MODES = "multi_headed_attention.test_same_in_training_and_evaluation"
+HEADS = "multi_headed_attention.test_num_heads_heads_of_the_given_sizes"
+ORDER = "multi_headed_attention.test_alphas_are_in_the_order_of_the_heads"
+INPUT = "multi_headed_attention.test_every_head_sees_the_input"
+MASKS = "multi_headed_attention.test_the_mask_reaches_each_head"
+REGISTERED = "multi_headed_attention.test_heads_are_registered"
+NO_MASK = "multi_headed_attention.test_no_mask_reaches_each_head"
+PROJECTION = "multi_headed_attention.test_output_is_one_linear_map_of_the_heads"
+WHOLE_ALPHAS = "multi_headed_attention.test_whole_alphas_are_attention"
+WHOLE_VALUES = "multi_headed_attention.test_whole_heads_have_weights_of_their_own"
+WHOLE_MASKS = "multi_headed_attention.test_whole_masked_tokens_get_no_weight"
+WHOLE_INFLUENCE = "multi_headed_attention.test_whole_masked_tokens_have_no_influence"
+WHOLE_NO_MASK = "multi_headed_attention.test_whole_no_mask_is_a_mask_of_ones"
+WHOLE_PROJECTION = "multi_headed_attention.test_whole_output_is_one_linear_map_of_the_heads"
+WHOLE_LONE = "multi_headed_attention.test_whole_lone_tokens_are_mapped_linearly"
+WHOLE_LEARNING = "multi_headed_attention.test_whole_every_weight_learns"

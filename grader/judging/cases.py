@@ -1,0 +1,61 @@
+"""Draws the cases of a property. One seed gives the same cases for every submission, on any machine."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import random
+from typing import Any
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, find
+from hypothesis.errors import NoSuchExample, Unsatisfiable
+
+from grader.judging.property import Property
+from grader.judging.reproducible import make_reproducible
+
+make_reproducible()
+
+
+def trial_seed(prop: Property, seed: bytes) -> int:
+    """The seed of the kernel's random state in a property's trials."""
+    return int.from_bytes(hashlib.sha256(seed + b"/trial/" + prop.name.encode()).digest()[:4], "big")
+
+
+@functools.lru_cache(maxsize=512)
+def cases_for(prop: Property, seed: bytes) -> tuple[Any, ...]:
+    """A property's cases for an assignment seed: the simplest one, and others. Each process draws them once.
+
+    Each case is drawn by itself. If many are drawn at once, hypothesis makes half of them by changing earlier ones a little,
+    which tests less.
+    """
+    cases: list[Any] = []
+
+    def record(case: Any) -> bool:
+        drawn.append(case)
+        return False
+
+    for number in range(prop.examples):
+        drawn: list[Any] = []
+        with contextlib.suppress(NoSuchExample, Unsatisfiable):
+            strategy, chance = prop.strategy_for(number), random_for(prop, seed, number)
+            find(strategy, record, settings=settings_for(2, Phase.generate), random=chance)
+        cases += drawn[-1:] if number else drawn[:1]
+    return tuple(cases)
+
+
+def random_for(prop: Property, seed: bytes, number: int = 0) -> random.Random:
+    """The random state from which hypothesis draws the case with this number."""
+    return random.Random(hashlib.sha256(seed + b"/case/%d/" % number + prop.name.encode()).digest())
+
+
+def settings_for(examples: int, *phases: Phase) -> hypothesis.settings:
+    """Settings under which hypothesis neither stores anything nor complains about time."""
+    return hypothesis.settings(
+        max_examples=examples,
+        phases=phases,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )

@@ -1,0 +1,1 @@
+"""What every room needs to write text that a person reads."""

@@ -1,0 +1,45 @@
+"""What tells one answer from another: what the notebook holds for an item, and what training adds does not."""
+
+from __future__ import annotations
+
+from grader.gradebook.content import content_of, differs
+from grader.scoring.result import Evidence, ItemResult
+
+WRITTEN = Evidence(kind="written_answer", title="text in the notebook", text="Because.")
+IMAGE = Evidence(kind="image", title="image from code cell 3", cell=3, mime="image/png", data="AAAA")
+TRAINED = Evidence(kind="image", title="heatmaps", mime="image/png", data="BBBB")
+
+
+def item(*evidence: Evidence) -> ItemResult:
+    return ItemResult(
+        id="2d", title="Written", kind="manual", points=None, max_points=1, status="pending", evidence=evidence
+    )
+
+
+def test_the_answer_counts_before_the_notebook() -> None:
+    seen = content_of(item(WRITTEN, IMAGE), "a" * 64)
+    assert not differs(seen, content_of(item(WRITTEN, IMAGE), "b" * 64))
+    moved = IMAGE.model_copy(update={"cell": 4, "title": "image from code cell 4"})
+    assert not differs(seen, content_of(item(WRITTEN, moved), "b" * 64))
+    assert not differs(seen, content_of(item(WRITTEN, IMAGE, TRAINED), "a" * 64))
+    for other in (item(IMAGE), item(WRITTEN.model_copy(update={"text": "Since."}), IMAGE), item()):
+        assert differs(seen, content_of(other, "b" * 64))
+
+
+def test_without_an_answer_the_notebook_counts() -> None:
+    assert not differs(content_of(item(), "a" * 64), content_of(item(), "a" * 64))
+    assert differs(content_of(item(), "a" * 64), content_of(item(), "b" * 64))
+    assert differs(content_of(item(), "a" * 64), content_of(item(), ""))
+    assert differs(content_of(item(), ""), content_of(item(WRITTEN), "a" * 64))
+
+
+def test_a_long_answer_is_known_by_the_notebook() -> None:
+    """Evidence holds only its beginning."""
+    long = WRITTEN.model_copy(update={"text": "x" * 3000})
+    assert differs(content_of(item(long), "a" * 64), content_of(item(long), "b" * 64))
+
+
+def test_a_pdf_counts_where_both_know_it() -> None:
+    seen = content_of(item(WRITTEN), "a" * 64, "c" * 64)
+    assert not differs(seen, content_of(item(WRITTEN), "a" * 64))
+    assert differs(seen, content_of(item(WRITTEN), "a" * 64, "d" * 64))
