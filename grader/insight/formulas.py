@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -79,6 +79,9 @@ class Checker:
     """
 
     def __init__(self, notation: Notation, quantities: Sequence[str], model_answer: str) -> None:
+        letters = {token.text for quantity in quantities for token in tokens(quantity)}
+        if notation.horizon not in letters:
+            notation = replace(notation, horizon=None)
         self._notation = notation
         self._made: dict[tuple[str, bool], list[World]] = {}
         self._rules = {

@@ -18,7 +18,7 @@ class Notation:
         functions: functions that act on each element: an ``unknown`` one must be kept, an ``identity`` changes nothing.
         known: true equations, such as ``h_0 = 0`` and ``h_t = W_h h_{t-1} + W_x x_t``. They give a value to a state
             that a formula still contains.
-        horizon: the letter for the length of the sequence. Without it, ``A^T`` is a transpose.
+        horizon: the letter for the length of the sequence. For quantities without it, ``A^T`` is a transpose.
     """
 
     matrices: Mapping[str, tuple[str, str]] = field(default_factory=dict)

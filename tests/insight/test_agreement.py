@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections import Counter
 
 import pytest
@@ -175,3 +176,9 @@ def test_the_same_seed_gives_the_same_intervals() -> None:
 def test_a_level_outside_0_to_1_is_refused() -> None:
     with pytest.raises(UsageError, match="level"):
         grader_means(one_each(4), level=95)
+
+
+def test_a_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "krippendorff", None)
+    with pytest.raises(UsageError, match=r'run pip install "hw3-grader\[review\]"'):
+        agreements(table({"A": "0 1", "B": "1 1"}))

@@ -19,14 +19,14 @@ from grader.insight.notation import Notation
 from tests.insight.made_class import make_class
 from tests.insight.spellings import RIGHT, WRONG
 
-SHORT = Notation(
+NOTATION = Notation(
     matrices={"W_h": ("hidden", "hidden"), "W_x": ("hidden", "in"), "W_y": ("out", "hidden")},
     inputs={"x": "in"},
     states={"h": "hidden", "y": "out"},
     functions={"phi_y": "unknown", "phi_h": "identity"},
     known=("h_0 = 0", "h_t = W_h h_{t-1} + W_x x_t", "y_t = phi_y(W_y h_t)"),
+    horizon="T",
 )
-LONG = replace(SHORT, horizon="T")
 
 
 def model_answer(item: str) -> str:
@@ -37,9 +37,9 @@ def model_answer(item: str) -> str:
 
 
 CHECKERS = {
-    "1a": Checker(SHORT, ("h_2", "y_2"), model_answer("1a")),
-    "1b": Checker(SHORT, ("h_3", "y_3"), model_answer("1b")),
-    "1c": Checker(LONG, ("h_T", "y_T"), model_answer("1c")),
+    "1a": Checker(NOTATION, ("h_2", "y_2"), model_answer("1a")),
+    "1b": Checker(NOTATION, ("h_3", "y_3"), model_answer("1b")),
+    "1c": Checker(NOTATION, ("h_T", "y_T"), model_answer("1c")),
 }
 ITEM_OF = {"2": "1a", "3": "1b", "T": "1c", "t": "1c", "n": "1c"}
 
@@ -222,7 +222,7 @@ def test_any_formula_gets_a_finding(text: str) -> None:
 
 
 def test_the_same_text_gets_the_same_findings() -> None:
-    again = Checker(LONG, ("h_T", "y_T"), model_answer("1c"))
+    again = Checker(NOTATION, ("h_T", "y_T"), model_answer("1c"))
     for text in (RIGHT[-1], WRONG[-4], model_answer("1c")):
         assert again.check(text) == CHECKERS["1c"].check(text)
 
@@ -245,7 +245,7 @@ def test_the_model_answers_agree_with_the_recurrence() -> None:
 )
 def test_a_model_answer_that_cannot_serve_is_refused(answer: str, reason: str) -> None:
     with pytest.raises(GraderError, match=reason):
-        Checker(SHORT, ("h_2",), answer)
+        Checker(NOTATION, ("h_2",), answer)
 
 
 @pytest.mark.parametrize(
@@ -259,16 +259,16 @@ def test_a_model_answer_that_cannot_serve_is_refused(answer: str, reason: str) -
 )
 def test_a_faulty_notation_is_refused(known: tuple[str, ...], reason: str) -> None:
     with pytest.raises(GraderError, match=reason):
-        Checker(replace(SHORT, known=known), ("h_2",), model_answer("1a"))
+        Checker(replace(NOTATION, known=known), ("h_2",), model_answer("1a"))
 
 
 def test_a_quantity_must_be_a_state() -> None:
     with pytest.raises(GraderError, match="not a state"):
-        Checker(SHORT, ("W_h",), model_answer("1a"))
+        Checker(NOTATION, ("W_h",), model_answer("1a"))
 
 
 def test_without_known_equations_a_state_has_no_value() -> None:
-    checker = Checker(replace(SHORT, known=()), ("h_2",), model_answer("1a"))
+    checker = Checker(replace(NOTATION, known=()), ("h_2",), model_answer("1a"))
     assert checker.check("h_2 = W_h W_x x_1 + W_x x_2")[0].verdict is Verdict.EQUAL
     (finding,) = checker.check("h_2 = W_h h_1 + W_x x_2")
     assert finding.verdict is Verdict.DIFFERS and "nothing says what h_1 is" in finding.message
@@ -307,5 +307,5 @@ def test_nothing_is_evaluated_as_code() -> None:
 
 def test_a_place_is_one_in_the_text() -> None:
     with pytest.raises(FormulaError) as caught:
-        parse(tokens(r"\mathbf{W}_h  \mathbf{Q}"), SHORT)
+        parse(tokens(r"\mathbf{W}_h  \mathbf{Q}"), NOTATION)
     assert caught.value.at == r"\mathbf{W}_h  \mathbf{Q}".index("Q")
