@@ -24,6 +24,7 @@ from grader.errors import UsageError
 from grader.judging.property import Property, properties_of
 
 if TYPE_CHECKING:
+    from grader.insight.notation import AskedFormulas
     from grader.training.plan import TrainingCheck
 
 VARIABLE = "GRADER_HOMEWORK"
@@ -44,6 +45,7 @@ class Homework:
         provided_methods: (class, method) pairs that the template provides within classes that students write.
         files: files that a notebook finds in its working directory, by name.
         training: how items of the kind `training` are judged; None where nothing is trained.
+        formulas: what each item asks formulas for, which people who grade can check against the model answer.
         source: what `load_homework` finds it by; it sets this itself.
     """
 
@@ -56,6 +58,7 @@ class Homework:
     provided_methods: tuple[tuple[str, str], ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
     training: TrainingCheck | None = None
+    formulas: Mapping[str, AskedFormulas] = field(default_factory=dict)
     source: str = DEFAULT
 
     def __reduce__(self) -> tuple[Callable[[str], Homework], tuple[str]]:

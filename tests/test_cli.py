@@ -75,6 +75,7 @@ COMMANDS = [
     ["batch"],
     ["rescore"],
     ["grades"],
+    ["review"],
     ["doctor"],
     ["audit"],
     ["audit", "generate"],

@@ -24,6 +24,8 @@ NEEDED = (
     "grader/data/shakespeare.txt",
     "grader/authoring/skeleton_files/homework.py",
     "grader/kernel/inside/agent.py",
+    "grader/review/static/review.js",
+    "grader/review/templates/answer.html",
 )
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from grader import __version__
-from grader.cli import audit, classes, gradebook, grades, gradescope, homework, machine, notebooks
+from grader.cli import audit, classes, gradebook, grades, gradescope, homework, machine, notebooks, review
 from grader.cli.output import complain
 from grader.errors import GraderError
 
@@ -36,6 +36,7 @@ app.command()(notebooks.check)
 app.command()(classes.batch)
 app.command()(classes.rescore)
 app.command()(grades.grades)
+app.command()(review.review)
 app.command()(machine.doctor)
 app.add_typer(audit.app, name="audit")
 app.add_typer(gradebook.app, name="gradebook")

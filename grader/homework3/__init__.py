@@ -15,6 +15,7 @@ from grader.homework3 import (
     tokenizer,
     transformer,
 )
+from grader.homework3.formulas import FORMULAS
 from grader.homework3.training.check import ImageTraining
 
 HOMEWORK = Homework(
@@ -35,4 +36,5 @@ HOMEWORK = Homework(
     provided_methods=(("DialogueGPT", "generate"),),
     training=ImageTraining(),
     files={"input.txt": assets.DATA / "shakespeare.txt"},
+    formulas=FORMULAS,
 )

@@ -96,8 +96,16 @@ def _states_accuracy(line: str) -> bool:
 def _written(submission: Submission, part: str) -> list[Evidence]:
     marked = [cell for cell in submission.markdown if cell.part == part and cell.role == "text-answer"]
     texts = [cell.source.strip() for cell in marked]
-    return [
+    found = [
         Evidence(kind="written_answer", title="text in the notebook", text=text[:MOST_TEXT])
         for text in texts
         if text
     ][:2]
+    # Photos of handwritten formulas, for instance.
+    pasted = [output for cell in marked for output in cell.attachments]
+    for output in pasted[:MOST_IMAGES]:
+        mime = _MIMES.get(output.mime)
+        if mime is not None and 0 < len(output.data) <= LARGEST_IMAGE:
+            data = base64.b64encode(output.data).decode()
+            found.append(Evidence(kind="written_answer", title="image in the answer", mime=mime, data=data))
+    return found

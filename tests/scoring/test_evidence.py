@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
-from grader.scoring.evidence import _states_accuracy
+from grader.homework3 import HOMEWORK
+from grader.scoring.evidence import _states_accuracy, collect
+from grader.scoring.rubric import load_rubric
+from grader.submission.reading import MarkdownCell, Output, Submission
 
 
 @pytest.mark.parametrize(
@@ -23,3 +28,18 @@ from grader.scoring.evidence import _states_accuracy
 )
 def test_a_line_that_states_an_accuracy(line: str, states: bool) -> None:
     assert _states_accuracy(line) is states
+
+
+def test_an_image_pasted_into_an_answer_is_evidence() -> None:
+    photo = Output("attachment", "image/jpeg", data=b"photo")
+    vector = Output("attachment", "image/svg+xml", data=b"<svg/>")
+    cells = (
+        MarkdownCell(0, "a", "See the photo.", role="text-answer", part="1a", attachments=(photo, vector)),
+        MarkdownCell(1, "b", "Of another item.", role="text-answer", part="1b"),
+    )
+    found = collect(Submission("hw.ipynb", "", (), cells), load_rubric(HOMEWORK.rubric))["1a"]
+    assert [(each.kind, each.text, each.mime) for each in found] == [
+        ("written_answer", "See the photo.", None),
+        ("written_answer", None, "image/jpeg"),
+    ]
+    assert base64.b64decode(found[1].data or "") == b"photo"

@@ -1,0 +1,221 @@
+"""The class that is graded: items with their questions, answers with their evidence, and the order in which they come."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from grader.authoring.notebooks import model_answers
+from grader.errors import GraderError, UsageError
+from grader.gradebook.book import Gradebook
+from grader.gradebook.content import content_of
+from grader.grades.load import GradedClass, load_class
+from grader.homework import Homework
+from grader.review.pdfs import Pdfs
+from grader.scoring.result import Evidence, ItemResult, Result
+from grader.scoring.rubric import ManualItem, TrainingItem
+from grader.submission.reading import Submission, read_submission
+from grader.text.safe_text import one_line
+
+ByHand = ManualItem | TrainingItem
+_YOUR_ANSWER = re.compile(r"\n*\*\*Answer\.?\*\*\.?\s*(?:\*your answer here\*)?\s*$", re.I)
+
+
+class NotThere(GraderError):
+    """An address names an item or an answer that the class does not have."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What stands beside an answer: the template's text, the model answer, and notes for graders."""
+
+    text: str
+    model_answer: str
+    notes: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One student's answer to one item.
+
+    Args:
+        item: the id of the item.
+        submission: the key of the row in the class.
+        handle: what stands in addresses instead of the key, which may be a name.
+        evidence: what the notebook holds, and what training found.
+        content: tells this answer from an earlier one.
+        notes: what the grader remarked on the item.
+        problem: why there is nothing to see.
+    """
+
+    item: str
+    submission: str
+    handle: str
+    evidence: tuple[Evidence, ...] = ()
+    content: str = ""
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def text(self) -> str:
+        """All text of the evidence."""
+        return "\n".join(each.text for each in self.evidence if each.text)
+
+
+@dataclass(frozen=True)
+class Class:
+    """A class as it was read at one time."""
+
+    graded: GradedClass
+    homework: Homework
+    questions: Mapping[str, Question]
+    items: Mapping[str, ByHand]
+    answers: Mapping[str, Mapping[str, Answer]]
+    """By item, in the order of handles, which is a different one for each item."""
+    handles: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Keys by item and handle."""
+
+    def item(self, item: str) -> ByHand:
+        """An item that people grade; raises `NotThere`."""
+        if item not in self.items:
+            raise NotThere(f"{one_line(item)}: is not an item that people grade")
+        return self.items[item]
+
+    def answer(self, item: str, handle: str) -> Answer:
+        """The answer behind a handle; raises `NotThere`."""
+        self.item(item)
+        key = self.handles.get((item, handle))
+        if key is None:
+            raise NotThere(f"{item}: there is no such answer in this class")
+        return self.answers[item][key]
+
+    def result(self, submission: str) -> Result | None:
+        """What the grader found; None where it has not judged yet."""
+        return self.graded.results.get(submission)
+
+    def found(self, submission: str, item: str) -> ItemResult | None:
+        """What the grader found on an item."""
+        result = self.result(submission)
+        return next((each for each in result.items if each.id == item), None) if result else None
+
+    def order(self, item: str) -> tuple[str, ...]:
+        """The keys of all submissions that were handed in, in the order in which an item is graded."""
+        self.item(item)
+        return tuple(self.answers[item])
+
+    def image(self, item: str, handle: str, number: int) -> bytes:
+        """The bytes of an image as the notebook holds it; raises `NotThere`."""
+        evidence = self.answer(item, handle).evidence
+        if not 0 <= number < len(evidence) or not evidence[number].data:
+            raise NotThere(f"{item}: there is no such image")
+        return base64.b64decode(evidence[number].data or "")
+
+
+class Room:
+    """The class in a folder, read again when a batch has changed it, with its gradebook and its PDFs."""
+
+    def __init__(self, folder: Path, archive: Path | None = None) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._stamp = self._now()
+        self._class = read_class(folder)
+        self.book = Gradebook.of_class(folder, self._class.graded.rubric)
+        self.pdfs = Pdfs(folder, archive, self._class.graded, self._class.homework) if archive else None
+
+    def close(self) -> None:
+        """Close the gradebook."""
+        self.book.close()
+
+    @property
+    def klass(self) -> Class:
+        """The class as it is now."""
+        with self._lock:
+            stamp = self._now()
+            if stamp != self._stamp:
+                # A batch may be writing; what was read before holds until all of it can be read.
+                with contextlib.suppress(GraderError):
+                    changed = read_class(self.folder)
+                    if changed.graded.rubric.digest != self._class.graded.rubric.digest:
+                        # Other threads may still read the old one.
+                        self.book = Gradebook.of_class(self.folder, changed.graded.rubric)
+                    self._class, self._stamp = changed, stamp
+            return self._class
+
+    def _now(self) -> tuple[int, ...]:
+        """What changes when a batch or a rescoring has written."""
+        found = []
+        for name in ("batch.json", "rubric.yaml", "grades.csv", "roster.csv"):
+            with contextlib.suppress(OSError):
+                found.append((self.folder / name).stat().st_mtime_ns)
+        return tuple(found)
+
+
+def read_class(folder: Path) -> Class:
+    """Read the folder of a batch for grading; raises `GraderError`."""
+    graded = load_class(folder)
+    homework = graded.manifest.homework
+    items = {item.id: item for item in graded.rubric.by_hand}
+    if not items:
+        raise UsageError(f"{one_line(str(folder))}: its rubric has no item that people grade")
+    answers: dict[str, dict[str, Answer]] = {}
+    for item in items:
+        found = [
+            _answer(graded, item, key, handle_of(item, key)) for key, student in graded.students.items() if student.handed_in
+        ]
+        answers[item] = {answer.submission: answer for answer in sorted(found, key=lambda answer: answer.handle)}
+    handles = {(item, answer.handle): key for item, by_key in answers.items() for key, answer in by_key.items()}
+    return Class(graded, homework, questions_of(homework, items), items, answers, handles)
+
+
+def handle_of(item: str, submission: str) -> str:
+    """What stands for a submission in the addresses of an item: the same in each run, and no name."""
+    return hashlib.sha256(f"{item}\0{submission}".encode()).hexdigest()[:10]
+
+
+def _answer(graded: GradedClass, item: str, key: str, handle: str) -> Answer:
+    result, student = graded.results.get(key), graded.students[key]
+    if result is None:
+        return Answer(item, key, handle, problem="The grader has not read this submission yet.")
+    found = next((each for each in result.items if each.id == item), None)
+    content = content_of(found, student.notebook)
+    if result.error is not None or found is None:
+        return Answer(item, key, handle, content=content, problem=result.error or "")
+    return Answer(item, key, handle, found.evidence, content, found.notes)
+
+
+def questions_of(homework: Homework, items: Mapping[str, ByHand]) -> dict[str, Question]:
+    """What is asked for each item, as far as the homework says."""
+    template = template_of(homework)
+    try:
+        models = model_answers(homework)
+    except (OSError, ValueError, GraderError):  # a homework may have none
+        models = {}
+    found = {}
+    for name, item in items.items():
+        cells = [cell.source for cell in template.markdown if cell.part == name] if template else []
+        text = "\n\n".join(_YOUR_ANSWER.sub("", cell).strip() for cell in cells)
+        heading = item.model_answer if isinstance(item, ManualItem) else name
+        found[name] = Question(text, models.get(heading, ""), item.grading_notes)
+    return found
+
+
+def template_of(homework: Homework) -> Submission | None:
+    """The notebook that students got; None where it cannot be read."""
+    try:
+        return read_submission(homework.template)
+    except GraderError:
+        return None
+
+
+def in_order_after(order: Sequence[str], submission: str | None) -> list[str]:
+    """An order that begins after a submission and goes round to it."""
+    if submission is None or submission not in order:
+        return list(order)
+    place = order.index(submission) + 1
+    return [*order[place:], *order[: place - 1]]

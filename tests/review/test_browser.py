@@ -1,0 +1,199 @@
+"""A class of 30 graded by keyboard in a real browser, with hostile content in every field, and what axe-core finds."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvicorn
+
+from grader.gradebook.events import Decision, Kind
+from grader.review.app import make_app
+from grader.review.classroom import handle_of
+from grader.review.serve import listen
+from grader.review.web import Site
+from grader.scoring.result import Evidence, Flag
+from tests.review.made import evidence_of, make_class, picture, site_of
+
+sync_api = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+SIZE = 30
+HOSTILE = "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\"><style>*{display:none}</style>"
+MARKDOWN = f"{HOSTILE}\n\n![x](https://example.invalid/x.png) [y](javascript:alert(1)) $\\text{{{HOSTILE}}}$\n\n|a|\n|:-:|\n|b|"
+
+
+@dataclass
+class Served:
+    """A class that is served, and what browsers said on their consoles."""
+
+    site: Site
+    base: str
+    keys: list[str]
+    console: list[str] = field(default_factory=list)
+
+    def open(self, browser: Any, who: str = "Tessa", **options: Any) -> Any:
+        """A page of a new browser context, after its grader gave a name by keyboard."""
+        page = browser.new_context(**options).new_page()
+        page.set_default_timeout(120_000)
+        page.on("console", lambda message: self.console.append(message.text))
+        page.on("pageerror", lambda error: self.console.append(str(error)))
+        page.goto(f"{self.base}/?token={self.site.access.new_token()}")
+        page.wait_for_url("**/name")
+        page.locator("#who").focus()
+        page.keyboard.type(who)
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{self.base}/")
+        return page
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("browser") / "hw3"
+    hostile = {
+        item: [
+            Evidence(kind="written_answer", title=HOSTILE, text=MARKDOWN),
+            Evidence(kind="generated_text", title=HOSTILE, cell=1, text=HOSTILE),
+            Evidence(kind="image", title=HOSTILE, cell=1, mime="image/png", data=picture()),
+        ]
+        for item in evidence_of(0)
+    }
+    key = make_class(folder, SIZE)[0].key
+    flags = [Flag(kind="altered", message=HOSTILE)]
+    people = make_class(folder, SIZE, evidence={key: hostile}, names=[HOSTILE], flags=flags, warnings=[HOSTILE])
+    site = site_of(folder)
+    listening = listen(0)
+    server = uvicorn.Server(uvicorn.Config(make_app(site), log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+    thread.start()
+    yield Served(site, f"http://127.0.0.1:{listening.getsockname()[1]}", [one.key for one in people])
+    server.should_exit = True
+    thread.join(30)
+    site.room.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+def wait_for(condition: Any, what: str) -> None:
+    """Wait until something holds on the server."""
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def moved(page: Any, place: str) -> None:
+    """Wait until a page shows another answer than this one."""
+    wait_for(lambda: page.get_attribute("#answer", "data-place") != place, f"still at {place}")
+
+
+def test_a_class_is_graded_by_keyboard_alone(served: Served, browser: Any) -> None:
+    page, book = served.open(browser, viewport={"width": 1440, "height": 900}), served.site.room.book
+    page.goto(f"{served.base}/item/1d")
+    for number in range(SIZE):
+        wait_for(lambda: page.evaluate("document.getElementById('score').textContent === 'not graded'"), page.url)
+        place = page.get_attribute("#answer", "data-place")
+        page.keyboard.press(str(1 + number % 3))
+        wait_for(lambda: page.evaluate("document.getElementById('status').textContent.startsWith('saved')"), page.url)
+        assert len(book.state().graded("1d")) == number + 1
+        assert page.inner_text("#progress").startswith(f"{number + 1} of {SIZE} graded")
+        page.keyboard.press("n")
+        moved(page, place)
+    assert "Nothing is left to grade in 1d" in page.inner_text("main")
+    assert sorted({book.state().grade(key, "1d").points for key in served.keys}) == [0, 0.5, 1]
+
+    page.goto(f"{served.base}/item/1e")
+    page.keyboard.press("1")
+    page.keyboard.press("2")
+    page.keyboard.press("a")
+    page.keyboard.type("-0.5")
+    page.keyboard.press("Escape")
+    page.keyboard.press("c")
+    page.keyboard.type("n is not u")
+    page.keyboard.press("Escape")
+    first = page.get_attribute("#answer", "data-place").partition("/")[2]
+    key = next(key for key in served.keys if handle_of("1e", key) == first)
+    wait_for(lambda: (grade := book.state().grade(key, "1e")) and grade.comment == "n is not u", "the comment is saved")
+    grade = book.state().grade(key, "1e")
+    assert (grade.points, grade.entries, grade.adjustment) == (1.5, ("rnn", "attention"), -0.5)
+    page.keyboard.press("5")
+    wait_for(lambda: book.state().grade(key, "1e").entries == ("none",), "an exclusive entry stands alone")
+    page.keyboard.press("u")
+    wait_for(lambda: book.state().grade(key, "1e").entries == ("rnn", "attention"), "undo takes back the last key")
+    wait_for(lambda: page.evaluate("document.getElementById('entry-rnn').checked"), page.url)
+    page.keyboard.press("s")
+    wait_for(lambda: page.evaluate(f"!document.getElementById('answer').dataset.place.endsWith('{first}')"), page.url)
+    page.keyboard.press("p")
+    wait_for(lambda: page.evaluate(f"document.getElementById('answer').dataset.place.endsWith('{first}')"), page.url)
+    page.keyboard.press("?")
+    assert page.locator("#help").is_visible()
+    page.keyboard.press("?")
+    assert not page.locator("#help").is_visible()
+    page.keyboard.press("/")
+    page.keyboard.type("vanishes")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search?q=vanishes")
+    page.goto(f"{served.base}/grades")
+    assert f"of {SIZE} students graded fully" in page.inner_text("main")
+    page.context.close()
+
+
+def test_two_browsers_get_different_answers(served: Served, browser: Any) -> None:
+    pages = [served.open(browser, who) for who in ("Ben", "Cleo")]
+    for page in pages:
+        page.goto(f"{served.base}/item/1f")
+    # Each has the next answer ready, too.
+    opened = [page.get_attribute("#answer", "data-place") for page in pages]
+    assert opened[0] != opened[1]
+    for page in pages:
+        page.keyboard.press("n")
+    for page, place in zip(pages, opened, strict=True):
+        moved(page, place)
+    later = [page.get_attribute("#answer", "data-place") for page in pages]
+    assert len({*opened, *later}) == 4
+    for page in pages:
+        page.context.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+def test_every_page_is_accessible_fits_and_runs_nothing_of_a_student(
+    served: Served, browser: Any, width: int, scheme: str
+) -> None:
+    key = served.keys[0]
+    book = served.site.room.book
+    if not book.events(key, "4e"):
+        given = {"entries": [], "adjustment": 0.5, "comment": HOSTILE, "content": ""}
+        book.record("Ben", [Decision(Kind.grade, key, "4e", given), Decision(Kind.request, key, "4e", {"text": HOSTILE})])
+    page = served.open(browser, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    here = f"/item/4e/{handle_of('4e', key)}"
+    paths = ["/", here, "/groups/1d", "/entries/4e", "/answers/4e", "/search?q=script", "/agreement", "/grades"]
+    for path in [*paths, f"/submission/{key}", "/name"]:
+        page.goto(f"{served.base}{path}")
+        page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        found = axe.Axe().run(page)
+        assert found.violations_count == 0, (path, found.generate_report())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert page.title() != "run" and page.locator("main").is_visible()
+        assert page.locator("main script, main style, main iframe, main a[href^=javascript]").count() == 0
+    page.context.close()
+
+
+def test_the_console_stays_clean(served: Served) -> None:
+    assert served.console == []
