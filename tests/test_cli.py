@@ -74,6 +74,7 @@ COMMANDS = [
     ["check"],
     ["batch"],
     ["rescore"],
+    ["grades"],
     ["doctor"],
     ["audit"],
     ["audit", "generate"],

@@ -23,6 +23,7 @@ NO_VERDICT_DEPENDS_ON = (
     "cli",
     "doctor.py",
     "gradebook",
+    "grades",
     "gradescope",
     "homework3",
     "report",

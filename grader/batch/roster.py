@@ -28,6 +28,8 @@ _COLUMNS = {
     "first": ("firstname", "givenname"),
     "email": ("email", "emailaddress", "mail", "studentemail"),
     "group": ("group", "groupname", "team", "teamname", "groups"),
+    "login": ("sisloginid", "loginid", "login", "username"),
+    "section": ("section", "sections", "sectionname"),
     "id": (
         *(
             "id",
@@ -55,6 +57,8 @@ class Student:
     ids: tuple[str, ...] = ()
     email: str = ""
     group: str = ""
+    login: str = ""
+    section: str = ""
 
     @property
     def identity(self) -> str:
@@ -134,9 +138,14 @@ def _student(cells: Mapping[str, Sequence[str]]) -> Student | None:
     # Moodle writes "Participant 123" where its files have 123.
     ids = dict.fromkeys(re.sub(r"^Participant (?=\d+$)", "", cell) for cell in cells.get("id", ()))
     known = tuple(cell for cell in ids if cell)
-    if name.casefold().strip() in _NO_STUDENT or not (name or known or one("email")):
+    if is_no_student(name) or not (name or known or one("email")):
         return None
-    return Student(name, known, one("email"), one("group"))
+    return Student(name, known, one("email"), one("group"), one("login"), one("section"))
+
+
+def is_no_student(name: str) -> bool:
+    """Whether a platform lists something other than a student by this name."""
+    return name.casefold().strip() in _NO_STUDENT
 
 
 def with_roster(groups: Iterable[Group], roster: Sequence[Student]) -> list[Group]:
@@ -187,15 +196,15 @@ class _Index:
                 student.email.casefold(),
                 student.email.casefold().partition("@")[0],
             }
-            for key in {*keys, *(f"name {name}" for name in _spellings(student.name))} - {""}:
+            for key in {*keys, *(f"name {name}" for name in spellings(student.name))} - {""}:
                 self.by.setdefault(key, []).append(student)
             if student.group:
-                self.groups.setdefault(_plain(student.group), []).append(student)
+                self.groups.setdefault(plain_name(student.group), []).append(student)
 
     def student(self, person: Person) -> Student | None:
         """The one student that a person is; None if there is none or several."""
         names = [
-            f"name {name}" for name in (_plain(person.name), _plain(person.name.rpartition("-")[2])) if name
+            f"name {name}" for name in (plain_name(person.name), plain_name(person.name.rpartition("-")[2])) if name
         ]
         for key in (person.id.casefold(), person.email.casefold(), *names):
             if key and len(found := self.by.get(key, [])) == 1:
@@ -204,16 +213,16 @@ class _Index:
 
     def members(self, person: Person) -> list[Student]:
         """The members of the group by whose name a platform calls a person."""
-        return self.groups.get(_plain(person.name), [])
+        return self.groups.get(plain_name(person.name), [])
 
 
-def _plain(text: str) -> str:
+def plain_name(text: str) -> str:
     """Letters and digits alone, without accents and case: how platforms make file names of names."""
     folded = unicodedata.normalize("NFKD", text.casefold())
     return "".join(char for char in folded if char.isalnum())
 
 
-def _spellings(name: str) -> set[str]:
+def spellings(name: str) -> set[str]:
     """A name as platforms may order it: Ada Lovelace, Lovelace, Ada."""
     words = re.split(r"[\s,]+", name.strip())
-    return {_plain(" ".join([*words[n:], *words[:n]])) for n in range(len(words))}
+    return {plain_name(" ".join([*words[n:], *words[:n]])) for n in range(len(words))}

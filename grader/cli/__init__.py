@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from grader import __version__
-from grader.cli import audit, classes, gradebook, gradescope, homework, machine, notebooks
+from grader.cli import audit, classes, gradebook, grades, gradescope, homework, machine, notebooks
 from grader.cli.output import complain
 from grader.errors import GraderError
 
@@ -35,6 +35,7 @@ app.command()(notebooks.train)
 app.command()(notebooks.check)
 app.command()(classes.batch)
 app.command()(classes.rescore)
+app.command()(grades.grades)
 app.command()(machine.doctor)
 app.add_typer(audit.app, name="audit")
 app.add_typer(gradebook.app, name="gradebook")

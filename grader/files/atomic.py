@@ -13,11 +13,16 @@ from grader.text.safe_text import one_line
 
 def write_atomically(path: Path, text: str) -> None:
     """Puts UTF-8 text in place of `path`, which never holds half of it; raises GraderError."""
+    write_bytes_atomically(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_bytes_atomically(path: Path, data: bytes) -> None:
+    """`write_atomically` for a file that is not UTF-8 text."""
     temporary: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:40]}.", delete=False) as file:
             temporary = Path(file.name)
-            file.write(text.encode("utf-8", "backslashreplace"))
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         # A temporary file is its owner's alone; a result is read by others.

@@ -91,10 +91,8 @@ def lateness(metadata: Metadata, rule: Lateness) -> Late:
     if metadata.created_at is None or metadata.due is None or metadata.created_at <= metadata.due:
         return Late()
     by = metadata.created_at - metadata.due
-    counted = by - timedelta(minutes=rule.grace_minutes)
-    days = math.ceil(max(counted, timedelta()) / timedelta(days=1))
-    percent = min(days * rule.percent_per_day, rule.max_percent)
-    note = f"handed in {_words(by)} after {'your own' if metadata.extended else 'the'} due date"
+    percent = percent_off(by, rule)
+    note = f"handed in {in_words(by)} after {'your own' if metadata.extended else 'the'} due date"
     if metadata.late_due is not None and metadata.created_at > metadata.late_due:
         note += ", and after the last date for late work"
     if percent:
@@ -102,7 +100,15 @@ def lateness(metadata: Metadata, rule: Lateness) -> Late:
     return Late(by, percent, note)
 
 
-def _words(span: timedelta) -> str:
+def percent_off(by: timedelta, rule: Lateness) -> float:
+    """What being late by so much costs, in percent of what was earned."""
+    counted = by - timedelta(minutes=rule.grace_minutes)
+    days = math.ceil(max(counted, timedelta()) / timedelta(days=1))
+    return min(days * rule.percent_per_day, rule.max_percent)
+
+
+def in_words(span: timedelta) -> str:
+    """A time span such as `1 d 3 h 20 min`."""
     minutes = max(1, math.ceil(span / timedelta(minutes=1)))
     days, rest = divmod(minutes, 24 * 60)
     hours, minutes = divmod(rest, 60)

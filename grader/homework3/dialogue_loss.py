@@ -141,7 +141,7 @@ def test_the_last_logits_are_not_used(student: Student, case: LossCase) -> Progr
     expect.close(np.array(total(changed)), np.array(total(reply)), "loss", why)
 
 
-@property_of(PART, strategies.losses(padded=True), examples=4)
+@property_of(PART, strategies.padded_losses(least_real=1), examples=4)
 def test_inputs_are_not_changed(student: Student, case: LossCase) -> Program:
     """The call does not modify logits, input_ids or inp_mask."""
     names, values = ("logits", "input_ids", "inp_mask"), (case.logits, case.input_ids, case.inp_mask)
@@ -158,7 +158,7 @@ def test_inputs_are_not_changed(student: Student, case: LossCase) -> Program:
         )
 
 
-@property_of(PART, strategies.losses(padded=True, least_tokens=3), examples=6)
+@property_of(PART, strategies.padded_losses(least_real=1, least_tokens=3), examples=6)
 def test_the_mean_is_over_real_tokens(student: Student, case: LossCase) -> Program:
     """In a padded batch, the loss is the mean over the real target tokens."""
     ids, mask = with_filled_pads(case)
@@ -177,7 +177,7 @@ def test_the_mean_is_over_real_tokens(student: Student, case: LossCase) -> Progr
         expect.close(np.array(total(reply)), np.array(exact_loss(padded[number % 2])), "loss", why)
 
 
-@property_of(PART, strategies.losses(padded=True, least_real=4), examples=5)
+@property_of(PART, strategies.padded_losses(least_real=4), examples=5)
 def test_every_real_token_counts_the_same(student: Student, case: LossCase) -> Program:
     """Every real target token has the same weight, so rows count in proportion to their number of tokens."""
     ids, mask = with_filled_pads(case)
@@ -211,7 +211,7 @@ def test_every_real_token_counts_the_same(student: Student, case: LossCase) -> P
     )
 
 
-@property_of(PART, strategies.losses(padded=True, least_real=3), examples=5)
+@property_of(PART, strategies.padded_losses(least_real=3), examples=5)
 def test_logits_at_pads_count_for_nothing(student: Student, case: LossCase) -> Program:
     """The loss does not depend on the logits at padding."""
     other = case.logits.copy()
@@ -245,7 +245,7 @@ def test_more_padding_changes_nothing(student: Student, case: LossCase) -> Progr
 
 @property_of(
     PART,
-    (strategies.losses(least_batch=2, least_real=3), strategies.losses(padded=True, least_real=3)),
+    (strategies.losses(least_batch=2, least_real=3), *strategies.padded_losses(least_real=3)),
     examples=8,
 )
 def test_the_gradient_is_that_of_the_loss(student: Student, case: LossCase) -> Program:
@@ -275,7 +275,7 @@ def test_the_gradient_is_that_of_the_loss(student: Student, case: LossCase) -> P
     )
 
 
-@property_of(PART, strategies.losses(padded=True, least_real=3), examples=5)
+@property_of(PART, strategies.padded_losses(least_real=3), examples=5)
 def test_unused_logits_get_no_gradient(student: Student, case: LossCase) -> Program:
     """Logits at padding and at the last position get no gradient."""
     ids, mask = case.input_ids, case.inp_mask

@@ -20,6 +20,7 @@ from grader.homework3.strategies.losses import (
     losses,
     losses_of_trained_models,
     losses_where_sizes_meet,
+    padded_losses,
 )
 from grader.homework3.strategies.sequences import (
     MASKS,
@@ -87,6 +88,7 @@ __all__ = [
     "next_words",
     "numbers",
     "other_images",
+    "padded_losses",
     "phrases",
     "plain_ids",
     "plain_inputs",

@@ -55,12 +55,14 @@ def dialogues(
     spare: int = 1,
     padded: bool = False,
     dim: tuple[int, int] = (5, 7),
+    heads: tuple[int, int] = (2, 3),
+    layers: tuple[int, int] = (2, 2),
 ) -> GPTCase:
     """Cases for DialogueGPT(vocab_size, max_N, dim, attn_dim, mlp_dim, num_heads, num_layers).
 
     Sequences are as the tokenizer makes them: the start token, then no other special one, and pads after it if ``padded``.
-    They leave ``spare`` positions unused, unless they are ``full``. No two of batch, tokens and dim are equal by chance; where
-    they are is for other strategies.
+    They leave ``spare`` positions unused, unless they are ``full``. No two of batch, tokens and dim are equal by chance, and
+    there are several heads and layers; what is equal, or 1, is so by construction.
     """
     spare = 0 if full else spare
     tokens = draw(st.integers(least_tokens, max(least_tokens, 4)))
@@ -70,8 +72,8 @@ def dialogues(
         "dim": draw(st.integers(*dim)),
         "attn_dim": draw(st.integers(1, 4)),
         "mlp_dim": draw(st.integers(1, 5)),
-        "num_heads": draw(st.integers(1, 3)),
-        "num_layers": draw(st.integers(1, 2)),
+        "num_heads": draw(st.integers(*heads)),
+        "num_layers": draw(st.integers(*layers)),
     }
     return _gpt_case(sizes, draw(st.integers(*batch)), tokens, draw(seeds), padded)
 

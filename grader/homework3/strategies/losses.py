@@ -39,18 +39,18 @@ class LossCase:
 
 @st.composite
 def losses(
-    draw: st.DrawFn, *, least_batch: int = 1, least_real: int = 1, least_tokens: int = 2, padded: bool = False
+    draw: st.DrawFn, *, least_batch: int = 1, least_real: int = 1, least_tokens: int = 2, pads: int = 0
 ) -> LossCase:
-    """Cases for DialogueLoss: rows of at least ``least_real`` tokens, one of them full and, if ``padded``, one that is not.
+    """Cases for DialogueLoss: rows of at least ``least_real`` tokens, one of them full and one with at least ``pads`` pads.
 
     The vocabulary is larger than the number of tokens; where they are equal is for `losses_where_sizes_meet`.
     """
-    vocab, batch = draw(st.integers(8, 10)), draw(st.integers(2 if padded else least_batch, 3))
-    tokens = draw(st.integers(max(least_tokens, least_real + padded), max(6, least_real + 2)))
+    vocab, batch = draw(st.integers(8, 10)), draw(st.integers(2 if pads else least_batch, 3))
+    tokens = draw(st.integers(max(least_tokens, least_real + pads), max(6, least_real + 2)))
     full = draw(st.integers(0, batch - 1))
     lengths = [tokens if row == full else draw(st.integers(least_real, tokens)) for row in range(batch)]
-    if padded:
-        lengths[(full + 1) % batch] = draw(st.integers(least_real, tokens - 1))
+    if pads:
+        lengths[(full + 1) % batch] = draw(st.integers(least_real, tokens - pads))
     return _loss_case(vocab, lengths, draw(seeds))
 
 
@@ -80,6 +80,11 @@ def losses_of_trained_models(draw: st.DrawFn) -> LossCase:
     largest = np.where(surely == 1, 30, np.take_along_axis(logits[:, :-1], other, axis=-1)[..., 0])
     np.put_along_axis(logits[:, :-1], other, largest[..., None].astype(np.float32), axis=-1)
     return replace(case, logits=logits)
+
+
+def padded_losses(*, least_real: int, least_tokens: int = 2) -> tuple[st.SearchStrategy[LossCase], ...]:
+    """Cases with padding, by turns with two pads or more in a row and with one: the last logits of a row count for nothing."""
+    return tuple(losses(least_real=least_real, least_tokens=least_tokens, pads=pads) for pads in (2, 1))
 
 
 def long_losses() -> st.SearchStrategy[LossCase]:
