@@ -2,6 +2,8 @@
 
 The kernel gets training images and labels, and validation images only, in an order that tells nothing; logits come back, and
 the judge counts by labels that never leave it. Training goes on until the count is certain or the rubric's budget is spent.
+
+The module is longer than 400 lines because a run is one object, and its attempts, looks and reasons to stop are read beside it.
 """
 
 from __future__ import annotations
