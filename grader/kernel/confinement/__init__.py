@@ -33,7 +33,7 @@ from grader.kernel.confinement.host import (
     weaknesses,
 )
 from grader.kernel.confinement.landlock import Access
-from grader.kernel.confinement.policy import make_policy
+from grader.kernel.confinement.policy import make_policy, make_sealed_policy
 from grader.kernel.confinement.processes import (
     FIRST_UID,
     KEEPER_UID,
@@ -61,6 +61,7 @@ __all__ = [
     "describe",
     "for_own_notebook",
     "make_policy",
+    "make_sealed_policy",
     "meets",
     "probe",
     "require",

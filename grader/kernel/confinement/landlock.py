@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,10 @@ _SOCKETS = _READ | _REMOVE_FILE | 1 << 9
 # Listing is left out: names there are random, so one cannot guess what another process shares.
 _SHARED_MEMORY = _READ_FILE | _WRITE_FILE | _REMOVE_FILE | _MAKE_REG | _TRUNCATE
 
+_FONTS = ("/usr/share/fonts", "/usr/local/share/fonts", "/usr/share/fontconfig", "/etc/fonts")
 _SYSTEM = (
-    *(
-        "/usr/share/fonts",
-        "/usr/local/share/fonts",
-        "/usr/share/fontconfig",
-        "/etc/fonts",
-        "/etc/matplotlibrc",
-    ),
+    *_FONTS,
+    "/etc/matplotlibrc",
     *("/usr/share/zoneinfo", "/etc/localtime", "/etc/timezone", "/usr/share/locale", "/usr/share/mime"),
     *("/etc/mime.types", "/usr/share/nltk_data", "/usr/share/ca-certificates", "/etc/ssl/certs"),
     *("/etc/ssl/openssl.cnf", "/etc/pki/tls/openssl.cnf", "/etc/ld.so.cache", "/etc/ld.so.conf"),
@@ -200,6 +196,15 @@ def rules(abi: int, own: Path, access: Access) -> dict[str, Any]:
         granted.update({str(path): _READ | _WRITE_FILE | _IOCTL_DEV for path in devices})
     granted[str(own)] = _SOCKETS if access.folders else _OWN_FOLDER
     granted.update({str(folder): _OWN_FOLDER for folder in access.folders})
+    return _forbidding(abi, granted)
+
+
+def only_fonts(abi: int) -> dict[str, Any]:
+    """The same for a process that draws text, and needs no other file."""
+    return _forbidding(abi, dict.fromkeys(_FONTS, _READ))
+
+
+def _forbidding(abi: int, granted: Mapping[str, int]) -> dict[str, Any]:
     # An interface newer than ABI 6 adds nothing that is used here.
     return {
         "abi": abi,

@@ -1,4 +1,4 @@
-"""The policy of one kernel: what `confine.apply` carries out."""
+"""The policy of one kernel, or of a process of ours that reads untrusted data: what `confine.apply` carries out."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 from grader.kernel.confinement import seccomp as filters
 from grader.kernel.confinement.host import CAP_DAC_READ_SEARCH, Host, probe
-from grader.kernel.confinement.landlock import Access, rules
-from grader.kernel.confinement.processes import MIB, Budget, all_pids, owner, status_of
+from grader.kernel.confinement.landlock import Access, only_fonts, rules
+from grader.kernel.confinement.processes import MIB, READER_UID, Budget, all_pids, owner, status_of
 from grader.kernel.confinement.view import make_view
 from grader.kernel.confinement.workspace import Workspace
 
@@ -77,6 +77,48 @@ def make_policy(
         "landlock": landlock,
         "seccomp": base64.b64encode(program).decode() if host.seccomp else None,
         "required": required,
+    }
+
+
+def make_sealed_policy(memory: int, seconds: int, output: int, host: Host | None = None) -> dict[str, Any]:
+    """The policy of a process of ours that reads something untrusted, and has all that it needs open.
+
+    It reaches fonts and nothing else: no other file, no network, no other process.
+
+    Args:
+        memory: bytes of private memory.
+        seconds: CPU time.
+        output: bytes of each file that it may write to.
+        host: what the host offers, by default `probe`.
+    """
+    host = host or probe()
+    uid = READER_UID if host.root and host.identity == "own" else None
+    required = ["limits", "no_new_privs", "undumpable"] if host.linux else []
+    required += [name for name, has in (("landlock", host.landlock), ("seccomp", host.seccomp)) if has]
+    return {
+        "version": POLICY_VERSION,
+        "uid": uid,
+        "gid": uid,
+        "as_root": True,
+        "namespaces": None,
+        "keep_capabilities": [],
+        "parent": os.getpid(),
+        "keeper": None,
+        "keep_fds": [],
+        "session": True,
+        "umask": 0o077,
+        "tag": None,
+        "limits": {
+            "RLIMIT_DATA": [memory, memory],
+            "RLIMIT_CPU": [seconds, seconds + 1],
+            "RLIMIT_NPROC": [0, 0],
+            "RLIMIT_FSIZE": [output, output],
+            "RLIMIT_NOFILE": [32, 32],
+            "RLIMIT_CORE": [0, 0],
+        },
+        "landlock": only_fonts(host.landlock) if host.landlock else None,
+        "seccomp": base64.b64encode(filters.program(attributes=False)).decode() if host.seccomp else None,
+        "required": [*required, *(["uid"] if uid is not None else [])],
     }
 
 

@@ -23,6 +23,8 @@ UIDS = 500
 KEEPER_UID = FIRST_UID + UIDS - 1
 PROBE_UID = FIRST_UID + UIDS - 2
 """As whom the grader tries what a kernel could read; no kernel's."""
+READER_UID = FIRST_UID - 1
+"""As whom a process of ours reads untrusted data that is no code; no kernel's."""
 
 
 class IsolationError(GraderError):

@@ -1,0 +1,1 @@
+"""Pairing, reading and drawing PDFs."""
