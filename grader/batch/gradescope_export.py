@@ -1,4 +1,4 @@
-"""Reads an export of Gradescope: ``submission_metadata.yml`` beside a folder for each submission."""
+"""Reads an export of Gradescope: ``submission_metadata.yml`` beside a folder, or a PDF, for each submission."""
 
 from __future__ import annotations
 
@@ -21,17 +21,24 @@ from grader.text.safe_text import one_line
 MAX_TEXT = 300
 """Characters of a name, an id or an address in the metadata."""
 _SUBMISSION = re.compile(r"submission_(\d+)")
+_NUMBERED = re.compile(r"(?:submission_)?(\d+)(?:\.pdf)?", re.I)
+
+
+def submission_of(name: str) -> str:
+    """The submission, as ``submission_N``, that a name in an export belongs to: N.pdf is one of them. Empty if none."""
+    match = _NUMBERED.fullmatch(name)
+    return f"submission_{match[1]}" if match else ""
 
 
 def export_in(folder: Path) -> Path | None:
-    """The root of an export: metadata beside ``submission_N`` folders, in the folder or in the one folder in it."""
+    """The root of an export: metadata beside ``submission_N`` folders or N.pdf, in the folder or in the one folder in it."""
     inside = children_of(folder)
     candidates = [folder]
     if len(inside) == 1 and inside[0].is_dir() and not inside[0].is_symlink():
         candidates += inside
     for root in candidates:
         metadata = root / METADATA
-        beside = any(_SUBMISSION.fullmatch(path.name) and path.is_dir() for path in children_of(root))
+        beside = any(_is_submission(path) for path in children_of(root))
         if metadata.is_file() and not metadata.is_symlink() and (beside or root is folder):
             return root
     return None
@@ -41,28 +48,35 @@ def students_of_export(root: Path, top: Path, problems: Mapping[str, str]) -> Fo
     """Whose work lies in an export: each member of a group has a row, and of several submissions the latest counts."""
     known = _read_metadata(root / METADATA)
     children = children_of(root)
-    folders = {
-        path.name: path
-        for path in children
-        if path.is_dir() and not path.is_symlink() and _SUBMISSION.fullmatch(path.name)
-    }
+    folders = {path.name: path for path in children if path.is_dir() and _is_submission(path)}
+    single = {submission_of(path.name): path for path in children if path.is_file() and _is_submission(path)}
     groups: list[Group] = []
     numbers: dict[str, list[int]] = {}
-    for name in sorted({*folders, *known}, key=lambda name: (_created(known.get(name, {})), name)):
+    for name in sorted({*folders, *single, *known}, key=lambda name: (_created(known.get(name, {})), name)):
         facts = known.get(name, {})
         people = tuple(_people(facts)) or (Person(f"gradescope:{name}", name, name, name.partition("_")[2]),)
         files, notes = _files_of(folders.get(name))
+        if name in single:
+            files = (*files, Handed(single[name], single[name].name))
         late = bool(_value(facts, "late") or _value(facts, "lateness"))
         groups.append(Group(people, files, folders.get(name), late, notes))
         for person in people:
             numbers.setdefault(person.identity, []).append(len(groups) - 1)
     counted = [_counted(groups, number, numbers) for number in range(len(groups))]
     # What lies beside the submissions is somebody's work too.
-    others = students_of([path for path in children if path.name not in folders and path.name != METADATA])
+    others = students_of([path for path in children if path.name != METADATA and not _is_submission(path)])
     found = Found(
         (*(group for group in counted if group.people), *others.groups), others.strange, "Gradescope"
     )
     return with_problems(found, top, problems)
+
+
+def _is_submission(path: Path) -> bool:
+    if path.is_symlink():
+        return False
+    if path.is_dir():
+        return bool(_SUBMISSION.fullmatch(path.name))
+    return path.suffix.lower() == ".pdf" and bool(submission_of(path.name))
 
 
 def _counted(groups: list[Group], number: int, numbers: Mapping[str, list[int]]) -> Group:
@@ -131,11 +145,8 @@ def _read_metadata(path: Path) -> dict[str, dict[Any, Any]]:
         raise UsageError(f"{one_line(str(path))}: cannot be read: {one_line(str(error))}") from None
     if not isinstance(data, dict):
         raise UsageError(f"{one_line(str(path))}: is not a list of Gradescope submissions")
-    return {
-        str(key): value
-        for key, value in data.items()
-        if isinstance(value, dict) and _SUBMISSION.fullmatch(str(key))
-    }
+    numbered = {submission_of(str(key)): value for key, value in data.items() if isinstance(value, dict)}
+    return {name: value for name, value in numbered.items() if name}
 
 
 def _value(facts: Mapping[Any, Any], name: str) -> Any:

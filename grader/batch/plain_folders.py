@@ -32,7 +32,7 @@ def files_of(folder: Path) -> tuple[list[Handed], list[str]]:
         return [], [str(error)]
 
 
-_OF_A_HAND_IN = re.compile(
+OF_A_HAND_IN = re.compile(
     r"(?<![^\W\d_])(?:hw|homeworks?|assignments?|attempts?|submissions?|versions?|drafts?|final|copy|backup|parts?|tasks?"
     r"|problems?|questions?|notebooks?|solutions?|data|old|new|src|untitled|v(?=\d))(?![^\W\d_])"
     r"|^\W*\d{4}-\d\d-\d\d",
@@ -129,7 +129,7 @@ def _sections(folders: Sequence[Path]) -> list[Path]:
 
 def are_of_one(names: Collection[str]) -> bool:
     """Whether most files are called as one student's are, such as ``hw3`` and ``draft``, rather than as students are."""
-    return 2 * sum(_OF_A_HAND_IN.search(name) is not None for name in names) >= len(names)
+    return 2 * sum(OF_A_HAND_IN.search(name) is not None for name in names) >= len(names)
 
 
 def hand_ins_in(folder: Path) -> set[str]:

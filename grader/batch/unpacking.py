@@ -54,11 +54,14 @@ class _Member:
     """None for a folder."""
 
 
-def unpack(archive: Path, extracted: Path) -> Path:
-    """Unpack a class's archive, unless it was before; gives the folder. Raises `UsageError`."""
+def unpack(archive: Path, extracted: Path, whole: tuple[str, ...] = (".safetensors",)) -> Path:
+    """Unpack a class's archive, unless it was before; gives the folder. Raises `UsageError`.
+
+    Notebooks and archives are kept whole, and files whose names have one of the ``whole`` endings.
+    """
     try:
         with archive.open("rb") as file:
-            digest = hashlib.sha256(_FORMAT.encode())
+            digest = hashlib.sha256("".join([_FORMAT, *whole]).encode())
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
         folder = extracted / digest.hexdigest()[:20]
@@ -69,7 +72,7 @@ def unpack(archive: Path, extracted: Path) -> Path:
         partial.mkdir(parents=True)
         with contextlib.ExitStack() as stack:
             members = _of_zip(archive, stack) if zipfile.is_zipfile(archive) else _of_tar(archive, stack)
-            problems = _Unpacking(partial).all(members)
+            problems = _Unpacking(partial, whole).all(members)
         (partial / PROBLEMS).write_text(json.dumps(problems), encoding="utf-8")
         # Only a whole folder gets its name, so an interrupted run unpacks again.
         partial.rename(folder)
@@ -120,8 +123,8 @@ def _opener(function: Callable[[Any], IO[bytes] | None], member: Any) -> Callabl
 class _Unpacking:
     """Writes members beneath a folder, and keeps the books on what each hand-in takes."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, whole: tuple[str, ...]) -> None:
+        self.folder, self.whole = folder, whole
         self.problems: dict[str, str] = {}
         self.total = 0
         self.bytes: Counter[tuple[str, ...]] = Counter()
@@ -174,7 +177,7 @@ class _Unpacking:
             cut = place.suffix.lower() == ".txt" and most == MAX_RECEIPT_BYTES
             if most > HEAD_BYTES and not cut and written >= most and source.read(1):
                 target.truncate(HEAD_BYTES)
-                self.problems[str(place)] = "is larger than a notebook can be; hand in the notebook itself"
+                self.problems[str(place)] = _too_large(place)
                 written = HEAD_BYTES
         self.bytes[handin] += written
         self.total += written
@@ -186,10 +189,16 @@ class _Unpacking:
             return MAX_METADATA_BYTES
         if place.suffix.lower() == ".txt" and not is_wanted(place.name, head):
             return MAX_RECEIPT_BYTES
-        if not is_wanted(place.name, head) and place.suffix.lower() != ".safetensors":
+        if not is_wanted(place.name, head) and place.suffix.lower() not in self.whole:
             return HEAD_BYTES
         left = min(MAX_HANDIN_BYTES - self.bytes[handin], MAX_ARCHIVE_BYTES - self.total)
         return max(min(MAX_FILE_BYTES + 1, sound, left), HEAD_BYTES + 1)
+
+
+def _too_large(place: PurePosixPath) -> str:
+    if place.suffix.lower() == ".pdf":
+        return "is larger than a PDF may be"
+    return "is larger than a notebook can be; hand in the notebook itself"
 
 
 def _is_of_its_name(error: OSError) -> bool:

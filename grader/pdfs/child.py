@@ -1,8 +1,8 @@
 """Runs PDFium on a student's PDF, in a process that can do nothing else.
 
-Run as ``python -I child.py REQUEST`` with the PDF on standard input: REQUEST is JSON that names what is wanted and the policy by
-which the process confines itself before it looks at the PDF. The reply goes to standard output. It imports nothing from the grader,
-and whoever starts it checks every value that it replies with.
+Run as ``python -I child.py REQUEST`` with the PDF on standard input: REQUEST is JSON that names what is wanted and the policy
+by which the process confines itself before it looks at the PDF. The reply goes to standard output. It imports nothing from the
+grader, and whoever starts it checks every value of the reply.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def _images(sizes: Any, pixels: bytes, count: int) -> list[Image.Image]:
     images = []
     for width, height in sizes:
         size = width * height * 3
-        if not (0 < width <= WIDEST and 0 < height) or size > len(pixels):
+        if not (0 < width <= WIDEST and height > 0) or size > len(pixels):
             raise ValueError("size")
         images.append(Image.frombytes("RGB", (width, height), pixels[:size]))
         pixels = pixels[size:]
