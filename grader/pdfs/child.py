@@ -23,7 +23,7 @@ SMALLEST_PICTURE = 30.0
 WIDE_GAP = 4.0
 """Between two texts on one line, in heights of a line; beyond it they are lines of their own."""
 MAX_HEIGHT = 8_000
-_IMAGE, _SHADING, _FORM = 3, 4, 5
+_PATH, _IMAGE, _SHADING, _FORM = 2, 3, 4, 5
 _WITH_ANNOTATIONS, _RED_FIRST, _THREE_BYTES = 0x01, 0x10, 2
 _FORCED_BOLD = 1 << 18
 _PASSWORD, _UNSUPPORTED_SECURITY = 4, 5
@@ -157,20 +157,22 @@ class Page:
             word in called for word in (b"bold", b"cmbx", b"black", b"heavy", b"sfbx", b"demi")
         )
 
-    def pictures(self) -> list[tuple[float, float, float, float]]:
-        """Boxes of images and figures."""
-        found = []
+    def pictures(self) -> tuple[list[tuple[float, float, float, float]], int]:
+        """Boxes of images and figures, and how many lines and curves there are, by which some write by hand."""
+        found, strokes = [], 0
         edges = [ctypes.c_float() for _ in range(4)]
         for number in range(min(self.pdfium.FPDFPage_CountObjects(self.handle), MAX_OBJECTS)):
             item = self.pdfium.FPDFPage_GetObject(self.handle, number)
-            if self.pdfium.FPDFPageObj_GetType(item) not in (_IMAGE, _SHADING, _FORM):
+            kind = self.pdfium.FPDFPageObj_GetType(item)
+            strokes += kind == _PATH
+            if kind not in (_IMAGE, _SHADING, _FORM):
                 continue
             if self.pdfium.FPDFPageObj_GetBounds(item, *edges):
                 left, bottom, right, top = (edge.value for edge in edges)
                 box = self.shown(left, top, right, bottom)
                 if box[2] - box[0] >= SMALLEST_PICTURE and box[3] - box[1] >= SMALLEST_PICTURE:
                     found.append(box)
-        return found[:200]
+        return found[:200], strokes
 
     def pixels(self, width: int) -> tuple[int, int, bytes]:
         """The page drawn on white: its width and height, and three bytes for each pixel."""
@@ -205,8 +207,10 @@ def describe(pdfium: Any, document: Any, most_pages: int) -> dict[str, Any]:
             page = Page(pdfium, document, number)
         except ValueError as error:
             return {"problem": str(error)}
+        pictures, strokes = page.pictures()
         lines = [[line.text, line.left, line.top, line.right, line.bottom, line.bold] for line in page.lines()]
-        pages.append({"width": page.width, "height": page.height, "lines": lines, "pictures": page.pictures()})
+        size = {"width": page.width, "height": page.height}
+        pages.append({**size, "lines": lines, "pictures": pictures, "strokes": strokes})
         page.close()
     return {"pages": pages} if pages else {"problem": "has no pages"}
 

@@ -18,6 +18,7 @@ from grader.pdfs.process import MAX_PAGES, Limits, ask, open_pdf, unreadable
 _FORMAT = 1
 _MAX_LINES = 20_000
 _MAX_TEXT = 20_000
+_RULES = 5
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,22 @@ class Line:
 
 @dataclass(frozen=True)
 class Page:
-    """A page with its lines from top to bottom; ``number`` counts from 1. ``pictures`` are images and figures."""
+    """A page with its lines from top to bottom; ``number`` counts from 1.
+
+    ``pictures`` are images and figures; ``strokes`` counts lines and curves, such as handwriting on a tablet.
+    """
 
     number: int
     width: float
     height: float
     lines: tuple[Line, ...] = ()
     pictures: tuple[Box, ...] = ()
+    strokes: int = 0
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether something other than text is on it, apart from a rule or two."""
+        return bool(self.pictures) or self.strokes > _RULES
 
 
 @dataclass(frozen=True)
@@ -131,6 +141,7 @@ def _page(number: int, value: Any) -> Page:
         _number(value["height"]),
         tuple(_line(line) for line in lines),
         tuple(_box(picture) for picture in pictures),
+        int(_number(value["strokes"])),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,8 +10,10 @@ from grader.pdfs.document import Document, Page
 from grader.pdfs.headings import headings_of
 from grader.pdfs.layout import Row, rows_of
 from grader.pdfs.marks import Mark, marks_of
-from grader.pdfs.questions import Questions, questions_of
+from grader.pdfs.questions import Questions, questions_of, words_of
 from grader.submission.reading import Submission
+
+_PROMPT = re.compile(r"\s*(?:In|Out)\s*\[[\s\d*]*\]\s*:?")
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,9 @@ def _spans(document: Document, rows: Sequence[Row], marks: Sequence[Mark]) -> li
             numbers.append(number)
         end = following.row.place if following else len(rows)
         own = tuple(row for row in rows[mark.row.place : end] if row.page.number in numbers)
-        spans.append(_Span(mark, tuple(numbers), own, _is_pictured(mark, following, pages, numbers)))
+        full = {mark.row.page.number, *(row.page.number for row in own)}
+        kept = tuple(number for number in numbers if number in full or pages[number].is_drawn)
+        spans.append(_Span(mark, kept, own, _is_pictured(mark, following, pages, kept)))
     return spans
 
 
@@ -99,7 +104,10 @@ def _is_pictured(mark: Mark, following: Mark | None, pages: dict[int, Page], num
         top = mark.row.line.box.top if number == mark.row.page.number else 0.0
         is_last = following is not None and number == following.row.page.number
         bottom = following.row.line.box.top if is_last and following else pages[number].height
-        if any(top <= (box.top + box.bottom) / 2 <= bottom for box in pages[number].pictures):
+        page = pages[number]
+        if any(top <= (box.top + box.bottom) / 2 <= bottom for box in page.pictures):
+            return True
+        if not page.lines and page.is_drawn:
             return True
     return False
 
@@ -107,7 +115,7 @@ def _is_pictured(mark: Mark, following: Mark | None, pages: dict[int, Page], num
 def _found(item: str, spans: Sequence[_Span], document: Document, questions: Questions) -> Found:
     own = [span for span in spans if span.mark.kind in ("item", "question", "part") and item in span.mark.labels]
     own = [span for span in own if _is_answered(item, span, questions)] or own
-    textless = tuple(page.number for page in document.pages if not page.lines)
+    textless = tuple(page.number for page in document.pages if not page.lines and page.is_drawn)
     if own and (not textless or any(_is_answered(item, span, questions) for span in own)):
         surest = max(own, key=lambda span: span.mark.score)
         where = _answer_row(item, surest, questions)
@@ -125,21 +133,17 @@ def _found(item: str, spans: Sequence[_Span], document: Document, questions: Que
 
 def _is_answered(item: str, span: _Span, questions: Questions) -> bool:
     """Whether a span holds more than the template's text."""
-    if span.pictured or item not in questions.items:
-        return span.pictured or len(span.rows) > 1 or bool(_rest(span.rows[0] if span.rows else None, item))
-    asked = _asked(item, span, questions)
-    if asked is not None:
-        return questions.answered(item, [word for row in span.rows[asked:] for word in row.words])
-    words = [word for row in span.rows[1:] for word in row.words]
-    return questions.answered(item, words) or questions.answered(item, _rest(next(iter(span.rows), None), item))
+    if span.pictured or not span.rows:
+        return span.pictured
+    first, *others = span.rows
+    words = [word for row in others if not _PROMPT.match(row.line.text) for word in row.words]
+    return questions.says_more(item, [*_rest(first, item), *words])
 
 
-def _rest(row: Row | None, item: str) -> list[str]:
+def _rest(row: Row, item: str) -> list[str]:
     """The words on a heading's line after its label."""
-    if row is None:
-        return []
     found = [one for one in headings_of(row.line.text, [item]) if one.kind in ("item", "part")]
-    return found[0].rest.split() if found else row.words
+    return words_of(found[0].rest) if found else row.words
 
 
 def _asked(item: str, span: _Span, questions: Questions) -> int | None:

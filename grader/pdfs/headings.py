@@ -47,7 +47,7 @@ _END = re.compile(
 )
 _LONGEST_END = 60
 _LEADERS = re.compile(r"(?:\s*\.){4,}\s*\d{0,4}\s*$|[…⋯]{2,}|(?:_\s*){5,}\d+\s*$")
-_BULLET = re.compile(r"^[•●◦▪■*#>§¶\s]+")
+_BULLET = re.compile(r"^(?:[•●◦▪■*>§¶\s]|#{2,})+")
 _LIKE = {"–": "-", "—": "-", "‐": "-", "‑": "-", "−": "-", "（": "(", "）": ")"}
 
 
@@ -64,6 +64,8 @@ class Heading:
     rest: str
     worded: bool = False
     marked: bool = False
+    nested: bool = False
+    """Whether a problem's first letter stands beside its number, as in ``1. (a)``, which ``(b)`` may follow alone."""
 
 
 def plain(text: str) -> str:
@@ -140,7 +142,8 @@ def _item(line: str, known: Collection[str]) -> Heading | None:
         rest = rest.lstrip(")] ")
     labels, rest = _more(match["number"].lstrip("0") + letter.lower(), rest, known)
     is_marked = bool(between.strip() or is_bracketed or match["outer"] or rest.lstrip()[:1] in (".", ")", ":"))
-    return Heading("item", labels, rest.strip(), bool(match["word"]), is_marked)
+    is_nested = between.strip() in (".", ")", ":") and between[-1:].isspace() and len(labels) == 1
+    return Heading("item", labels, rest.strip(), bool(match["word"]), is_marked, is_nested)
 
 
 def _more(label: str, rest: str, known: Collection[str]) -> tuple[tuple[str, ...], str]:

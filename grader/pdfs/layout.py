@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +15,7 @@ from grader.pdfs.questions import words_of
 MARGIN = 0.1
 """Of a page's height, above and below, where running headers and footers stand."""
 REPEATED = 3
+_SHARE_OF_TEXT = 0.15
 _NUMBER = re.compile(r"(?:page\s*)?[-–(]?\s*\d{1,4}\s*[-–)]?(?:\s*(?:of|/|\|)\s*\d{1,4})?", re.I)
 _ENDED = re.compile(r"[.!?:;][\"')\]”’]*$")
 
@@ -121,13 +122,23 @@ def _metrics(document: Document) -> dict[tuple[int, int], Metrics]:
 def _usual(lines: Sequence[Line], pitches: Sequence[float], size: tuple[int, int]) -> Metrics:
     if not lines:
         return Metrics(12, 14, 0, size[0], True)
-    # Long lines are text; many short ones may be headings or formulas.
-    height = _weighted_median([(line.box.height, len(line.text)) for line in lines])
+    height = _text_height(lines)
     pitch = statistics.median_low(pitches) if pitches else 1.2 * height
     right = _weighted_median([(line.box.right, len(line.text) ** 2) for line in lines], 0.8)
     left = _weighted_median([(line.box.left, len(line.text)) for line in lines], 0.2)
     bold = sum(len(line.text) for line in lines if line.bold)
     return Metrics(height, pitch, left, right, bold < 0.4 * sum(len(line.text) for line in lines))
+
+
+def _text_height(lines: Sequence[Line]) -> float:
+    """The height of a line of text. There may be more code, which is smaller; headings are larger, but few."""
+    often: dict[float, int] = defaultdict(int)
+    for line in lines:
+        often[round(2 * line.box.height) / 2] += len(line.text)
+    # Formulas and accents make some lines of a text a little higher.
+    near = {height: sum(often.get(height + step, 0) for step in (-0.5, 0, 0.5)) for height in often}
+    enough = _SHARE_OF_TEXT * sum(often.values())
+    return max((height for height, count in near.items() if count >= enough and often[height] > 0.3 * count), default=12.0)
 
 
 def _weighted_median(values: Sequence[tuple[float, float]], at: float = 0.5) -> float:
@@ -141,13 +152,17 @@ def _weighted_median(values: Sequence[tuple[float, float]], at: float = 0.5) -> 
 
 
 def _repeated(document: Document) -> set[str]:
-    """Texts that stand at the same place on several pages."""
-    often = Counter(
-        key
-        for page in document.pages
-        for key in {(line.text, round(line.box.top / 4)) for line in page.lines if _is_at_edge(line, page)}
-    )
-    return {text for (text, _), count in often.items() if count >= REPEATED}
+    """Texts that stand at the same place on most pages from the first to the last that has them."""
+    where: dict[tuple[str, int], set[int]] = defaultdict(set)
+    for page in document.pages:
+        for line in page.lines:
+            if _is_at_edge(line, page):
+                where[line.text, round(line.box.top / 4)].add(page.number)
+    return {
+        text
+        for (text, _), pages in where.items()
+        if len(pages) >= REPEATED and len(pages) > 0.4 * (max(pages) - min(pages) + 1)
+    }
 
 
 def _is_at_edge(line: Line, page: Page) -> bool:

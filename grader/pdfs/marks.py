@@ -6,7 +6,8 @@ a table of contents, scores low. Letters without a number count only where a pro
 
 from __future__ import annotations
 
-from collections import defaultdict
+from bisect import bisect
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,9 +18,13 @@ from grader.pdfs.questions import Questions, words_of
 ACCEPTED = 0.5
 POSSIBLE = 0.2
 """What is accepted for an item that is found nowhere else, if it is in the right order."""
+_USUAL = 2
+"""Items written in full, by which all are taken to be written so."""
 _INDEX = 3
 """Items in a row with nothing between them are a list of items."""
 _LOOK_AHEAD = 12
+_SAME_MARGIN = 9.0
+"""Points."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class Mark:
     score: float
     reason: str
     kind: str = "item"
+    nested: bool = False
+    """Whether letters alone may follow it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,8 @@ def marks_of(rows: Sequence[Row], known: Collection[str], questions: Questions) 
     candidates = _without_lists(rows, candidates)
     items = _items(candidates, known)
     marks = [*items, *_questions(rows, items, questions)]
-    marks += _bounds(candidates, marks)
+    borders = [row.place for row in rows if row.is_large and _as_in_template(row.line.text, questions)]
+    marks += _bounds(candidates, marks, known, borders)
     marks += _parts(candidates, marks, known)
     marks += _others(rows, marks, questions)
     marks = _one_each(sorted(marks, key=lambda mark: mark.row.place))
@@ -168,7 +176,7 @@ def _is_in_order(one: _Candidate, marks: Sequence[Mark], order: dict[str, int]) 
 
 
 def _mark(one: _Candidate) -> Mark:
-    return Mark(one.row, one.heading.labels, one.score, f"heading “{_shown(one.row)}”")
+    return Mark(one.row, one.heading.labels, one.score, f"heading “{_shown(one.row)}”", nested=one.heading.nested)
 
 
 def _shown(row: Row) -> str:
@@ -197,39 +205,52 @@ def _questions(rows: Sequence[Row], items: Sequence[Mark], questions: Questions)
 # -- problems, and letters without a number ----------------------------------------------------------------------
 
 
-def _bounds(candidates: Sequence[_Candidate], marks: Sequence[Mark]) -> list[Mark]:
-    """Where a problem, or something that is no answer, begins."""
+def _bounds(
+    candidates: Sequence[_Candidate], marks: Sequence[Mark], known: Collection[str], borders: Sequence[int]
+) -> list[Mark]:
+    """Where a problem, or something that is no answer, begins.
+
+    The template's headings are ``borders``: what follows one may be an exported notebook, which is written in another way.
+    """
     taken = {mark.row.place for mark in marks}
+    whole = Counter(bisect(borders, mark.row.place) for mark in marks if not mark.nested)
     bounds = []
     for number, one in enumerate(candidates):
         heading, row = one.heading, one.row
         if row.place in taken:
             continue
-        if (heading.kind == "problem" and one.score >= ACCEPTED) or (heading.kind == "number" and not row.is_running and _begins_problem(candidates[number + 1 :], one)):
+        is_problem = heading.kind == "problem" and one.score >= ACCEPTED
+        # Where items are written in full, a number alone is one of a list.
+        if heading.kind == "number" and not row.is_running and whole[bisect(borders, row.place)] < _USUAL:
+            is_problem = _begins_problem(one, candidates[number + 1 :], known)
+        if is_problem:
             bounds.append(Mark(row, heading.labels, one.score, f"heading “{_shown(row)}”", "problem"))
         elif heading.kind == "end" and not row.is_running and (row.is_large or row.is_first):
             bounds.append(Mark(row, (), 1.0, f"heading “{_shown(row)}”", "end"))
     return bounds
 
 
-def _begins_problem(following: Sequence[_Candidate], one: _Candidate) -> bool:
-    """Whether a number is a problem's rather than one of a list: its first letter comes next."""
+def _begins_problem(one: _Candidate, following: Sequence[_Candidate], known: Collection[str]) -> bool:
+    """Whether a number is a problem's rather than one of a list: a letter of the problem comes next."""
     if one.row.is_large and one.row.is_spaced and one.heading.rest and one.row.size > 1.05:
         return True
     after = next((later for later in following if later.heading.kind != "end"), None)
-    return after is not None and after.heading.kind == "part" and after.heading.labels == ("a",)
+    if after is None or after.heading.kind != "part":
+        return False
+    is_outer = one.row.is_spaced and one.row.line.box.left <= after.row.line.box.left + 2
+    return after.heading.labels == ("a",) or (
+        is_outer and one.heading.labels[0] + after.heading.labels[0] in known
+    )
 
 
 def _parts(candidates: Sequence[_Candidate], marks: Sequence[Mark], known: Collection[str]) -> list[Mark]:
     """Letters without a number, in the problem in which they stand."""
-    whole: dict[str, set[str]] = defaultdict(set)
-    for mark in marks:
-        if mark.kind in ("item", "question"):
-            for label in mark.labels:
-                whole[label.rstrip("abcdefghijklmnopqrstuvwxyz")].add(label)
     found: list[Mark] = []
     for number, beginning, end in _problems(marks):
-        if len(whole[number]) > 1:
+        whole = [
+            mark for mark in marks if mark.kind in ("item", "question") and beginning <= mark.row.place < end
+        ]
+        if len(whole) > 1 or (whole and not whole[0].nested):
             continue
         parts = [
             one
@@ -237,7 +258,7 @@ def _parts(candidates: Sequence[_Candidate], marks: Sequence[Mark], known: Colle
             if one.heading.kind == "part"
             and beginning <= one.row.place < end
             and number + one.heading.labels[0] in known
-            and number + one.heading.labels[0] not in whole[number]
+            and all(number + one.heading.labels[0] > mark.labels[0] for mark in whole)
             and one.score >= POSSIBLE
         ]
         found += [
@@ -255,29 +276,26 @@ def _problems(marks: Sequence[Mark]) -> list[tuple[str, int, int]]:
         number = mark.labels[0].rstrip("abcdefghijklmnopqrstuvwxyz") if mark.labels else ""
         if not starts or starts[-1][0] != number:
             starts.append((number, mark.row.place))
-    ends = [place for _, place in starts[1:]] + [1 << 60]
+    ends = [*(place for _, place in starts[1:]), 1 << 60][: len(starts)]
     return [(number, place, end) for (number, place), end in zip(starts, ends, strict=True) if number]
 
 
 def _chain(parts: Sequence[_Candidate]) -> list[_Candidate]:
-    """The best sequence of letters in alphabetical order; a list within an answer has other margins, and begins anew."""
-    if not parts:
+    """The best sequence of letters in alphabetical order; a list within an answer is set further in, and begins anew."""
+    surest = [one for one in parts if one.score >= ACCEPTED] or parts
+    if not surest:
         return []
-    letters: dict[int, set[str]] = defaultdict(set)
-    for one in parts:
-        letters[round(one.row.line.box.left / 6)].add(one.heading.labels[0])
-    usual = max(letters, key=lambda margin: (len(letters[margin]), -margin))
+    outer = min(one.row.line.box.left for one in surest)
+    parts = [one for one in parts if abs(one.row.line.box.left - outer) < _SAME_MARGIN]
     best: list[tuple[float, int]] = []
     for number, one in enumerate(parts):
-        off = 0.6 if abs(one.row.line.box.left / 6 - usual) > 1 else 0.0
-        own = max(one.score - off, 0.05)
         before = [
             (best[earlier][0], earlier)
             for earlier in range(number)
             if parts[earlier].heading.labels < one.heading.labels
         ]
         gain, previous = max(before, default=(0.0, -1))
-        best.append((gain + own, previous))
+        best.append((gain + one.score, previous))
     at = max(range(len(parts)), key=lambda number: best[number][0])
     chosen = []
     while at >= 0:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from grader.submission.reading import Submission
@@ -57,6 +58,8 @@ class Questions:
     items: tuple[str, ...] = ()
     headings: frozenset[str] = frozenset()
     """Those of the template's cells, without what marks them as headings."""
+    said: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The words of the template's cells of each item."""
 
     @cached_property
     def _by_beginning(self) -> dict[tuple[str, ...], list[Question]]:
@@ -70,10 +73,15 @@ class Questions:
         asked = self._by_beginning.get(tuple(words[:_FIRST]), ())
         return next((question for question in asked if question.is_in(words)), None)
 
-    def answered(self, item: str, words: Iterable[str]) -> bool:
-        """Whether a text says more than the template does about the item."""
-        asked = {word for question in self.all if question.item == item for word in question.words}
-        return any(word not in asked and word not in _EMPTY for word in words)
+    def says_more(self, item: str, words: Iterable[str]) -> bool:
+        """Whether a text says more about an item than the template's cells do."""
+        said = self.said.get(item, frozenset())
+        # Long lines of code are cut or broken anywhere.
+        return any(
+            word not in said and not any(one.startswith(word) or one.endswith(word) for one in said)
+            for word in words
+            if word not in _EMPTY
+        )
 
 
 def questions_of(template: Submission | None, items: Collection[str]) -> Questions:
@@ -82,13 +90,23 @@ def questions_of(template: Submission | None, items: Collection[str]) -> Questio
         return Questions()
     found: list[Question] = []
     headings: set[str] = set()
+    said: dict[str, set[str]] = defaultdict(set)
     for cell in template.markdown:
         lines = [line.lstrip("# ").strip() for line in cell.source.splitlines() if line.startswith("#")]
         headings.update(" ".join(words_of(line)) for line in lines)
         # What stands above a cell's last heading introduces a whole problem.
-        own = _HEADING.split(cell.source)[-1]
-        words = tuple(words_of(_PLACEHOLDER.sub(" ", own)))
-        if cell.part in items and cell.part is not None and len(words) >= _FIRST:
-            found.append(Question(cell.part, words))
+        own = _PLACEHOLDER.sub(" ", _HEADING.split(cell.source)[-1])
+        words = tuple(words_of(own))
+        label = next((item for item in items if lines and words_of(lines[-1])[:1] == [item]), cell.part)
+        if label in items and label is not None and len(words) >= _FIRST:
+            found.append(Question(label, words))
+        said[label or ""].update(words_of(cell.source))
+    for code in template.cells:
+        said[code.part or ""].update(words_of(code.source))
     parts = [cell.part for cell in template.markdown] + [cell.part for cell in template.cells]
-    return Questions(tuple(found), tuple(dict.fromkeys(filter(None, parts))), frozenset(headings - {""}))
+    return Questions(
+        tuple(found),
+        tuple(dict.fromkeys(filter(None, parts))),
+        frozenset(headings - {""}),
+        {item: frozenset(words) for item, words in said.items()},
+    )
