@@ -95,11 +95,11 @@ def read(path: Path, cache: Path | None = None, limits: Limits | None = None) ->
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             stored = json.loads(kept.read_text(encoding="utf-8"))
             if stored["format"] == _FORMAT:
-                return Document(path.name, digest, _pages(stored["pages"]))
+                return Document(path.name, digest, pages_of(stored["pages"]))
     reply, _ = ask(path, {"task": "read"}, limits)
     try:
-        document = Document(path.name, digest, _pages(reply["pages"]))
-    except (ValueError, KeyError, TypeError):
+        document = Document(path.name, digest, pages_of(reply["pages"]))
+    except (ValueError, KeyError):
         raise unreadable(path, "cannot be read (the PDF reader gave a malformed answer)") from None
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -124,11 +124,14 @@ def _digest(path: Path, *_state: int) -> str:
     return found.hexdigest()
 
 
-def _pages(values: Any) -> tuple[Page, ...]:
-    """What the confined process, which a PDF may have taken over, says about the pages; raises ValueError."""
+def pages_of(values: Any) -> tuple[Page, ...]:
+    """The pages that the confined process, which a PDF may have taken over, tells of; raises ValueError for what is malformed."""
     if not isinstance(values, list) or not 0 < len(values) <= MAX_PAGES:
         raise ValueError("pages")
-    return tuple(_page(number, value) for number, value in enumerate(values, 1))
+    try:
+        return tuple(_page(number, value) for number, value in enumerate(values, 1))
+    except (KeyError, TypeError, IndexError, OverflowError) as error:
+        raise ValueError("page") from error
 
 
 def _page(number: int, value: Any) -> Page:
@@ -146,6 +149,8 @@ def _page(number: int, value: Any) -> Page:
 
 
 def _line(value: Sequence[Any]) -> Line:
+    if not isinstance(value, list):
+        raise ValueError("line")
     text, *box, bold = value
     if not isinstance(text, str) or len(text) > _MAX_TEXT or not isinstance(bold, bool):
         raise ValueError("line")
