@@ -38,6 +38,7 @@ OF_A_HAND_IN = re.compile(
     r"|^\W*\d{4}-\d\d-\d\d",
     re.I,
 )
+"""Words in the names of files that say what was handed in rather than who did."""
 
 
 def stem_of(name: str) -> str:

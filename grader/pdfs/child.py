@@ -90,7 +90,9 @@ class Page:
         """Give its memory back."""
         self.pdfium.FPDF_ClosePage(self.handle)
 
-    def shown(self, left: float, top: float, right: float, bottom: float) -> tuple[float, float, float, float]:
+    def shown(
+        self, left: float, top: float, right: float, bottom: float
+    ) -> tuple[float, float, float, float]:
         """A box in the page's own coordinates, as it is shown: turned and cut, from the upper left corner."""
         x, y = ctypes.c_int(), ctypes.c_int()
         points = []
@@ -208,7 +210,9 @@ def describe(pdfium: Any, document: Any, most_pages: int) -> dict[str, Any]:
         except ValueError as error:
             return {"problem": str(error)}
         pictures, strokes = page.pictures()
-        lines = [[line.text, line.left, line.top, line.right, line.bottom, line.bold] for line in page.lines()]
+        lines = [
+            [line.text, line.left, line.top, line.right, line.bottom, line.bold] for line in page.lines()
+        ]
         size = {"width": page.width, "height": page.height}
         pages.append({**size, "lines": lines, "pictures": pictures, "strokes": strokes})
         page.close()

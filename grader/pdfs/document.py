@@ -125,7 +125,7 @@ def _digest(path: Path, *_state: int) -> str:
 
 
 def pages_of(values: Any) -> tuple[Page, ...]:
-    """The pages that the confined process, which a PDF may have taken over, tells of; raises ValueError for what is malformed."""
+    """The pages in the confined process's reply, which a PDF may have forged; raises ValueError for a malformed one."""
     if not isinstance(values, list) or not 0 < len(values) <= MAX_PAGES:
         raise ValueError("pages")
     try:

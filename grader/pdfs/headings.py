@@ -27,7 +27,9 @@ _ITEM = re.compile(
     rf"{_PREFIX}(?P<outer>[(\[]\s*)?(?P<number>\d{{1,2}})(?P<between>\s*[-.,:)]?\s*){_LETTER}(?![^\W_])(?P<rest>.*)",
     re.I | re.S,
 )
-_PROBLEM = re.compile(rf"{_WORD}\s*(?:\.|no\.?|\#)?\s*(?P<number>\d{{1,2}})(?![\w])(?!\.\d)(?P<rest>.*)", re.I | re.S)
+_PROBLEM = re.compile(
+    rf"{_WORD}\s*(?:\.|no\.?|\#)?\s*(?P<number>\d{{1,2}})(?![\w])(?!\.\d)(?P<rest>.*)", re.I | re.S
+)
 _NUMBER = re.compile(r"[(\[]?(?P<number>\d{1,2})(?:[.):\]]+(?!\d)|(?=\s+[A-Z]))(?P<rest>.*)", re.S)
 _PART = re.compile(
     r"(?P<word>(?:sub)?part\s+)?"
@@ -141,7 +143,9 @@ def _item(line: str, known: Collection[str]) -> Heading | None:
     if match["outer"] and not match["close"] and not match["open"]:
         rest = rest.lstrip(")] ")
     labels, rest = _more(match["number"].lstrip("0") + letter.lower(), rest, known)
-    is_marked = bool(between.strip() or is_bracketed or match["outer"] or rest.lstrip()[:1] in (".", ")", ":"))
+    is_marked = bool(
+        between.strip() or is_bracketed or match["outer"] or rest.lstrip()[:1] in (".", ")", ":")
+    )
     is_nested = between.strip() in (".", ")", ":") and between[-1:].isspace() and len(labels) == 1
     return Heading("item", labels, rest.strip(), bool(match["word"]), is_marked, is_nested)
 

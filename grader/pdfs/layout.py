@@ -81,16 +81,28 @@ def rows_of(document: Document, keep: Callable[[str], bool]) -> list[Row]:
                 if line.text in seen or not keep(line.text):
                     continue
                 seen.add(line.text)
-            rows.append(_row(len(rows), page, line, above, rows[-1].line if rows else None, metrics[_size(page)]))
+            rows.append(
+                _row(len(rows), page, line, above, rows[-1].line if rows else None, metrics[_size(page)])
+            )
             above = line
     return rows
 
 
-def _row(place: int, page: Page, line: Line, above: Line | None, before: Line | None, metrics: Metrics) -> Row:
+def _row(
+    place: int, page: Page, line: Line, above: Line | None, before: Line | None, metrics: Metrics
+) -> Row:
     pictured = any(box.top < line.box.top - 2 for box in page.pictures)
     spaced = above is None or line.box.top - above.box.top > 1.35 * metrics.pitch
     open_end = before is not None and _is_unfinished(before, line, metrics)
-    return Row(place, page, line, metrics, above is None and not pictured, spaced, open_end and (above is None or not spaced))
+    return Row(
+        place,
+        page,
+        line,
+        metrics,
+        above is None and not pictured,
+        spaced,
+        open_end and (above is None or not spaced),
+    )
 
 
 def _is_unfinished(before: Line, line: Line, metrics: Metrics) -> bool:
@@ -116,7 +128,9 @@ def _metrics(document: Document) -> dict[tuple[int, int], Metrics]:
             for above, below in zip(page.lines, page.lines[1:], strict=False)
             if 0 < below.box.top - above.box.top < 3 * below.box.height
         ]
-    return {size: _usual(lines[size], pitches[size], size) for size in {_size(page) for page in document.pages}}
+    return {
+        size: _usual(lines[size], pitches[size], size) for size in {_size(page) for page in document.pages}
+    }
 
 
 def _usual(lines: Sequence[Line], pitches: Sequence[float], size: tuple[int, int]) -> Metrics:
@@ -138,7 +152,10 @@ def _text_height(lines: Sequence[Line]) -> float:
     # Formulas and accents make some lines of a text a little higher.
     near = {height: sum(often.get(height + step, 0) for step in (-0.5, 0, 0.5)) for height in often}
     enough = _SHARE_OF_TEXT * sum(often.values())
-    return max((height for height, count in near.items() if count >= enough and often[height] > 0.3 * count), default=12.0)
+    return max(
+        (height for height, count in near.items() if count >= enough and often[height] > 0.3 * count),
+        default=12.0,
+    )
 
 
 def _weighted_median(values: Sequence[tuple[float, float]], at: float = 0.5) -> float:

@@ -176,7 +176,9 @@ def _is_in_order(one: _Candidate, marks: Sequence[Mark], order: dict[str, int]) 
 
 
 def _mark(one: _Candidate) -> Mark:
-    return Mark(one.row, one.heading.labels, one.score, f"heading “{_shown(one.row)}”", nested=one.heading.nested)
+    return Mark(
+        one.row, one.heading.labels, one.score, f"heading “{_shown(one.row)}”", nested=one.heading.nested
+    )
 
 
 def _shown(row: Row) -> str:
@@ -262,7 +264,12 @@ def _parts(candidates: Sequence[_Candidate], marks: Sequence[Mark], known: Colle
             and one.score >= POSSIBLE
         ]
         found += [
-            Mark(one.row, (number + one.heading.labels[0],), min(one.score, 0.9), f"heading “{_shown(one.row)}” in {number}")
+            Mark(
+                one.row,
+                (number + one.heading.labels[0],),
+                min(one.score, 0.9),
+                f"heading “{_shown(one.row)}” in {number}",
+            )
             for one in _chain(parts)
         ]
     return found

@@ -18,16 +18,18 @@ import platformdirs
 
 from grader.batch import layouts
 from grader.batch.gradescope_export import export_in, students_of_export, submission_of
-from grader.batch.layouts import Found, Group, Person
+from grader.batch.people import Found, Group, Person
+from grader.batch.plain_folders import OF_A_HAND_IN, stem_of
 from grader.batch.roster import Index, Student, spellings, with_roster
 from grader.batch.submissions import Entry
 from grader.batch.unpacking import ENDINGS, problems_in, unpack
 from grader.errors import GraderError, NothingToGrade, UsageError
 from grader.files.atomic import write_atomically
 from grader.pdfs.process import MAX_FILE_BYTES
-from grader.report.safe_text import one_line
 from grader.submission.archives import Budget, members
-from grader.submission.handin import Handed, is_archive_name
+from grader.submission.file_kinds import is_archive_name
+from grader.submission.handin import Handed
+from grader.text.safe_text import one_line
 
 WITHIN = "within"
 """Folder, beneath that of unpacked archives, of PDFs that lay in a student's own archive."""
@@ -126,7 +128,9 @@ def _pdfs_of(group: Group, within: Path) -> tuple[tuple[Path, ...], list[Unpaire
         for file in sound:
             if is_archive_name(file.path.name):
                 try:
-                    unpacked += [replace(file, path=path, name=name) for name, path in _within(file.path, within)]
+                    unpacked += [
+                        replace(file, path=path, name=name) for name, path in _within(file.path, within)
+                    ]
                 except NothingToGrade as error:
                     problems.append(Unpaired(_shown(file), str(error).partition(";")[0]))
         pdfs = unpacked
@@ -229,8 +233,8 @@ def _claims(
 def _by_its_name(path: Path, rows: _Rows) -> _Claim | Unpaired:
     """A file that no platform named: what its name or its folder's says, without the words that say what it is."""
     shown = one_line(path.name, 200)
-    stem = layouts.stem_of(path.name)
-    plain = re.sub(r"[\d_.-]+", " ", layouts.OF_A_HAND_IN.sub(" ", stem)).strip()
+    stem = stem_of(path.name)
+    plain = re.sub(r"[\d_.-]+", " ", OF_A_HAND_IN.sub(" ", stem)).strip()
     for name in (stem, plain, path.parent.name):
         keys, rank = rows.find(Person("", name, name, name), [name])
         if len(keys) == 1:
@@ -262,13 +266,17 @@ def _settled(claims: Sequence[_Claim], unpaired: list[Unpaired], submissions: Se
         first = [claim for claim in rivals if claim.rank == best]
         if len(first) > 1:
             names = ", ".join(claim.shown for claim in first)
-            unpaired += [Unpaired(claim.shown, f"{key} matches several PDFs: {one_line(names)}") for claim in first]
+            unpaired += [
+                Unpaired(claim.shown, f"{key} matches several PDFs: {one_line(names)}") for claim in first
+            ]
         else:
             pdfs[key] = first[0].files
             how[key] = "name" if _RANKS[best] == "name" else "id"
         word = "a PDF" if len(first) == 1 else "PDFs"
         unpaired += [
-            Unpaired(claim.shown, f"{key} has {word} that match by id") for claim in rivals if claim.rank != best
+            Unpaired(claim.shown, f"{key} has {word} that match by id")
+            for claim in rivals
+            if claim.rank != best
         ]
     missing = tuple(sorted(entry.key for entry in submissions if entry.key not in pdfs))
     return Pairing(dict(sorted(pdfs.items())), how, tuple(unpaired), missing)

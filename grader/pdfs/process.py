@@ -18,7 +18,7 @@ from grader.errors import GraderError, host_error
 from grader.kernel.confinement import make_sealed_policy
 from grader.kernel.inside import confine
 from grader.pdfs import child
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 
 MAX_FILE_BYTES = 200 << 20
 MAX_PAGES = 400

@@ -13,7 +13,7 @@ from grader.errors import GraderError, UsageError
 from grader.files.atomic import write_atomically
 from grader.pdfs.document import digest_of
 from grader.pdfs.process import Limits, ask, unreadable
-from grader.report.safe_text import one_line
+from grader.text.safe_text import one_line
 
 NARROWEST, WIDEST = 50, 2400
 """Pixels."""

@@ -16,7 +16,12 @@ RUBRIC = load_rubric(HOMEWORK.rubric)
 ITEMS = [item.id for item in RUBRIC.items]
 WRITTEN = [item.id for item in RUBRIC.items if not isinstance(item, AutomaticItem)]
 TITLES = {item.id: item.title for item in RUBRIC.items}
-PROBLEMS = {"1": "RNNs and Transformers", "2": "a Transformer", "3": "a Vision Transformer", "4": "DialogueGPT"}
+PROBLEMS = {
+    "1": "RNNs and Transformers",
+    "2": "a Transformer",
+    "3": "a Vision Transformer",
+    "4": "DialogueGPT",
+}
 
 Kind = Literal["text", "formula", "list", "figure", "code", "lines"]
 
@@ -74,7 +79,8 @@ _LISTS = (
     "{m1} A CNN needs fewer images.\n{m2} A ViT scales better with data, which matters for large sets of images.",
 )
 _CODE = (
-    "def forward(self, x, attn_mask):\n    scores = self.q(x) @ self.k(x).transpose(1, 2)\n    return scores.softmax(-1) @ self.v(x)",
+    "def forward(self, x, attn_mask):\n    scores = self.q(x) @ self.k(x).transpose(1, 2)\n"
+    "    return scores.softmax(-1) @ self.v(x)",
     "for epoch in range(10):\n    loss = train(model, loader)\n    print(epoch, loss)\n# 1a: see above\nx = 4e-3",
 )
 _OUTPUT = "1 2.4531 0.11\n2 1.9921 0.27\n3 1.7312 0.38\n4 1.5512 0.44\n5 1.4420 0.50"
@@ -112,7 +118,15 @@ def answer(dice: random.Random, labels: tuple[str, ...], longest: int = 12) -> A
         if kind < 0.3:
             blocks.append(Block("formula", dice.choice(_FORMULAS)))
         elif kind < 0.45:
-            marks = dice.choice([("1.", "2.", "3."), ("(a)", "(b)", "(c)"), ("a)", "b)", "c)"), ("(i)", "(ii)", "(iii)"), ("-", "-", "-")])
+            marks = dice.choice(
+                [
+                    ("1.", "2.", "3."),
+                    ("(a)", "(b)", "(c)"),
+                    ("a)", "b)", "c)"),
+                    ("(i)", "(ii)", "(iii)"),
+                    ("-", "-", "-"),
+                ]
+            )
             listed = dice.choice(_LISTS).format(m1=marks[0], m2=marks[1], m3=marks[2])
             blocks.append(Block("list", listed))
         elif kind < 0.55:

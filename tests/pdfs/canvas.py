@@ -103,7 +103,14 @@ class Flow:
         return [*lines, line]
 
     def text(
-        self, text: str, font: str, size: float, *, lead: float = 1.2, indent: float = 0, justified: bool = False
+        self,
+        text: str,
+        font: str,
+        size: float,
+        *,
+        lead: float = 1.2,
+        indent: float = 0,
+        justified: bool = False,
     ) -> None:
         """A paragraph."""
         width = self.size[0] - 2 * self.margin - indent
@@ -121,7 +128,9 @@ class Flow:
             self.canvas.drawText(writer)
             self.count()
 
-    def heading(self, text: str, font: str, size: float, *, above: float = 10, below: float = 3, keep: float = 30) -> None:
+    def heading(
+        self, text: str, font: str, size: float, *, above: float = 10, below: float = 3, keep: float = 30
+    ) -> None:
         """A line with room around it, which does not stand alone at a page's end."""
         self.gap(above)
         self.room(size * 1.2 + below + keep)

@@ -17,7 +17,9 @@ from reportlab.pdfgen.canvas import Canvas
 Made = Callable[..., Path]
 
 
-def pdf_of(*pages: list[tuple[float, float, str]], size: tuple[float, float] = (612, 792), encrypt: str | None = None) -> bytes:
+def pdf_of(
+    *pages: list[tuple[float, float, str]], size: tuple[float, float] = (612, 792), encrypt: str | None = None
+) -> bytes:
     """A PDF with texts at places that are given from the lower left corner."""
     buffer = io.BytesIO()
     canvas = Canvas(buffer, pagesize=size, encrypt=encrypt)

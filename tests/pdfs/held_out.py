@@ -41,7 +41,9 @@ class Paper(FPDF):
         self.set_font("helvetica", "", 8)
         self.cell(0, 5, f"- {self.page_no()} -", align="C")
 
-    def put(self, text: str, *, style: str = "", size: float | None = None, indent: float = 0, align: str = "L") -> None:
+    def put(
+        self, text: str, *, style: str = "", size: float | None = None, indent: float = 0, align: str = "L"
+    ) -> None:
         """A paragraph, which may go on on the next page."""
         size = size or self.points
         self.set_font(self.family, style, size)
@@ -51,7 +53,14 @@ class Paper(FPDF):
         self.set_font(self.family, style, size)
         self.set_x(self.l_margin + indent)
         before = self.page_no()
-        self.multi_cell(0, height, text.encode("latin-1", "replace").decode("latin-1"), align=align, new_x="LMARGIN", new_y="NEXT")
+        self.multi_cell(
+            0,
+            height,
+            text.encode("latin-1", "replace").decode("latin-1"),
+            align=align,
+            new_x="LMARGIN",
+            new_y="NEXT",
+        )
         for label in self.current:
             self.truth[label].update(range(before, self.page_no() + 1))
 
@@ -78,7 +87,11 @@ def _body(paper: Paper, given: Answer, lead: str = "") -> None:
                 paper.put(line, size=9)
                 paper.family = family
         else:
-            paper.put(lead + block.text, align=paper.dice.choice(["L", "J"]), indent=12 if block.kind == "formula" else 0)
+            paper.put(
+                lead + block.text,
+                align=paper.dice.choice(["L", "J"]),
+                indent=12 if block.kind == "formula" else 0,
+            )
             lead = ""
             paper.ln(paper.dice.choice([0, 1.5, 3]))
     if lead:
@@ -92,7 +105,16 @@ def _new(dice: random.Random) -> Paper:
 def exercises(dice: random.Random) -> Paper:
     """Underlined and italic headings, in words that other courses use."""
     paper = _new(dice)
-    form = dice.choice(["Exercise {n}.{l}", "Question {n}, Part {L}", "Task {n}{l} - {t}", "Answer to Question {n}{l}:", "Part {n}({l})", "P{n}.{l}) {t}"])
+    form = dice.choice(
+        [
+            "Exercise {n}.{l}",
+            "Question {n}, Part {L}",
+            "Task {n}{l} - {t}",
+            "Answer to Question {n}{l}:",
+            "Part {n}({l})",
+            "P{n}.{l}) {t}",
+        ]
+    )
     paper.put("Problem Set 3", style="B", size=18)
     for given in answers(dice, 9):
         label = given.labels[0]
@@ -172,7 +194,11 @@ def report(dice: random.Random) -> Paper:
         _body(paper, one)
         paper.current = ()
     paper.add_page()
-    paper.put(dice.choice(["Bibliography", "Appendix B. Full training log", "Supplementary figures"]), style="B", size=15)
+    paper.put(
+        dice.choice(["Bibliography", "Appendix B. Full training log", "Supplementary figures"]),
+        style="B",
+        size=15,
+    )
     for _ in range(dice.randint(1, 12)):
         paper.put(paragraph(dice, "", 5))
         paper.ln(3)
@@ -219,4 +245,9 @@ def sample(style: str, seed: int) -> Sample:
     paper = STYLES[style](random.Random(f"held out {style} {seed}"))
     data = io.BytesIO()
     paper.output(data)
-    return Sample(style, data.getvalue(), {item: frozenset(pages) for item, pages in paper.truth.items()}, paper.page_no())
+    return Sample(
+        style,
+        data.getvalue(),
+        {item: frozenset(pages) for item, pages in paper.truth.items()},
+        paper.page_no(),
+    )

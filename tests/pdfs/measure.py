@@ -1,6 +1,6 @@
 """Measures how often the pages of an item are found, on generated PDFs.
 
-    python -m tests.pdfs.measure [COUNT] [--held-out] [--show]
+python -m tests.pdfs.measure [COUNT] [--held-out] [--show]
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def main(arguments: list[str]) -> None:
                 for miss in wrong:
                     print("   ", miss.item, "expected", miss.expected, "found", miss.found)
             path.unlink()
-    print(f"items: {right} of {whole} ({right / whole:.2%}); PDFs without a mistake: {perfect} of {count} ({perfect / count:.1%})")
+    print(
+        f"items: {right} of {whole} ({right / whole:.2%}); PDFs without a mistake: {perfect} of {count} ({perfect / count:.1%})"
+    )
     print("wrong items by style:", dict(by_style))
 
 

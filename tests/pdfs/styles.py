@@ -36,7 +36,9 @@ def sample(style: str, seed: int) -> Sample:
 
 
 def _furniture(dice: random.Random) -> Callable[[Canvas, int], None] | None:
-    header = dice.choice(["", "", "Homework 3", "CS 2025 — Ada Lovelace — Homework 3", "Deep Learning, Problem Set 3"])
+    header = dice.choice(
+        ["", "", "Homework 3", "CS 2025 — Ada Lovelace — Homework 3", "Deep Learning, Problem Set 3"]
+    )
     footer = dice.choice(["", "{}", "Page {}", "{} / 20"])
     if not header and not footer:
         return None
@@ -49,7 +51,9 @@ def _furniture(dice: random.Random) -> Callable[[Canvas, int], None] | None:
     return draw
 
 
-def _blocks(flow: Flow, blocks: Sequence[Block], font: str, size: float, dice: random.Random, justified: bool) -> None:
+def _blocks(
+    flow: Flow, blocks: Sequence[Block], font: str, size: float, dice: random.Random, justified: bool
+) -> None:
     for block in blocks:
         if block.kind == "text":
             flow.text(block.text, font, size, justified=justified)
@@ -68,7 +72,14 @@ def _blocks(flow: Flow, blocks: Sequence[Block], font: str, size: float, dice: r
 
 
 def _written(
-    flow: Flow, dice: random.Random, given: Sequence[Answer], scheme: str, family: str, size: float, *, justified: bool
+    flow: Flow,
+    dice: random.Random,
+    given: Sequence[Answer],
+    scheme: str,
+    family: str,
+    size: float,
+    *,
+    justified: bool,
 ) -> None:
     font, bold = FAMILIES[family]
     large = size * dice.choice([1.0, 1.15, 1.3])
@@ -88,7 +99,11 @@ def _written(
             plain = scheme in ("enumerate", "number-part")
             flow.heading(title, font if plain else bold, size if plain else size * 1.4, above=14)
             if scheme != "number-part" and dice.random() < 0.4:
-                flow.text(f"All of this follows {dice.choice(['the notes', '1a', 'the code in the notebook'])}.", font, size)
+                flow.text(
+                    f"All of this follows {dice.choice(['the notes', '1a', 'the code in the notebook'])}.",
+                    font,
+                    size,
+                )
         problem = number
         flow.current = one.labels
         heading = {
@@ -122,11 +137,23 @@ def _written(
     flow.current = ()
 
 
-_LATEX = ("problem-part", "spaced", "worded", "sections", "enumerate", "dotted", "solution", "titled", "comma")
+_LATEX = (
+    "problem-part",
+    "spaced",
+    "worded",
+    "sections",
+    "enumerate",
+    "dotted",
+    "solution",
+    "titled",
+    "comma",
+)
 _WORD = ("plain", "dot", "paren", "question", "colon", "number-part", "titled", "bracketed", "worded")
 
 
-def latex(dice: random.Random, given: Sequence[Answer] | None = None, schemes: Sequence[str] = _LATEX) -> Flow:
+def latex(
+    dice: random.Random, given: Sequence[Answer] | None = None, schemes: Sequence[str] = _LATEX
+) -> Flow:
     """As LaTeX sets it: serifs, justified, a title."""
     flow = Flow(dice.choice([LETTER, A4_SIZE]), dice.choice([60, 72, 90]), _furniture(dice))
     family, size = dice.choice(["Times", "Stix", "Serif"]), dice.choice([10, 11, 12])
@@ -138,10 +165,18 @@ def latex(dice: random.Random, given: Sequence[Answer] | None = None, schemes: S
     if dice.random() < 0.3:
         flow.heading("Contents", FAMILIES[family][1], 14)
         for one in given:
-            flow.text(f"{one.labels[0]} {TITLES[one.labels[0]]} " + ". " * 20 + str(dice.randint(1, 9)), FAMILIES[family][0], size)
+            flow.text(
+                f"{one.labels[0]} {TITLES[one.labels[0]]} " + ". " * 20 + str(dice.randint(1, 9)),
+                FAMILIES[family][0],
+                size,
+            )
         flow.new_page()
     elif dice.random() < 0.2:
-        flow.text("I worked alone; 1a was discussed with Bob. Problem 4(e) is the one that I am least sure of.", FAMILIES[family][0], size)
+        flow.text(
+            "I worked alone; 1a was discussed with Bob. Problem 4(e) is the one that I am least sure of.",
+            FAMILIES[family][0],
+            size,
+        )
     _written(flow, dice, given, scheme, family, size, justified=True)
     return flow
 
@@ -166,7 +201,9 @@ def shuffled(dice: random.Random) -> Flow:
     """Items in any order."""
     given = answers(dice, 8)
     dice.shuffle(given)
-    return dice.choice([latex, word])(dice, given, ("plain", "spaced", "worded", "dotted", "titled", "question", "comma"))
+    return dice.choice([latex, word])(
+        dice, given, ("plain", "spaced", "worded", "dotted", "titled", "question", "comma")
+    )
 
 
 def several(dice: random.Random) -> Flow:
@@ -191,13 +228,23 @@ def appendix(dice: random.Random) -> Flow:
     flow.current = ()
     if kind == "references":
         flow.heading("References", "Times-Bold", 14)
-        flow.text("[1] Vaswani et al. Attention is all you need. 2017. [2] Dosovitskiy et al. 2021.", "Times-Roman", 11)
+        flow.text(
+            "[1] Vaswani et al. Attention is all you need. 2017. [2] Dosovitskiy et al. 2021.",
+            "Times-Roman",
+            11,
+        )
         return flow
     flow.new_page(LETTER if kind != "sized" else (720, 540))
     if kind == "headed":
-        flow.heading(dice.choice(["Appendix", "Appendix A: logs of training", "A Appendix"]), "Times-Bold", 16)
+        flow.heading(
+            dice.choice(["Appendix", "Appendix A: logs of training", "A Appendix"]), "Times-Bold", 16
+        )
     elif kind == "titled":
-        flow.heading(dice.choice(["Lab 2: heat and work", "Notes on thermodynamics", "CS 101 syllabus"]), "Helvetica-Bold", 26)
+        flow.heading(
+            dice.choice(["Lab 2: heat and work", "Notes on thermodynamics", "CS 101 syllabus"]),
+            "Helvetica-Bold",
+            26,
+        )
     for _ in range(dice.randint(1, 4)):
         flow.text(paragraph(dice, "", dice.randint(3, 12)), "Times-Roman", 11)
         flow.code("1 0.93 2.1\n2 0.71 2.4\n3 0.52 2.9")
@@ -226,7 +273,9 @@ def notebook(dice: random.Random, flow: Flow | None = None, answered: float = 0.
             flow.code(source, size=8, boxed=True)
             if dice.random() < 0.4:
                 flow.gap(4)
-                flow.code("tensor([1., 2.])\nokay" if dice.random() < 0.7 else "1 2.41 0.3\n2 1.9 0.4", size=8)
+                flow.code(
+                    "tensor([1., 2.])\nokay" if dice.random() < 0.7 else "1 2.41 0.3\n2 1.9 0.4", size=8
+                )
                 flow.said.update(flow.current)
             if "heatmaps" in source and dice.random() < 0.8:
                 flow.figure(220)
@@ -240,7 +289,14 @@ def notebook(dice: random.Random, flow: Flow | None = None, answered: float = 0.
 
 
 def _markdown(
-    flow: Flow, dice: random.Random, line: str, font: str, bold: str, size: float, counter: list[int] | None, answered: float
+    flow: Flow,
+    dice: random.Random,
+    line: str,
+    font: str,
+    bold: str,
+    size: float,
+    counter: list[int] | None,
+    answered: float,
 ) -> None:
     if match := re.match(r"(#+) (.*)", line):
         depth, title = len(match[1]), match[2]

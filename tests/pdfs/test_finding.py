@@ -52,9 +52,20 @@ def test_two_items_share_a_page_and_one_spans_two(made: Made) -> None:
 
 def test_references_in_running_text_begin_nothing(made: Made, tmp_path: Path) -> None:
     long = "This is a line of text that goes up to the margin of the page, and then it goes on with what we saw in"
-    lines = [(72.0, 700.0 - 14 * number, text) for number, text in enumerate([
-        "Problem 1b", long, "1a, where we had the same. " + long[:80], long, "Problem 1(c). Then we " + long[:80], long, "2D inputs, too.",
-    ])]  # fmt: skip
+    lines = [
+        (72.0, 700.0 - 14 * number, text)
+        for number, text in enumerate(
+            [
+                "Problem 1b",
+                long,
+                "1a, where we had the same. " + long[:80],
+                long,
+                "Problem 1(c). Then we " + long[:80],
+                long,
+                "2D inputs, too.",
+            ]
+        )
+    ]
     path = tmp_path / "ada.pdf"
     path.write_bytes(pdf_of(lines, [(72, 700, "Problem 1c"), (72, 680, "Yes."), (500, 680, "(1a)")]))
     assert pages(found_in(path)) == {"1b": (1,), "1c": (2,)}
@@ -68,11 +79,18 @@ def test_a_table_of_contents_and_a_list_of_items_begin_nothing(made: Made) -> No
 
 
 def test_headings_without_answers_are_found_all_the_same(made: Made) -> None:
-    assert pages(found_in(made(["1a", "1b", "1c"], ["1d", "Fourth."]))) == {"1a": (1,), "1b": (1,), "1c": (1,), "1d": (2,)}
+    assert pages(found_in(made(["1a", "1b", "1c"], ["1d", "Fourth."]))) == {
+        "1a": (1,),
+        "1b": (1,),
+        "1c": (1,),
+        "1d": (2,),
+    }
 
 
 def test_letters_belong_to_the_problem_above(made: Made) -> None:
-    found = found_in(made(["Problem 1", "(a) First.", "(b) Second."], ["(c) Third.", "Problem 2", "(d) A fourth."]))
+    found = found_in(
+        made(["Problem 1", "(a) First.", "(b) Second."], ["(c) Third.", "Problem 2", "(d) A fourth."])
+    )
     assert pages(found) == {"1a": (1,), "1b": (1,), "1c": (2,), "2d": (2,)}
 
 
@@ -86,5 +104,13 @@ def test_a_scan_is_shown_as_a_whole(tmp_path: Path) -> None:
 
 
 def test_hostile_lines_cost_little_time(made: Made) -> None:
-    lines = ["1" * 3000, "(a" * 1500, "1a," * 1000, "Problem " * 400, ". " * 1500, "1 (a) and (b) and " * 150, "Part " * 500]
+    lines = [
+        "1" * 3000,
+        "(a" * 1500,
+        "1a," * 1000,
+        "Problem " * 400,
+        ". " * 1500,
+        "1 (a) and (b) and " * 150,
+        "Part " * 500,
+    ]
     assert found_in(made(lines, ["1a", "yes"]))["1a"].pages == (2,)

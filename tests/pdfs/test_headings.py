@@ -11,12 +11,29 @@ from tests.pdfs.answers import ITEMS
 @pytest.mark.parametrize(
     ("line", "labels"),
     [
-        ("1a", ["1a"]), ("1 (a)", ["1a"]), ("Problem 1a", ["1a"]), ("1a.", ["1a"]), ("2.d", ["2d"]), ("Question 3 (c)", ["3c"]),
-        ("Problem 1, part a", ["1a"]), ("Q3(c):", ["3c"]), ("(1a)", ["1a"]), ("1-a", ["1a"]), ("HW3 Q1a", ["1a"]), ("1.1.1 1a", ["1a"]),
-        ("## 1a", ["1a"]), ("1a ¶", ["1a"]), ("Answer to 1a:", ["1a"]), ("4i. A key-value cache", ["4i"]), ("1. (a) In the", ["1a"]),
-        ("Homework 3, Problem 1a", ["1a"]), ("1 (a)–(c)", ["1a", "1b", "1c"]), ("1a, 1b", ["1a", "1b"]), ("4(h) & (i)", ["4h", "4i"]),
+        ("1a", ["1a"]),
+        ("1 (a)", ["1a"]),
+        ("Problem 1a", ["1a"]),
+        ("1a.", ["1a"]),
+        ("2.d", ["2d"]),
+        ("Question 3 (c)", ["3c"]),
+        ("Problem 1, part a", ["1a"]),
+        ("Q3(c):", ["3c"]),
+        ("(1a)", ["1a"]),
+        ("1-a", ["1a"]),
+        ("HW3 Q1a", ["1a"]),
+        ("1.1.1 1a", ["1a"]),
+        ("## 1a", ["1a"]),
+        ("1a ¶", ["1a"]),
+        ("Answer to 1a:", ["1a"]),
+        ("4i. A key-value cache", ["4i"]),
+        ("1. (a) In the", ["1a"]),
+        ("Homework 3, Problem 1a", ["1a"]),
+        ("1 (a)–(c)", ["1a", "1b", "1c"]),
+        ("1a, 1b", ["1a", "1b"]),
+        ("4(h) & (i)", ["4h", "4i"]),
     ],
-)  # fmt: skip
+)
 def test_items_are_written_in_many_ways(line: str, labels: list[str]) -> None:
     (heading,) = headings_of(line, ITEMS)
     assert (heading.kind, list(heading.labels)) == ("item", labels)
@@ -25,17 +42,39 @@ def test_items_are_written_in_many_ways(line: str, labels: list[str]) -> None:
 @pytest.mark.parametrize(
     ("line", "kind", "label"),
     [
-        ("Problem 2: a Transformer", "problem", "2"), ("1.1 Problem 1", "problem", "1"), ("2. Transformers", "number", "2"),
-        ("1. A convolution looks", "number", "1"), ("1. A CNN is", "number", "1"), ("4. I think so", "number", "4"),
-        ("(a) In the", "part", "a"), ("b) In the", "part", "b"), ("Part c", "part", "c"), ("1.1 (a)", "part", "a"),
+        ("Problem 2: a Transformer", "problem", "2"),
+        ("1.1 Problem 1", "problem", "1"),
+        ("2. Transformers", "number", "2"),
+        ("1. A convolution looks", "number", "1"),
+        ("1. A CNN is", "number", "1"),
+        ("4. I think so", "number", "4"),
+        ("(a) In the", "part", "a"),
+        ("b) In the", "part", "b"),
+        ("Part c", "part", "c"),
+        ("1.1 (a)", "part", "a"),
     ],
-)  # fmt: skip
+)
 def test_problems_and_letters_are_told_from_items(line: str, kind: str, label: str) -> None:
     (heading,) = headings_of(line, ITEMS)
     assert (heading.kind, heading.labels) == (kind, (label,))
 
 
-@pytest.mark.parametrize("line", ["2D convolution", "2D CNN", "2-D CNN", "1e-3", "4e5", "5f", "A: yes", "I. think", "e.g. this", "", "# 1a: see above"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2D convolution",
+        "2D CNN",
+        "2-D CNN",
+        "1e-3",
+        "4e5",
+        "5f",
+        "A: yes",
+        "I. think",
+        "e.g. this",
+        "",
+        "# 1a: see above",
+    ],
+)
 def test_other_lines_are_no_headings(line: str) -> None:
     assert headings_of(line, ITEMS) == []
 

@@ -32,7 +32,9 @@ submission_{a}:
 """
 
 
-def entry(key: str, name: str, id: str = "", email: str = "", identity: str = "", path: str = "x.ipynb") -> Entry:
+def entry(
+    key: str, name: str, id: str = "", email: str = "", identity: str = "", path: str = "x.ipynb"
+) -> Entry:
     return Entry(key, name, id, Path(path), email=email, identity=identity or f"gradescope:{id or name}")
 
 
@@ -45,7 +47,11 @@ CLASS = [
 
 
 def paired(
-    tmp_path: Path, files: dict[str, bytes | str], kind: str = "folder", submissions: list[Entry] | None = None, roster: str = ""
+    tmp_path: Path,
+    files: dict[str, bytes | str],
+    kind: str = "folder",
+    submissions: list[Entry] | None = None,
+    roster: str = "",
 ) -> Pairing:
     """The pairing of files, given as a folder or as an archive."""
     source = tmp_path / "pdfs"
@@ -97,12 +103,17 @@ def test_numbers_of_submissions_are_enough(tmp_path: Path, kind: str) -> None:
     ]
     found = paired(tmp_path, {"71.pdf": PDF, "72.pdf": PDF, "73.pdf": PDF}, kind, class_)
     assert names(found) == {"ada": ["71.pdf"], "x": ["72.pdf"]}
-    assert [(one.file, one.reason) for one in found.unpaired] == [("73.pdf", "matches no submission, neither by id nor by name")]
+    assert [(one.file, one.reason) for one in found.unpaired] == [
+        ("73.pdf", "matches no submission, neither by id nor by name")
+    ]
 
 
 @BOTH
 def test_canvas_says_whose_a_pdf_is(tmp_path: Path, kind: str) -> None:
-    class_ = [entry("ada", "lovelaceada", "11", identity="canvas:11"), entry("bob", "bob", "12", identity="canvas:12")]
+    class_ = [
+        entry("ada", "lovelaceada", "11", identity="canvas:11"),
+        entry("bob", "bob", "12", identity="canvas:12"),
+    ]
     files = {
         "lovelaceada_11_90_written.pdf": PDF, "lovelaceada_11_91_notebook.pdf": PDF, "bob_LATE_12_92_hw3.pdf": PDF,
         "bob_LATE_12_93_hw3.ipynb": "{}", "carl_13_94_hw3.pdf": PDF,
@@ -116,9 +127,15 @@ def test_canvas_says_whose_a_pdf_is(tmp_path: Path, kind: str) -> None:
 
 
 def test_pdfs_from_canvas_find_notebooks_from_gradescope_by_name_and_by_roster(tmp_path: Path) -> None:
-    files: dict[str, bytes | str] = {"lovelaceada_11_90_hw3.pdf": PDF, "basquezbob_12_91_hw3.pdf": PDF, "anon_14_92_hw3.pdf": PDF}
+    files: dict[str, bytes | str] = {
+        "lovelaceada_11_90_hw3.pdf": PDF,
+        "basquezbob_12_91_hw3.pdf": PDF,
+        "anon_14_92_hw3.pdf": PDF,
+    }
     found = paired(tmp_path, files)
-    assert found.how == {"ada": "name", "bob": "name"} and [one.file for one in found.unpaired] == ["anon_14_92_hw3.pdf"]
+    assert found.how == {"ada": "name", "bob": "name"} and [one.file for one in found.unpaired] == [
+        "anon_14_92_hw3.pdf"
+    ]
     roster = "name,canvas user id,sis user id\nAda Lovelace,11,0011\nBob Básquez,12,0012\nDora Dd,14,0014\n"
     found = paired(tmp_path, files, roster=roster)
     assert set(found.pdfs) == {"ada", "bob", "dora"} and found.how["dora"] == "id"
@@ -126,7 +143,15 @@ def test_pdfs_from_canvas_find_notebooks_from_gradescope_by_name_and_by_roster(t
 
 @pytest.mark.parametrize(
     "name",
-    ["Ada Lovelace.pdf", "lovelace_ada.pdf", "hw3_Ada_Lovelace_final.pdf", "Ada Lovelace/hw3.pdf", "ada.pdf", "0011.pdf", "HW3-lovelace-ada-v2.pdf"],
+    [
+        "Ada Lovelace.pdf",
+        "lovelace_ada.pdf",
+        "hw3_Ada_Lovelace_final.pdf",
+        "Ada Lovelace/hw3.pdf",
+        "ada.pdf",
+        "0011.pdf",
+        "HW3-lovelace-ada-v2.pdf",
+    ],
 )
 def test_without_an_export_names_are_enough(tmp_path: Path, name: str) -> None:
     found = paired(tmp_path, {name: PDF, "Dora Dd.pdf" if "/" not in name else "Dora Dd/hw3.pdf": PDF})
@@ -134,18 +159,31 @@ def test_without_an_export_names_are_enough(tmp_path: Path, name: str) -> None:
 
 
 def test_what_could_be_two_students_is_nobodys(tmp_path: Path) -> None:
-    class_ = [entry("ada-1", "Ada Lovelace", "1"), entry("ada-2", "Ada Lovelace", "2"), entry("bob", "Bob Bb", "3")]
-    found = paired(tmp_path, {"Ada Lovelace.pdf": PDF, "Bob Bb.pdf": PDF, "hw3 bob bb.pdf": PDF, "stray.pdf": PDF}, submissions=class_)
+    class_ = [
+        entry("ada-1", "Ada Lovelace", "1"),
+        entry("ada-2", "Ada Lovelace", "2"),
+        entry("bob", "Bob Bb", "3"),
+    ]
+    found = paired(
+        tmp_path,
+        {"Ada Lovelace.pdf": PDF, "Bob Bb.pdf": PDF, "hw3 bob bb.pdf": PDF, "stray.pdf": PDF},
+        submissions=class_,
+    )
     reasons = {one.file: one.reason for one in found.unpaired}
     assert found.pdfs == {} and found.missing == ("ada-1", "ada-2", "bob")
-    assert reasons["Ada Lovelace.pdf"] == "matches several submissions: Ada Lovelace (ada-1), Ada Lovelace (ada-2)"
+    assert (
+        reasons["Ada Lovelace.pdf"]
+        == "matches several submissions: Ada Lovelace (ada-1), Ada Lovelace (ada-2)"
+    )
     assert reasons["Bob Bb.pdf"] == "bob matches several PDFs: Bob Bb.pdf, hw3 bob bb.pdf"
     assert reasons["stray.pdf"] == "matches no submission, neither by id nor by name"
 
 
 def test_an_id_that_is_somebody_elses_here_decides_nothing(tmp_path: Path) -> None:
     class_ = [entry("ada", "Ada Lovelace", "11"), entry("bob", "Bob Bb", "12")]
-    found = paired(tmp_path, {"bbbob_11_90_hw3.pdf": PDF, "lovelaceada_98_91_hw3.pdf": PDF}, submissions=class_)
+    found = paired(
+        tmp_path, {"bbbob_11_90_hw3.pdf": PDF, "lovelaceada_98_91_hw3.pdf": PDF}, submissions=class_
+    )
     assert names(found) == {"ada": ["lovelaceada_98_91_hw3.pdf"]}
     assert [one.file for one in found.unpaired] == ["bbbob_11_90_hw3.pdf"]
     assert "several submissions: Ada Lovelace (ada), Bob Bb (bob)" in found.unpaired[0].reason
@@ -153,13 +191,20 @@ def test_an_id_that_is_somebody_elses_here_decides_nothing(tmp_path: Path) -> No
 
 def test_a_pdf_in_a_students_archive_is_found(tmp_path: Path) -> None:
     inner = zipped({"hw3/answers.pdf": PDF, "hw3/hw3.ipynb": "{}"})
-    found = paired(tmp_path, {"Ada Lovelace.zip": inner, "Dora Dd.zip": b"PK\x03\x04broken", "Carl Cc.pdf": PDF})
+    found = paired(
+        tmp_path, {"Ada Lovelace.zip": inner, "Dora Dd.zip": b"PK\x03\x04broken", "Carl Cc.pdf": PDF}
+    )
     assert set(found.pdfs) == {"ada", "carl"} and found.pdfs["ada"][0].read_bytes() == PDF
     assert {one.file: one.reason for one in found.unpaired}["Dora Dd.zip"] == "is a damaged archive"
 
 
 def test_nothing_leaves_the_folder_and_what_is_damaged_costs_nothing_else(tmp_path: Path) -> None:
-    files: dict[str, bytes | str] = {"../Ada Lovelace.pdf": PDF, "Dora Dd.pdf": PDF, "Carl Cc.pdf": PDF, "__MACOSX/._Dora Dd.pdf": PDF}
+    files: dict[str, bytes | str] = {
+        "../Ada Lovelace.pdf": PDF,
+        "Dora Dd.pdf": PDF,
+        "Carl Cc.pdf": PDF,
+        "__MACOSX/._Dora Dd.pdf": PDF,
+    }
     found = paired(tmp_path, files, "zip")
     assert set(found.pdfs) == {"dora", "carl"} and not (tmp_path / "Ada Lovelace.pdf").exists()
     assert any("outside the archive" in one.file + one.reason for one in found.unpaired)

@@ -22,12 +22,16 @@ from tests.pdfs.conftest import Made, pdf_of
 
 def test_text_has_places_as_the_page_is_shown(tmp_path: Path) -> None:
     path = tmp_path / "ada.pdf"
-    path.write_bytes(pdf_of([(72, 700, "Problem 1a"), (72, 680, "We insert."), (400, 680, "(3)")], [(72, 100, "more")]))
+    path.write_bytes(
+        pdf_of([(72, 700, "Problem 1a"), (72, 680, "We insert."), (400, 680, "(3)")], [(72, 100, "more")])
+    )
     document = read(path)
     heading, text, number = document.pages[0].lines
     assert (heading.text, text.text, number.text) == ("Problem 1a", "We insert.", "(3)")
     assert heading.bold and not text.bold
-    assert heading.box.left == pytest.approx(72, abs=1) and 792 - 700 == pytest.approx(heading.box.bottom, abs=4)
+    assert (
+        heading.box.left == pytest.approx(72, abs=1) and pytest.approx(heading.box.bottom, abs=4) == 792 - 700
+    )
     assert number.box.left == pytest.approx(400, abs=1) and heading.box.bottom < text.box.top + 4
     assert document.numbers == (1, 2) and not document.is_scan
     assert document.pages[1].lines[0].box.top > 650
@@ -39,7 +43,9 @@ def test_a_turned_page_is_read_as_it_is_shown(tmp_path: Path) -> None:
     path.write_bytes(data)
     (page,) = read(path).pages
     assert (page.width, page.height) == (792, 612)
-    assert page.lines[0].box.left == pytest.approx(700, abs=6) and page.lines[0].box.top == pytest.approx(72, abs=1)
+    assert page.lines[0].box.left == pytest.approx(700, abs=6) and page.lines[0].box.top == pytest.approx(
+        72, abs=1
+    )
 
 
 def test_what_was_read_is_kept_by_content(made: Made, tmp_path: Path) -> None:
@@ -61,7 +67,10 @@ def test_damaged_encrypted_and_huge_pdfs_are_named(made: Made, tmp_path: Path) -
         "empty.pdf": (b"", "is damaged or is not a PDF"),
         "word.pdf": (b"PK\x03\x04" + bytes(200), "is damaged or is not a PDF"),
         "cut.pdf": (good[: len(good) // 3], "is damaged or is not a PDF"),
-        "secret.pdf": (pdf_of([(72, 700, "x")], encrypt="password"), "is encrypted; ask for a PDF without a password"),
+        "secret.pdf": (
+            pdf_of([(72, 700, "x")], encrypt="password"),
+            "is encrypted; ask for a PDF without a password",
+        ),
         "wide.pdf": (pdf_of([(72, 700, "x")], size=(30_000, 200)), "page 1 is 30000 x 200 points large"),
     }
     for name, (data, reason) in files.items():
@@ -79,7 +88,11 @@ def test_damaged_encrypted_and_huge_pdfs_are_named(made: Made, tmp_path: Path) -
 def test_what_is_no_file_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.pdf")
     (tmp_path / "folder.pdf").mkdir()
-    for name, reason in (("pipe.pdf", "is not a regular file"), ("folder.pdf", "is not a regular file"), ("none.pdf", "No such file")):
+    for name, reason in (
+        ("pipe.pdf", "is not a regular file"),
+        ("folder.pdf", "is not a regular file"),
+        ("none.pdf", "No such file"),
+    ):
         with pytest.raises(UnreadablePdf, match=rf"^{name}: .*{reason}"):
             read(tmp_path / name)
 
@@ -92,14 +105,20 @@ def test_a_pdf_that_unpacks_to_far_too_much_ends_its_reader_alone(tmp_path: Path
         b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]/Contents 4 0 R>>",
         b"<</Length %d/Filter/FlateDecode>>stream\n%b\nendstream" % (len(packed), packed),
     ]
-    body = b"%PDF-1.4\n" + b"".join(b"%d 0 obj%b endobj\n" % (number, one) for number, one in enumerate(objects, 1))
+    body = b"%PDF-1.4\n" + b"".join(
+        b"%d 0 obj%b endobj\n" % (number, one) for number, one in enumerate(objects, 1)
+    )
     path = tmp_path / "bomb.pdf"
     path.write_bytes(body + b"trailer<</Root 1 0 R>>\n")
-    with pytest.raises(UnreadablePdf, match=r"^bomb\.pdf: (?:needs too much|takes more than|crashes|cannot be read)"):
+    with pytest.raises(
+        UnreadablePdf, match=r"^bomb\.pdf: (?:needs too much|takes more than|crashes|cannot be read)"
+    ):
         read(path, limits=Limits(memory=150 << 20, seconds=10))
 
 
-@pytest.mark.skipif(not (probe().landlock and probe().seccomp), reason="this machine has no Landlock or seccomp")
+@pytest.mark.skipif(
+    not (probe().landlock and probe().seccomp), reason="this machine has no Landlock or seccomp"
+)
 def test_the_reader_reaches_nothing(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("x")
@@ -121,7 +140,9 @@ print([tried(action) for action in (
 )])
 """
     policy = json.dumps(make_sealed_policy(1 << 30, 20, 1 << 20))
-    done = subprocess.run([sys.executable, "-I", "-c", script, policy], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script, policy], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == str(["refused"] * 5)
 
 
@@ -136,7 +157,7 @@ print([tried(action) for action in (
     ],
 )  # fmt: skip
 def test_a_malformed_reply_is_refused(pages: object) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         pages_of(pages)
 
 
