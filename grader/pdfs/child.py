@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 MAX_CHARS_OF_A_PAGE = 40_000
+MAX_CHARS = 2_000_000
+"""Of a whole PDF; of further pages, no text is read."""
+MAX_LINES_OF_A_PAGE = 2_000
 MAX_OBJECTS = 20_000
 SMALLEST_PICTURE = 30.0
 """Points; what is smaller in width or height is an icon or a rule."""
@@ -109,7 +112,7 @@ class Page:
         if not text:
             return []
         try:
-            return joined(self._runs(text))
+            return joined(self._runs(text))[:MAX_LINES_OF_A_PAGE]
         finally:
             self.pdfium.FPDFText_ClosePage(text)
 
@@ -204,6 +207,7 @@ def describe(pdfium: Any, document: Any, most_pages: int) -> dict[str, Any]:
     if count > most_pages:
         return {"problem": f"has {count} pages; at most {most_pages} are read"}
     pages = []
+    chars = 0
     for number in range(count):
         try:
             page = Page(pdfium, document, number)
@@ -211,8 +215,10 @@ def describe(pdfium: Any, document: Any, most_pages: int) -> dict[str, Any]:
             return {"problem": str(error)}
         pictures, strokes = page.pictures()
         lines = [
-            [line.text, line.left, line.top, line.right, line.bottom, line.bold] for line in page.lines()
+            [line.text, line.left, line.top, line.right, line.bottom, line.bold]
+            for line in (page.lines() if chars < MAX_CHARS else [])
         ]
+        chars += sum(len(line[0]) for line in lines)
         size = {"width": page.width, "height": page.height}
         pages.append({**size, "lines": lines, "pictures": pictures, "strokes": strokes})
         page.close()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from grader.pdfs.document import Document, Page
-from grader.pdfs.headings import headings_of
+from grader.pdfs.headings import headings_of, problem_of
 from grader.pdfs.layout import Row, rows_of
 from grader.pdfs.marks import Mark, marks_of
 from grader.pdfs.questions import Questions, questions_of, words_of
@@ -66,7 +66,7 @@ def _in_order(labels: Sequence[str]) -> list[str]:
         return int(digits or 0), label[len(digits) :]
 
     known = set(labels)
-    whole = {label.rstrip("abcdefghijklmnopqrstuvwxyz") for label in known if label[-1:].isalpha()}
+    whole = {problem_of(label) for label in known if label[-1:].isalpha()}
     # A problem with lettered items is none itself.
     return sorted(known - whole, key=key)
 
@@ -114,11 +114,12 @@ def _is_pictured(mark: Mark, following: Mark | None, pages: dict[int, Page], num
 
 def _found(item: str, spans: Sequence[_Span], document: Document, questions: Questions) -> Found:
     own = [
-        span for span in spans if span.mark.kind in ("item", "question", "part") and item in span.mark.labels
+        span for span in spans if span.mark.kind in ("item", "question") and item in span.mark.labels
     ]
-    own = [span for span in own if _is_answered(item, span, questions)] or own
+    answered = [span for span in own if _is_answered(item, span, questions)]
     textless = tuple(page.number for page in document.pages if not page.lines and page.is_drawn)
-    if own and (not textless or any(_is_answered(item, span, questions) for span in own)):
+    if answered or (own and not textless):
+        own = answered or own
         surest = max(own, key=lambda span: span.mark.score)
         where = _answer_row(item, surest, questions)
         return Found(

@@ -48,6 +48,7 @@ _END = re.compile(
     re.I,
 )
 _LONGEST_END = 60
+_LONGEST_LEADER = 200
 _LEADERS = re.compile(r"(?:\s*\.){4,}\s*\d{0,4}\s*$|[…⋯]{2,}|(?:_\s*){5,}\d+\s*$")
 _BULLET = re.compile(r"^(?:[•●◦▪■*>§¶\s]|#{2,})+")
 _LIKE = {"–": "-", "—": "-", "‐": "-", "‑": "-", "−": "-", "（": "(", "）": ")"}
@@ -76,9 +77,14 @@ def plain(text: str) -> str:
     return " ".join(_BULLET.sub("", folded).rstrip("¶ ").split())
 
 
+def problem_of(label: str) -> str:
+    """The number of the problem that an item is of."""
+    return label.rstrip(string.ascii_lowercase)
+
+
 def is_of_contents(text: str) -> bool:
     """Whether a line is one of a table of contents, which leads to a page number."""
-    return bool(_LEADERS.search(text))
+    return bool(_LEADERS.search(text[-_LONGEST_LEADER:]))
 
 
 def headings_of(text: str, known: Collection[str]) -> list[Heading]:
@@ -90,7 +96,7 @@ def headings_of(text: str, known: Collection[str]) -> list[Heading]:
     within = line[section.end() :] if section else ""
     if found := _item(line, known) or _item(within, known):
         return [found]
-    problems = {label.rstrip(string.ascii_lowercase) for label in known}
+    problems = {problem_of(label) for label in known}
     if found := _problem(line, problems) or _problem(within, problems):
         return [found]
     part, number = _part(line) or _part(within), _number(line, problems)

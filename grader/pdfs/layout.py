@@ -15,6 +15,9 @@ from grader.pdfs.questions import words_of
 MARGIN = 0.1
 """Of a page's height, above and below, where running headers and footers stand."""
 REPEATED = 3
+_LONGEST = 1000
+"""Characters of a line that are looked at."""
+_MOST_ROWS = 30_000
 _SHARE_OF_TEXT = 0.15
 _NUMBER = re.compile(r"(?:page\s*)?[-–(]?\s*\d{1,4}\s*[-–)]?(?:\s*(?:of|/|\|)\s*\d{1,4})?", re.I)
 _ENDED = re.compile(r"[.!?:;][\"')\]”’]*$")
@@ -49,7 +52,7 @@ class Row:
     @cached_property
     def words(self) -> list[str]:
         """Its words, as the questions are compared with them."""
-        return words_of(self.line.text)
+        return words_of(self.line.text[:_LONGEST])
 
     @property
     def is_large(self) -> bool:
@@ -81,6 +84,8 @@ def rows_of(document: Document, keep: Callable[[str], bool]) -> list[Row]:
                 if line.text in seen or not keep(line.text):
                     continue
                 seen.add(line.text)
+            if len(rows) == _MOST_ROWS:
+                return rows
             rows.append(
                 _row(len(rows), page, line, above, rows[-1].line if rows else None, metrics[_size(page)])
             )
@@ -91,7 +96,7 @@ def rows_of(document: Document, keep: Callable[[str], bool]) -> list[Row]:
 def _row(
     place: int, page: Page, line: Line, above: Line | None, before: Line | None, metrics: Metrics
 ) -> Row:
-    pictured = any(box.top < line.box.top - 2 for box in page.pictures)
+    first = above is None and not any(box.top < line.box.top - 2 for box in page.pictures)
     spaced = above is None or line.box.top - above.box.top > 1.35 * metrics.pitch
     open_end = before is not None and _is_unfinished(before, line, metrics)
     return Row(
@@ -99,7 +104,7 @@ def _row(
         page,
         line,
         metrics,
-        above is None and not pictured,
+        first,
         spaced,
         open_end and (above is None or not spaced),
     )

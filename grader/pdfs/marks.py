@@ -6,12 +6,13 @@ a table of contents, scores low. Letters without a number count only where a pro
 
 from __future__ import annotations
 
-from bisect import bisect
+from bisect import bisect, bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from grader.pdfs.headings import Heading, headings_of, is_of_contents, plain
+from grader.pdfs.headings import Heading, headings_of, is_of_contents, plain, problem_of
 from grader.pdfs.layout import Row
 from grader.pdfs.questions import Questions, words_of
 
@@ -23,6 +24,7 @@ _USUAL = 2
 _INDEX = 3
 """Items in a row with nothing between them are a list of items."""
 _LOOK_AHEAD = 12
+_MOST_PARTS = 500
 _SAME_MARGIN = 9.0
 """Points."""
 
@@ -47,6 +49,9 @@ class _Candidate:
     score: float
 
 
+_Placed = TypeVar("_Placed", Mark, _Candidate)
+
+
 def marks_of(rows: Sequence[Row], known: Collection[str], questions: Questions) -> list[Mark]:
     """The marks, in the order of the text; ``known`` are all items of the homework."""
     candidates = [found for row in rows for found in _candidates(rows, row, known, questions)]
@@ -57,7 +62,7 @@ def marks_of(rows: Sequence[Row], known: Collection[str], questions: Questions) 
     marks += _bounds(candidates, marks, known, borders)
     marks += _parts(candidates, marks, known)
     marks += _others(rows, marks, questions)
-    marks = _one_each(sorted(marks, key=lambda mark: mark.row.place))
+    marks = _one_each(sorted(marks, key=_place))
     return _without_repeats(marks)
 
 
@@ -162,17 +167,25 @@ def _items(candidates: Sequence[_Candidate], known: Collection[str]) -> list[Mar
     marks = [_mark(one) for one in whole if one.score >= ACCEPTED]
     found = {label for mark in marks for label in mark.labels}
     order = {label: number for number, label in enumerate(known)}
+    places: dict[str, tuple[int, int]] = {}
+    for mark in marks:
+        first, last = places.get(mark.labels[0], (mark.row.place, mark.row.place))
+        places[mark.labels[0]] = min(first, mark.row.place), max(last, mark.row.place)
     for one in whole:
         labels = tuple(label for label in one.heading.labels if label not in found)
-        if POSSIBLE <= one.score < ACCEPTED and labels and _is_in_order(one, marks, order):
+        if POSSIBLE <= one.score < ACCEPTED and labels and _is_in_order(one.row.place, labels[0], places, order):
             marks.append(replace(_mark(one), labels=labels))
             found.update(labels)
+            places[labels[0]] = one.row.place, one.row.place
     return marks
 
 
-def _is_in_order(one: _Candidate, marks: Sequence[Mark], order: dict[str, int]) -> bool:
-    number = order[one.heading.labels[0]]
-    return all((order[mark.labels[0]] < number) == (mark.row.place < one.row.place) for mark in marks)
+def _is_in_order(place: int, label: str, places: dict[str, tuple[int, int]], order: dict[str, int]) -> bool:
+    """Whether items before it in the homework begin before a place, and later ones after it."""
+    return all(
+        last < place if order[other] < order[label] else place < first
+        for other, (first, last) in places.items()
+    )
 
 
 def _mark(one: _Candidate) -> Mark:
@@ -215,16 +228,21 @@ def _bounds(
     The template's headings are ``borders``: what follows one may be an exported notebook, which is written in another way.
     """
     taken = {mark.row.place for mark in marks}
+    if not candidates:
+        return []
     whole = Counter(bisect(borders, mark.row.place) for mark in marks if not mark.nested)
     bounds = []
-    for number, one in enumerate(candidates):
+    after: list[_Candidate | None] = [None]
+    for one in reversed(candidates[1:]):
+        after.append(after[-1] if one.heading.kind == "end" else one)
+    for one, following in zip(candidates, reversed(after), strict=True):
         heading, row = one.heading, one.row
         if row.place in taken:
             continue
         is_problem = heading.kind == "problem" and one.score >= ACCEPTED
         # Where items are written in full, a number alone is one of a list.
         if heading.kind == "number" and not row.is_running and whole[bisect(borders, row.place)] < _USUAL:
-            is_problem = _begins_problem(one, candidates[number + 1 :], known)
+            is_problem = _begins_problem(one, following, known)
         if is_problem:
             bounds.append(Mark(row, heading.labels, one.score, f"heading “{_shown(row)}”", "problem"))
         elif heading.kind == "end" and not row.is_running and (row.is_large or row.is_first):
@@ -232,11 +250,10 @@ def _bounds(
     return bounds
 
 
-def _begins_problem(one: _Candidate, following: Sequence[_Candidate], known: Collection[str]) -> bool:
+def _begins_problem(one: _Candidate, after: _Candidate | None, known: Collection[str]) -> bool:
     """Whether a number is a problem's rather than one of a list: a letter of the problem comes next."""
     if one.row.is_large and one.row.is_spaced and one.heading.rest and one.row.size > 1.05:
         return True
-    after = next((later for later in following if later.heading.kind != "end"), None)
     if after is None or after.heading.kind != "part":
         return False
     is_outer = one.row.is_spaced and one.row.line.box.left <= after.row.line.box.left + 2
@@ -248,20 +265,17 @@ def _begins_problem(one: _Candidate, following: Sequence[_Candidate], known: Col
 def _parts(candidates: Sequence[_Candidate], marks: Sequence[Mark], known: Collection[str]) -> list[Mark]:
     """Letters without a number, in the problem in which they stand."""
     found: list[Mark] = []
+    letters = [one for one in candidates if one.heading.kind == "part" and one.score >= POSSIBLE]
+    items = sorted((mark for mark in marks if mark.kind != "problem" and mark.labels), key=_place)
     for number, beginning, end in _problems(marks):
-        whole = [
-            mark for mark in marks if mark.kind in ("item", "question") and beginning <= mark.row.place < end
-        ]
+        whole = _between(items, beginning, end)
         if len(whole) > 1 or (whole and not whole[0].nested):
             continue
         parts = [
             one
-            for one in candidates
-            if one.heading.kind == "part"
-            and beginning <= one.row.place < end
-            and number + one.heading.labels[0] in known
+            for one in _between(letters, beginning, end)[:_MOST_PARTS]
+            if number + one.heading.labels[0] in known
             and all(number + one.heading.labels[0] > mark.labels[0] for mark in whole)
-            and one.score >= POSSIBLE
         ]
         found += [
             Mark(
@@ -275,12 +289,21 @@ def _parts(candidates: Sequence[_Candidate], marks: Sequence[Mark], known: Colle
     return found
 
 
+def _place(one: Mark | _Candidate) -> int:
+    return one.row.place
+
+
+def _between(sorted_ones: Sequence[_Placed], beginning: int, end: int) -> Sequence[_Placed]:
+    first, last = (bisect_left(sorted_ones, place, key=_place) for place in (beginning, end))
+    return sorted_ones[first:last]
+
+
 def _problems(marks: Sequence[Mark]) -> list[tuple[str, int, int]]:
     """Each problem's number, with the places where it begins and ends."""
-    ordered = sorted(marks, key=lambda mark: mark.row.place)
+    ordered = sorted(marks, key=_place)
     starts: list[tuple[str, int]] = []
     for mark in ordered:
-        number = mark.labels[0].rstrip("abcdefghijklmnopqrstuvwxyz") if mark.labels else ""
+        number = problem_of(mark.labels[0]) if mark.labels else ""
         if not starts or starts[-1][0] != number:
             starts.append((number, mark.row.place))
     ends = [*(place for _, place in starts[1:]), 1 << 60][: len(starts)]
