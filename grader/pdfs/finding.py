@@ -113,9 +113,7 @@ def _is_pictured(mark: Mark, following: Mark | None, pages: dict[int, Page], num
 
 
 def _found(item: str, spans: Sequence[_Span], document: Document, questions: Questions) -> Found:
-    own = [
-        span for span in spans if span.mark.kind in ("item", "question") and item in span.mark.labels
-    ]
+    own = [span for span in spans if span.mark.kind in ("item", "question") and item in span.mark.labels]
     answered = [span for span in own if _is_answered(item, span, questions)]
     textless = tuple(page.number for page in document.pages if not page.lines and page.is_drawn)
     if answered or (own and not textless):

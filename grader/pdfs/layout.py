@@ -143,7 +143,10 @@ def _usual(lines: Sequence[Line], pitches: Sequence[float], size: tuple[int, int
         return Metrics(12, 14, 0, size[0], True)
     height = _text_height(lines)
     pitch = statistics.median_low(pitches) if pitches else 1.2 * height
-    right = _weighted_median([(line.box.right, len(line.text) ** 2) for line in lines], 0.8)
+    # Where all lines are short, none of them shows where the margin is.
+    right = max(
+        _weighted_median([(line.box.right, len(line.text) ** 2) for line in lines], 0.8), 0.6 * size[0]
+    )
     left = _weighted_median([(line.box.left, len(line.text)) for line in lines], 0.2)
     bold = sum(len(line.text) for line in lines if line.bold)
     return Metrics(height, pitch, left, right, bold < 0.4 * sum(len(line.text) for line in lines))

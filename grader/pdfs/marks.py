@@ -173,7 +173,11 @@ def _items(candidates: Sequence[_Candidate], known: Collection[str]) -> list[Mar
         places[mark.labels[0]] = min(first, mark.row.place), max(last, mark.row.place)
     for one in whole:
         labels = tuple(label for label in one.heading.labels if label not in found)
-        if POSSIBLE <= one.score < ACCEPTED and labels and _is_in_order(one.row.place, labels[0], places, order):
+        if (
+            POSSIBLE <= one.score < ACCEPTED
+            and labels
+            and _is_in_order(one.row.place, labels[0], places, order)
+        ):
             marks.append(replace(_mark(one), labels=labels))
             found.update(labels)
             places[labels[0]] = one.row.place, one.row.place

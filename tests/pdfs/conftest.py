@@ -25,7 +25,8 @@ def pdf_of(
     canvas = Canvas(buffer, pagesize=size, encrypt=encrypt)
     for page in pages:
         for x, y, text in page:
-            canvas.setFont("Helvetica-Bold" if text.startswith("Problem") else "Helvetica", 12)
+            is_heading = text.startswith("Problem") and len(text) < 20
+            canvas.setFont("Helvetica-Bold" if is_heading else "Helvetica", 12)
             canvas.drawString(x, y, text)
         canvas.showPage()
     canvas.save()

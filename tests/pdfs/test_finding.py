@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.pdfs import Found, find_items, read
+from grader.pdfs import Document, Found, find_items, read
+from grader.pdfs.document import Box, Line, Page
 from tests.pdfs import held_out, styles
 from tests.pdfs.answers import ITEMS, template
 from tests.pdfs.conftest import Made, pdf_of
@@ -114,3 +115,11 @@ def test_hostile_lines_cost_little_time(made: Made) -> None:
         "Part " * 500,
     ]
     assert found_in(made(lines, ["1a", "yes"]))["1a"].pages == (2,)
+
+
+def test_thousands_of_lines_that_look_like_headings_are_read() -> None:
+    texts = ["1. First", "(a) x", "1a z", "Problem 2", "(b)", "3 (c) and", "1b where", "Problem 1", "d) X"]
+    lines = [Line(texts[n % len(texts)], Box(72, 20.0 + n, 200, 30.0 + n)) for n in range(700)]
+    page = Page(1, 600, 800, tuple(lines))
+    document = Document("many.pdf", "", tuple(Page(n, 600, 800, page.lines) for n in range(1, 31)))
+    assert set(find_items(document, ITEMS, template())) == set(ITEMS)
