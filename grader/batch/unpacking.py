@@ -54,14 +54,14 @@ class _Member:
     """None for a folder."""
 
 
-def unpack(archive: Path, extracted: Path, whole: tuple[str, ...] = (".safetensors",)) -> Path:
+def unpack(archive: Path, extracted: Path, also: tuple[str, ...] = ()) -> Path:
     """Unpack a class's archive, unless it was before; gives the folder. Raises `UsageError`.
 
-    Notebooks and archives are kept whole, and files whose names have one of the ``whole`` endings.
+    Notebooks, archives and checkpoints are kept whole, and files whose names have one of the endings ``also``.
     """
     try:
         with archive.open("rb") as file:
-            digest = hashlib.sha256("".join([_FORMAT, *whole]).encode())
+            digest = hashlib.sha256("".join([_FORMAT, *also]).encode())
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
         folder = extracted / digest.hexdigest()[:20]
@@ -72,7 +72,7 @@ def unpack(archive: Path, extracted: Path, whole: tuple[str, ...] = (".safetenso
         partial.mkdir(parents=True)
         with contextlib.ExitStack() as stack:
             members = _of_zip(archive, stack) if zipfile.is_zipfile(archive) else _of_tar(archive, stack)
-            problems = _Unpacking(partial, whole).all(members)
+            problems = _Unpacking(partial, (".safetensors", *also)).all(members)
         (partial / PROBLEMS).write_text(json.dumps(problems), encoding="utf-8")
         # Only a whole folder gets its name, so an interrupted run unpacks again.
         partial.rename(folder)

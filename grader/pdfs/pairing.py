@@ -24,7 +24,7 @@ from grader.batch.roster import Index, Student, spellings, with_roster
 from grader.batch.submissions import Entry
 from grader.batch.unpacking import ENDINGS, problems_in, unpack
 from grader.errors import GraderError, NothingToGrade, UsageError
-from grader.files.atomic import write_atomically
+from grader.files.atomic import write_bytes_atomically
 from grader.pdfs.process import MAX_FILE_BYTES
 from grader.submission.archives import Budget, members
 from grader.submission.file_kinds import is_archive_name
@@ -156,7 +156,7 @@ def _within(archive: Path, folder: Path) -> Iterator[tuple[str, Path]]:
                 except OSError as error:
                     reason = error.strerror or error
                     raise GraderError(f"cannot write {one_line(str(path))}: {reason}") from None
-                write_atomically(path, member.data)
+                write_bytes_atomically(path, member.data)
             yield member.name, path
 
 
@@ -204,7 +204,7 @@ class _Rows:
         return named, 2
 
     def _named(self, name: str) -> set[str]:
-        found = [self._index.by.get(f"name {spelling}", ()) for spelling in spellings(name)]
+        found = [self._index.by.get(f"name {spelling}", ()) for spelling in spellings(name) - {""}]
         return {self._keys[student] for students in found for student in students}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from grader.errors import GraderError, UsageError
-from grader.files.atomic import write_atomically
+from grader.files.atomic import write_bytes_atomically
 from grader.pdfs.document import digest_of
 from grader.pdfs.process import Limits, ask, unreadable
 from grader.text.safe_text import one_line
@@ -74,4 +74,4 @@ def _keep(place: Path, image: Image.Image) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise GraderError(f"cannot write {one_line(str(place))}: {error.strerror or error}") from None
-    write_atomically(place, encoded.getvalue())
+    write_bytes_atomically(place, encoded.getvalue())
