@@ -214,7 +214,7 @@ def describe(pdfium: Any, document: Any, most_pages: int) -> dict[str, Any]:
         except ValueError as error:
             return {"problem": str(error)}
         pictures, strokes = page.pictures()
-        lines = [
+        lines: list[list[Any]] = [
             [line.text, line.left, line.top, line.right, line.bottom, line.bold]
             for line in (page.lines() if chars < MAX_CHARS else [])
         ]
