@@ -150,7 +150,7 @@ def is_no_student(name: str) -> bool:
 
 def with_roster(groups: Iterable[Group], roster: Sequence[Student]) -> list[Group]:
     """The groups with the names and addresses of a roster, a row for everyone in it, and a note for who is not in it."""
-    index = _Index(roster)
+    index = Index(roster)
     there: set[str] = set()
     found = []
     for group in groups:
@@ -184,7 +184,7 @@ def with_roster(groups: Iterable[Group], roster: Sequence[Student]) -> list[Grou
     return [*(group for group in kept if group.people), *absent]
 
 
-class _Index:
+class Index:
     """Finds students by what a platform calls them."""
 
     def __init__(self, roster: Sequence[Student]) -> None:
