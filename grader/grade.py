@@ -108,13 +108,18 @@ def judge(path: Path | HandIn, assignment: Assignment, request: Request | None =
         return _failed(path.name, assignment, _Clock(), str(error))
 
 
+def read(path: Path | HandIn, assignment: Assignment) -> tuple[HandIn, Submission]:
+    """The notebook that is graded of what was handed in, as it was found and as it was read. Raises `NothingToGrade`."""
+    found = path if isinstance(path, HandIn) else find_named(path, assignment.template)
+    return found, found.submission(path.name)
+
+
 def _judge(path: Path | HandIn, assignment: Assignment, request: Request) -> Judged:
     """`judge`, once; raises `HostError`."""
     clock = _Clock()
     try:
         with clock.stage("read"):
-            found = path if isinstance(path, HandIn) else find_named(path, assignment.template)
-            submission = found.submission(path.name)
+            found, submission = read(path, assignment)
             plan = make_plan(submission, assignment.template)
     except NothingToGrade as error:
         return _unjudged(path.name, assignment, clock, str(error))
@@ -321,4 +326,4 @@ class _Clock:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 3)
 
 
-__all__ = ["Assignment", "Judged", "Request", "failure", "grade", "judge", "load_assignment", "prepare"]
+__all__ = ["Assignment", "Judged", "Request", "failure", "grade", "judge", "load_assignment", "prepare", "read"]

@@ -12,7 +12,7 @@ A file is ``corpus/<part>.yaml``::
           - {replace: sum(dim=-1), with: sum()}
         loses: [1a.sums]        # the criteria that must fail; all others must hold
 
-In place of ``edits`` an entry may have ``code``, the source that stands in the place of the class. ``before`` and
+Instead of ``edits`` an entry may have ``code``, the source that replaces the class. ``before`` and
 ``after`` are further cells around its cell. A variant loses nothing.
 """
 
@@ -221,7 +221,7 @@ def _reference_cells(homework: Homework) -> tuple[str, ...]:
 
 
 def cells_of(class_name: str, entry: Entry) -> Iterable[str]:
-    """The cells of a right submission with an entry in the place of one class."""
+    """The cells of a right submission, with an entry instead of one class."""
     found = False
     for cell in reference_cells():
         source = _class_source(cell, class_name)

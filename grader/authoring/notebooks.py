@@ -138,7 +138,7 @@ def _library_imports(source: str) -> Iterator[ast.Import | ast.ImportFrom]:
 
 
 def expand(homework: Homework, text: str) -> str:
-    """A code cell with sources in the place of imports from ``reference``, and without library imports."""
+    """A code cell with sources instead of imports from ``reference``, and without library imports."""
     lines = text.splitlines()
     pieces: list[str] = []
     kept: list[str] = []
@@ -202,7 +202,7 @@ _STANDARD_LIBRARY = {"collections", "contextlib", "dataclasses", "math", "pathli
 
 
 def strip_answers(source: str) -> str:
-    """Put hints and a ``raise NotImplementedError`` in the place of every answer between the markers."""
+    """Replace every answer between the markers by hints and a ``raise NotImplementedError``."""
     lines = source.splitlines()
     out: list[str] = []
     start: int | None = None

@@ -1,9 +1,11 @@
-"""One content to judge or to train, and how a worker of the batch does that."""
+"""One content to judge or to train, how a worker of the batch does that, and what a batch works with."""
 
 from __future__ import annotations
 
 import functools
 import pickle
+from collections.abc import Callable, Collection
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +13,28 @@ from grader.assignment import Assignment
 from grader.batch.pool import WarmParentLost, alarm
 from grader.batch.submissions import digest_of
 from grader.errors import GraderError, HostError
-from grader.grade import NO_TRAINING, Judged, Request, failure, judge
-from grader.kernel.warm import client_of
+from grader.grade import NO_TRAINING, Judged, Request, failure, judge, prepare
+from grader.kernel.warm import WarmHost, client_of
 from grader.training import plan as training_plan
+
+Judge = Callable[[Path, Assignment, Request], Judged]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What a batch works with.
+
+    Args:
+        executor: makes the executor that runs the jobs; by default local processes.
+        host: keeps the warm parent of the kernels; by default the batch launches one of its own.
+        judge: judges one submission, in a worker, so it has to be picklable.
+        prepare: gets ready, before the workers start, what forked ones then share.
+    """
+
+    executor: Callable[[], Executor] | None = None
+    host: WarmHost | None = None
+    judge: Judge = judge
+    prepare: Callable[[Assignment, Collection[str] | None], None] = prepare
 
 
 @dataclass(frozen=True)
@@ -41,7 +62,7 @@ def _assignment(pickled: bytes) -> Assignment:
     return loaded
 
 
-def grade_job(job: Job, address: str | None) -> Judged:
+def grade_job(job: Job, address: str | None, judge: Judge = judge) -> Judged:
     """Judge one submission in a worker.
 
     Raises `WarmParentLost` if the warm parent died, whatever was found by then, and `HostError`.

@@ -8,7 +8,6 @@ import pickle
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -16,7 +15,7 @@ from typing import Literal
 from grader.assignment import Assignment
 from grader.batch.context import code_of_homework, code_of_judging, context_of, training_context_of
 from grader.batch.decisions import Decisions
-from grader.batch.jobs import Job, grade_job
+from grader.batch.jobs import Backend, Job, grade_job
 from grader.batch.leftovers import clear_after_a_kill
 from grader.batch.memory import Settings, differences, refuse_differences, refuse_lost_students, settings_of
 from grader.batch.pool import Lost, workers
@@ -33,8 +32,7 @@ from grader.batch.store import (
 from grader.batch.submissions import Entry, find_submissions
 from grader.batch.training import Trainee, Trainees, trainees_of
 from grader.errors import UsageError
-from grader.grade import NO_TRAINING, Judged, failure, prepare
-from grader.kernel.warm import WarmHost
+from grader.grade import NO_TRAINING, Judged, failure
 from grader.scoring.result import Result
 from grader.scoring.rubric import ManualItem, Rubric, TrainingItem
 from grader.text.safe_text import one_line
@@ -113,12 +111,10 @@ def run_batch(
     rubric_text: bytes,
     options: Options | None = None,
     show: Callable[[Progress], None] = lambda progress: None,
-    executor: Callable[[], Executor] | None = None,
-    host: WarmHost | None = None,
+    backend: Backend | None = None,
 ) -> Outcome:
     """Grade the submissions in ``sources`` into ``folder``, going on from what is there.
 
-    ``executor`` makes the executor to grade with, by default local processes; ``host`` keeps their warm parent.
     Raises `GraderError` when a source or the folder fails; what was judged until then is kept.
     """
     options = options or Options()
@@ -171,7 +167,7 @@ def run_batch(
         queue = queue[: options.limit] if options.limit is not None else queue
         known = len(records)
         run = _Run(
-            store, assignment, context, wanted if options.only else None, records, show, executor, host
+            store, assignment, context, wanted if options.only else None, records, show, backend or Backend()
         )
         not_yet = {entry.digest for entry in left}
         try:
@@ -268,12 +264,10 @@ class _Run:
         only: tuple[str, ...] | None,
         records: dict[str, Record],
         show: Callable[[Progress], None],
-        executor: Callable[[], Executor] | None,
-        host: WarmHost | None,
+        backend: Backend,
     ) -> None:
         self.store, self.assignment, self.context = store, assignment, context
-        self.only, self.records, self.show = only, records, show
-        self.executor, self.host = executor, host
+        self.only, self.records, self.show, self.backend = only, records, show, backend
         self.pickled = pickle.dumps(assignment)
         self.seconds = assignment.limits.total + GRACE_SECONDS
         self.training_context = training_context_of(context, assignment.rubric, assignment.homework)
@@ -286,7 +280,7 @@ class _Run:
         """Judge the properties of contents."""
         self.progress = Progress(total=len(queue), known=len(self.records))
         # While the warm parent gets warm, and before the workers start, so that forked ones have it all.
-        drawing = threading.Thread(target=prepare, args=(self.assignment, self.only))
+        drawing = threading.Thread(target=self.backend.prepare, args=(self.assignment, self.only))
         drawing.start()
         work = [self._job(entry, options) for entry in queue]
         keep = functools.partial(self._keep, again=options.rerun_failed)
@@ -332,10 +326,12 @@ class _Run:
     ) -> None:
         """Do jobs, so many at a time, and keep what is found; ``ready`` is waited for before the first."""
         self.show(self.progress)
-        with workers(min(jobs, len(work)), self.executor, self.store.release_in_child, self.host) as pool:
+        backend, release = self.backend, self.store.release_in_child
+        grade = functools.partial(grade_job, judge=backend.judge)
+        with workers(min(jobs, len(work)), backend.executor, release, backend.host) as pool:
             self.store.put(".work", str(pool.host.folder))
             ready()
-            for job, found in pool.run(grade_job, work, self._tick):
+            for job, found in pool.run(grade, work, self._tick):
                 keep(job, found)
             self.restarts = max(self.restarts, pool.host.restarts)
         self.progress.running = []

@@ -195,11 +195,14 @@ def remembered(folder: Path, change: Collection[str] = ()) -> dict[str, Any]:
 
 
 class Store:
-    """A batch's folder, locked for this process. Use as a context manager; every failure is a `GraderError` of one line."""
+    """A batch's folder, locked for this process. Use as a context manager; every failure is a `GraderError` of one line.
 
-    def __init__(self, folder: Path, *, create: bool = True) -> None:
+    Another batch gets ``lock_seconds`` to leave the folder.
+    """
+
+    def __init__(self, folder: Path, *, create: bool = True, lock_seconds: float = LOCK_SECONDS) -> None:
         self.folder = folder
-        self._create = create
+        self._create, self._lock_seconds = create, lock_seconds
         self._lock = -1
 
     def __enter__(self) -> Store:
@@ -237,7 +240,7 @@ class Store:
             import fcntl  # noqa: PLC0415 - absent on Windows
         except ImportError:
             return
-        deadline = time.monotonic() + LOCK_SECONDS
+        deadline = time.monotonic() + self._lock_seconds
         while True:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

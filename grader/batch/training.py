@@ -45,8 +45,9 @@ def trainees_of(
     context: str,
     options: Options,
     say: Callable[[str, int, int], None],
+    cores: int = os.cpu_count() or 1,
 ) -> Trainees:
-    """What is asked for and not known yet. The data are prepared once for all; where they are missing, nobody is trained."""
+    """What is asked for and not known yet. The data are prepared once for all; if they are missing, nobody is trained."""
     check = assignment.homework.training
     if check is None:
         return Trainees()
@@ -74,9 +75,9 @@ def trainees_of(
     except GraderError as error:
         return Trainees(others=others + Counter({str(error): wanted}))
     if any(trainee.job.device == "cuda" for trainee in found.values()):
-        return Trainees(list(found.values()), min(GPU_TRAINEES, _cores()), others)
-    at_a_time = max(1, _cores() // CORES)
-    share = max(1, _cores() // at_a_time)
+        return Trainees(list(found.values()), min(GPU_TRAINEES, cores), others)
+    at_a_time = max(1, cores // CORES)
+    share = max(1, cores // at_a_time)
     chosen = [
         replace(trainee, job=replace(trainee.job, options=replace(trainee.job.options, threads=share)))
         for trainee in found.values()
@@ -101,7 +102,3 @@ def _is_known(store: Store, content: str, context: str, weights: str, evidence_s
         if known is not None and known.settled and known.evidence_seconds >= evidence_seconds:
             return True
     return False
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1

@@ -15,6 +15,7 @@ from grader.cli.output import complain, report_no_training, report_weaker_isolat
 
 
 def batch(
+    context: typer.Context,
     submissions: Annotated[
         list[Path],
         typer.Argument(
@@ -85,11 +86,12 @@ def batch(
     """
     from grader.kernel.warm import WarmHost
 
+    given = context.obj  # a Backend, where the command is called by a program
     try:
-        with (
-            WarmHost() as host
-        ):  # it takes seconds to get warm, in which we import what we need, and look around
+        # It takes seconds to get warm, in which we import what we need, and look around.
+        with (given and given.host) or WarmHost() as host:
             from grader.assignment import load_assignment
+            from grader.batch.jobs import Backend
             from grader.batch.memory import CHANGES, TIMEOUT, TRAINING
             from grader.batch.progress import shown
             from grader.batch.run import Options, run_batch
@@ -118,7 +120,8 @@ def batch(
             options = Options(jobs, tuple(only or ()), rerun is not None, limit, trained, changing, roster)
             text = (rubric or assignment.homework.rubric).read_bytes()
             with shown() as progress:
-                outcome = run_batch(submissions, out, assignment, text, options, progress, host=host)
+                backend = replace(given or Backend(), host=host)
+                outcome = run_batch(submissions, out, assignment, text, options, progress, backend)
     except KeyboardInterrupt:
         complain(f"stopped; run the same command again to resume from {out}")
         raise typer.Exit(130) from None

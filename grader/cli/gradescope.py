@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -69,15 +68,22 @@ def build(
     typer.echo(f"{built.size:>10}  {built.path}, SHA-256 {digest(built.path)[:16]}")
     if public_seed:
         typer.echo("warning: built with the public seed, so students can predict the test cases")
-    if sys.version_info < CURRENT:
-        typer.echo(
-            f"warning: built with Python {platform.python_version()}, so newer syntax in a notebook is an error; build with "
-            f"Python {CURRENT[0]}.{CURRENT[1]} or later"
-        )
+    if warning := syntax_warning(platform.python_version()):
+        typer.echo(warning)
     if not built.checked:
         typer.echo(
             "warning: NOT CHECKED (--skip-check): nobody knows whether this zip grades; do not upload it"
         )
+
+
+def syntax_warning(python: str) -> str | None:
+    """That a Python of this version is older than the syntax that students may expect; None if it is not."""
+    if tuple(map(int, python.split(".")[:2])) >= CURRENT:
+        return None
+    return (
+        f"warning: built with Python {python}, so newer syntax in a notebook is an error; build with "
+        f"Python {CURRENT[0]}.{CURRENT[1]} or later"
+    )
 
 
 @app.command("try")

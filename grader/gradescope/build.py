@@ -6,6 +6,7 @@ Same inputs, same bytes: names are sorted, times and modes fixed, nothing is com
 from __future__ import annotations
 
 import base64
+import contextlib
 import email
 import hashlib
 import importlib.metadata
@@ -37,6 +38,7 @@ CPU_INDEX = "--index-url https://download.pytorch.org/whl/cpu"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODES = {"setup.sh": 0o755, "run_autograder": 0o755, "seed.txt": 0o600}
 Say = Callable[[str], None]
+SetUp = Callable[[Path, Say], contextlib.AbstractContextManager[Trial]]
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ class Built:
         return self.path.stat().st_size
 
 
-def build(out: Path, options: Options, say: Say = lambda line: None) -> Built:
-    """Write the zip to ``out``, unless it would not grade; raises GraderError."""
+def build(out: Path, options: Options, say: Say = lambda line: None, set_up: SetUp = fresh) -> Built:
+    """Write the zip to ``out``, unless it would not grade; raises GraderError. ``set_up`` sets a zip up for a trial."""
     if not out.parent.is_dir():
         raise UsageError(f"{out}: the folder does not exist")
     if (options.seed_file is None) == (not options.public_seed):
@@ -83,7 +85,7 @@ def build(out: Path, options: Options, say: Say = lambda line: None) -> Built:
         draft = Path(folder) / "autograder.zip"
         write_zip(draft, members)
         if not options.skip_check:
-            check(draft, say)
+            check(draft, say, set_up)
         # Into the folder of `out`, so that an interrupted copy never passes for a zip.
         part = out.with_name(f".{out.name}.part")
         part.write_bytes(draft.read_bytes())
@@ -248,9 +250,9 @@ def pinned(required: Iterable[Requirement]) -> list[str]:
 # -- the promise -----------------------------------------------------------------------------------------------
 
 
-def check(path: Path, say: Say = lambda line: None) -> None:
-    """Set the zip up afresh and grade with it; raises GraderError unless the master gets all and the template nothing."""
-    with fresh(path, say) as trial:
+def check(path: Path, say: Say = lambda line: None, set_up: SetUp = fresh) -> None:
+    """Set the zip up and grade with it; raises GraderError unless the master gets all points and the template none."""
+    with set_up(path, say) as trial:
         wanted = _automatic_points(trial)
         for notebook, points, what in (
             (trial.master(), wanted, "the master notebook"),

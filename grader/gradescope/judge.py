@@ -8,13 +8,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from grader.assignment import load_assignment
+from grader.assignment import Assignment, load_assignment
 from grader.errors import GraderError, NothingToGrade
-from grader.grade import Request, judge
+from grader.grade import Judged, Request, judge
 from grader.gradescope.metadata import lateness, read_metadata
 from grader.gradescope.place import (
     COMFORTABLE_MEMORY,
@@ -27,9 +27,10 @@ from grader.kernel.session import Limits
 from grader.memory import free_memory, times_out_of_memory
 from grader.scoring.result import Result
 from grader.scoring.rubric import Rubric
-from grader.submission.handin import files_in, find_among
+from grader.submission.handin import HandIn, files_in, find_among
 from grader.training.plan import Options
 
+Judge = Callable[[HandIn, Assignment, Request], Judged]
 OUR_OWN_MEMORY = 250 * MIB
 """What this process and the one above it need, with room to spare."""
 LEAST_MEMORY = 450 * MIB
@@ -37,11 +38,22 @@ LEAST_MEMORY = 450 * MIB
 
 
 def main() -> int:
-    """Grade; exit status 0 when the final result stands. What goes to standard output, instructors see."""
+    """Grade; exit status 0 when the final result stands."""
     _die_with(os.getppid())
-    started = time.monotonic()
     place = Place.here()
-    seconds_left = float(sys.argv[1]) if len(sys.argv) > 1 else place.minutes * 60 * 0.85
+    grade_in(place, float(sys.argv[1]) if len(sys.argv) > 1 else place.minutes * 60 * 0.85)
+    return 0
+
+
+def grade_in(
+    place: Place, seconds_left: float, judge: Judge = judge, host: confinement.Host | None = None
+) -> None:
+    """Grade what was handed in, and write the results. What goes to standard output, instructors see.
+
+    ``host`` is what this machine offers for isolation; by default, that is found out.
+    """
+    started = time.monotonic()
+    host = host or confinement.probe()
     free = free_memory()
     seed = place.source / "seed.txt" if place.secret_seed else None
     # `_unsafe` decides what is enough here.
@@ -51,8 +63,8 @@ def main() -> int:
     assignment = replace(assignment, limits=limits_for(seconds_left - training, free))
     metadata = read_metadata(place.metadata)
     late = lateness(metadata, rubric.gradescope.lateness)
-    _print_host(free, late.note)
-    if (reason := _unsafe(place)) is not None:
+    _print_host(host, free, late.note)
+    if (reason := _unsafe(place, host)) is not None:
         print(f"refused: {reason}")
         _write(
             place,
@@ -60,13 +72,13 @@ def main() -> int:
                 f"This container cannot isolate submissions, so nothing was graded: {reason}.", rubric
             ),
         )
-        return 0
+        return
     try:
         found = find_among(files_in(place.submission), assignment.template)
     except NothingToGrade as error:
         print(f"nothing to grade: {error}")
         _write(place, message_only(str(error), rubric, time.monotonic() - started))
-        return 0
+        return
 
     notes: list[str] = []
     killed_before = times_out_of_memory()
@@ -99,7 +111,6 @@ def main() -> int:
         notes += _out_of_memory(free)
     tell(result, provisional=False)
     _print_result(result, rubric)
-    return 0
 
 
 def limits_for(seconds: float, free: int | None) -> Limits:
@@ -131,9 +142,8 @@ def training_options(seconds: float) -> Options:
     return Options("allotted", minutes=seconds / 120)
 
 
-def _unsafe(place: Place, host: confinement.Host | None = None) -> str | None:
+def _unsafe(place: Place, host: confinement.Host) -> str | None:
     """Why a submission could read the seed or write its own results here, or None."""
-    host = host or confinement.probe()
     if host.root and host.identity == "shared":
         return f"submissions would run as root ({host.why_shared})"
     if host.landlock:
@@ -157,8 +167,7 @@ def _write(place: Place, results: dict[str, Any]) -> None:
     write_results(place.results, results)
 
 
-def _print_host(free: int | None, late: str) -> None:
-    host = confinement.probe()
+def _print_host(host: confinement.Host, free: int | None, late: str) -> None:
     memory = "unknown" if free is None else f"{free / MIB:.0f} MB"
     print(f"isolation: {host.level}; memory to spare: {memory}; CPUs: {os.cpu_count()}")
     if free is not None and free < COMFORTABLE_MEMORY:

@@ -41,7 +41,7 @@ class Late:
 
 
 def read_metadata(path: Path) -> Metadata:
-    """The platform's file; one that is absent or malformed costs nothing, and is said."""
+    """The platform's file. One that is absent or malformed costs nothing, and a note says so."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)

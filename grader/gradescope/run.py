@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def too_little_memory(free: int) -> str:
-    """What is said where grading would be ended half-way, and cost a student points for it."""
+    """The message if grading would be ended half-way, which would cost a student points."""
     return (
         f"Not graded: the container has {free / MIB:.0f} MB of memory to spare, and grading needs at least "
         f"{ENOUGH_MEMORY / MIB:.0f} MB. This is not your fault. Instructor: choose a larger container in the "

@@ -114,7 +114,7 @@ class Engine:
         by_part = sorted(properties, key=lambda prop: (prop.part.item, prop.part.name, trial_seed(prop, self.seed)))
         for _, group in itertools.groupby(by_part, key=lambda prop: prop.part):
             self.session.begin_part()
-            # What is infinite or no number in an answer is for a property to say, not for numpy's warnings.
+            # Properties report infinite values and NaN in an answer themselves, so numpy need not warn of them.
             with np.errstate(all="ignore"):
                 ours = list(group)
                 applying = [prop for prop in ours if self.applies(prop)]
@@ -127,7 +127,7 @@ class Engine:
         return verdicts
 
     def _held_together(self, properties: Sequence[Property]) -> set[str]:
-        """Names of the properties of a part that hold when their cases are mixed; the others have to be judged one by one."""
+        """Names of the properties of a part that hold when their cases are mixed. The others are then judged one by one."""
         held: set[str] = set()
         for start in range(0, len(properties), MIXED_PROPERTIES):
             chosen = properties[start : start + MIXED_PROPERTIES]
@@ -137,7 +137,7 @@ class Engine:
                     channel = self._shared.channel(self._stages.of(chosen[0].part))
                     held |= self._run_mixed(chosen, channel.connection)
             except Exception:
-                # Each property by itself will find out whose fault that is, and tell it.
+                # Judged by itself, each property finds out whose fault that is.
                 self._shared.give_up()
                 break
         if len(held) < len(properties):
@@ -145,7 +145,7 @@ class Engine:
         return held
 
     def _run_mixed(self, properties: Sequence[Property], connection: Connection) -> set[str]:
-        """Run the cases of several properties in the same frames, shuffled; names of the properties that hold."""
+        """Run the cases of several properties, shuffled, in the same frames, and return the names of those that hold."""
         connection.begin(self.session.limits.property * MIXED_TIME)
         trials: list[Trial] = []
         for prop in properties:
@@ -166,7 +166,7 @@ class Engine:
                     if trial.prop.name not in failed:
                         trial.tell(answer)
                 except (Exception, Spent):
-                    # Whether it fails or stands back, that is for the property by itself to tell.
+                    # Judged by itself, the property tells whether it fails or stands back.
                     failed.add(trial.prop.name)
             running = [trial for trial in running if not trial.is_over and trial.prop.name not in failed]
         compared = Counter(trial.prop.name for trial in trials if trial.tally.made)
@@ -174,7 +174,7 @@ class Engine:
         return {prop.name for prop in held if 2 * compared[prop.name] > len(cases_for(prop, self.seed))}
 
     def hold_once(self, prop: Property, case: Any) -> Failure | StoodBack | None:
-        """Hold a property for one case, in a child of its own; raises `NoReply` when the child falls silent."""
+        """Judge a property by one case, in a child of its own; raises `NoReply` if the child gives no answer."""
         self._budget = self._new_budget()
         with self.session.property(self._stages.of(prop.part)) as channel, self._budget.memory():
             return self._run_one(prop, channel.connection, 0, case, trial_seed(prop, self.seed))
@@ -197,7 +197,7 @@ class Engine:
                 raise scarce from None
             if self._answered and not isinstance(error, GRADERS_OWN):
                 return Verdict(prop.name, "failed", uninterpretable(error), title=prop.title)
-            # A defect of ours: said, never scored.
+            # A defect of ours is reported, never scored.
             where = traceback.extract_tb(error.__traceback__)[-1]
             text = f"the grader failed here ({type(error).__name__}: {error}, {where.name}:{where.lineno})"
             return Verdict(prop.name, "error", text[:500], title=prop.title)
@@ -211,9 +211,9 @@ class Engine:
         return Verdict(prop.name, "failed", found.message, counterexample or None, title=prop.title)
 
     def _hold(self, prop: Property) -> Failure | Unreached | None:
-        """Judge a property in the child that others held in, if there is one, or else in a new one, where its failure counts.
+        """Judge a property in the shared child, if there is one. A failure counts only in a new child.
 
-        A new child in which it holds is the next property's.
+        A new child in which the property holds becomes the shared one.
         """
         cases = cases_for(prop, self.seed)
         stage = self._stages.of(prop.part)
@@ -240,14 +240,14 @@ class Engine:
         )
 
     def run_cases(self, prop: Property, connection: Connection) -> Outcome:
-        """Run all cases in lockstep, a frame a round; the first case that fails, in their order, decides."""
+        """Run all cases in lockstep, one frame a round. The first case that fails, in their order, decides."""
         cases, seed = cases_for(prop, self.seed), trial_seed(prop, self.seed)
         connection.begin()
         failures: dict[int, Failure] = {}
         stood_back: dict[int, StoodBack] = {}
         trials = [Trial(number, prop, case, seed + number, self._budget) for number, case in enumerate(cases)]
         running = list(trials)
-        # No program knows anything of the submission before its first answer.
+        # Before its first answer, a program depends on nothing of the submission.
         same: tuple[str, bytes] | None = (prop.name, self.seed)
         while running:
             answers = connection.run([trial.row for trial in running], stop=not prop.catches, same=same)
@@ -265,7 +265,7 @@ class Engine:
             running = [trial for trial in running if not trial.is_over and trial.number < first]
         if failures:
             return Outcome(failure=min(failures.items()))
-        # Whatever was compared on the way to standing back does not count, unless all of it was.
+        # What a case compared before it stood back counts only if it compared everything.
         compared = [
             stood_back[trial.number].compared if trial.number in stood_back else trial.tally.made > 0
             for trial in trials
@@ -324,14 +324,14 @@ class Engine:
             except GRADERS_OWN:
                 raise
             except (Exception, Spent):
-                # It shrinks no further: what was found by now stands.
+                # It shrinks no further, so what was found by now stands.
                 pass
         return min(
             reversed(smallest), key=lambda found: sum(len(text) for _, text in found.shown), default=None
         )
 
     def _repeated(self, prop: Property, stage: Stage, case: Any, seed: int, failure: Failure) -> Failure:
-        """The failure as it was found, if it recurs on its own; else it is called nondeterministic."""
+        """The failure as it was found, if it recurs on its own; else a failure that is called nondeterministic."""
         with self.session.property(stage) as channel:
             try:
                 again: object = self._run_one(prop, channel.connection, 0, case, seed)
@@ -347,7 +347,7 @@ class Engine:
     def _blame(
         self, prop: Property, stage: Stage, cases: Sequence[Any], seed: int, silence: Failure
     ) -> Failure:
-        """The first case at which the child falls silent, run on its own, so that its inputs can be shown."""
+        """The first case at which the child gives no answer, run on its own, so that its inputs can be shown."""
         if silence.kind != "died":
             return silence
         with self.session.property(stage) as channel:

@@ -86,7 +86,7 @@ class Session:
         return self._kernel
 
     def restart(self) -> None:
-        """Put a new kernel in the place of this one, in which nothing has run."""
+        """Replace the kernel by a new one, in which nothing has run."""
         self._stop()
         self.workspace.clear()
         self._start()

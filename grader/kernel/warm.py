@@ -43,9 +43,11 @@ class WarmHost:
     """Keeps a warm parent that answers at ``address``. Use as a context manager, and `ensure` before work is handed out.
 
     Its folder is also where the kernels' private folders are made, so that a batch that was killed leaves one folder behind.
+    If ``fork`` is false, no parent is launched and kernels start cold; by default there is one wherever kernels can be forked.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, fork: bool | None = None) -> None:
+        self._fork = can_fork() if fork is None else fork
         self._parent: WarmParent | None = None
         self.address: str | None = None
         self.door: Door | None = None
@@ -58,7 +60,7 @@ class WarmHost:
         self.folder.chmod(0o711)
         self._home = self.folder / "h"
         self._home.mkdir(mode=0o700)
-        if can_fork():
+        if self._fork:
             # All parents, one after the other, listen at the same end: workers keep theirs.
             ours, self._inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self.door = Door(secrets.token_hex(8), ours)

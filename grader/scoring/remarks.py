@@ -16,7 +16,7 @@ MOST_REMARKS = 6
 
 
 def cell_of(outcome: CellOutcome) -> Cell:
-    """A cell's outcome for the result; what was left out of it, and why, is said with its error."""
+    """A cell's outcome for the result. Its error also says what was left out of the cell, and why."""
     error = outcome.error
     if outcome.remarks:
         shown = [str(remark) for remark in outcome.remarks[:MOST_REMARKS]]

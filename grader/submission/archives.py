@@ -1,4 +1,4 @@
-"""Reads the files in an archive that a student handed in. Nothing is written to disk, and no more is unpacked than is sound."""
+"""Reads the files in an archive that a student handed in. Nothing is written to disk, and only a bounded amount is unpacked."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ _PACKERS: tuple[tuple[bytes, Callable[[io.BytesIO], Any]], ...] = (
 
 
 class _Watched(io.RawIOBase):
-    """A stream that ends in NothingToGrade once more was unpacked than is sound for its size."""
+    """A stream that raises NothingToGrade if it unpacks to far more than its size."""
 
     def __init__(self, file: Any, packed: int) -> None:
         self._file, self._room = file, min(MAX_UNPACKED_BYTES, max(_SMALL, packed * MAX_RATIO))
@@ -181,13 +181,13 @@ def _read(
     head = file.read(HEAD_BYTES)
     if not wanted(name, head):
         return None
-    sound = most if packed is None else min(most, max(_SMALL, packed * MAX_RATIO))
+    allowed = most if packed is None else min(most, max(_SMALL, packed * MAX_RATIO))
     chunks, size = [head], len(head)
     budget.count_bytes(size)
     while chunk := file.read(_CHUNK):
         size += len(chunk)
         budget.count_bytes(len(chunk))
-        if size > sound:
+        if size > allowed:
             raise NothingToGrade(_bomb())
         chunks.append(chunk)
     return b"".join(chunks)

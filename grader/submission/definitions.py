@@ -86,18 +86,18 @@ def why_not_defined(definitions: Iterable[Definition]) -> str:
 
 
 def which_one_counted(name: str, definitions: Iterable[Definition]) -> str:
-    """A sentence on a class that is defined more than once, where the one that counts may not be the one that was meant."""
-    sound = [definition for definition in definitions if definition.kind == "code"]
-    if len(sound) < 2:
+    """A sentence about a class that is defined more than once, if the last may not be the intended one; else empty."""
+    parsed = [definition for definition in definitions if definition.kind == "code"]
+    if len(parsed) < 2:
         return ""
-    last = sound[-1]
-    meant = [definition for definition in sound[:-1] if not definition.unfinished]
-    ran = [definition for definition in sound if definition.execution_count is not None]
+    last = parsed[-1]
+    meant = [definition for definition in parsed[:-1] if not definition.unfinished]
+    ran = [definition for definition in parsed if definition.execution_count is not None]
     ran_last = max(ran, key=lambda definition: definition.execution_count or 0, default=last)
     other_ran_last = last.execution_count is not None and ran_last is not last
     if not other_ran_last and not (last.unfinished and meant):
         return ""
-    places = ", ".join(dict.fromkeys(definition.place for definition in sound[:-1]))
+    places = ", ".join(dict.fromkeys(definition.place for definition in parsed[:-1]))
     text = f"{name} is defined in {places} and again in {last.place}; the last definition is graded"
     if last.unfinished:
         text += f", and its `{last.unfinished}` is not implemented"

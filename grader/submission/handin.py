@@ -132,7 +132,7 @@ class _Search:
         self.content(file, file.name, data, mode.st_mtime)
 
     def content(self, file: Handed, name: str, data: bytes, modified: float, depth: int = 0) -> None:
-        """Look at a file's content: an archive is opened, and a notebook is held against the homework."""
+        """Look at a file's content: open an archive, or measure how much of the homework a notebook holds."""
         if is_archive(data[:HEAD_BYTES]) and not name.lower().endswith(OFFICE):
             self.archive(file, name, data, depth)
             return

@@ -19,7 +19,7 @@ class Names:
 
 
 def names_of(*nodes: ast.AST) -> Names:
-    """What the nodes, run in order at top level, read and bind; bodies of functions do not count."""
+    """What the nodes read and bind when they run in order at top level; bodies of functions do not count."""
     found = Names()
     for node in nodes:
         _Names(found).visit(node)
@@ -27,7 +27,7 @@ def names_of(*nodes: ast.AST) -> Names:
 
 
 class _Names(ast.NodeVisitor):
-    """Goes through a statement in the order in which it runs, as far as that can be told."""
+    """Visits a statement in the order in which it runs, as far as syntax tells."""
 
     def __init__(self, found: Names, local: frozenset[str] = frozenset()) -> None:
         self.found, self.local = found, local

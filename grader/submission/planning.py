@@ -237,7 +237,7 @@ class _Planner:
         return PlannedCell(cell.cell, source, "partly" if skipped else "run", reason, skipped, source)
 
     def _plan_broken(self, cell: _Cell) -> PlannedCell:
-        """A cell that does not parse runs as it is, and fails; its sound definitions are its rescue."""
+        """A cell that does not parse runs as it is and fails; then the definitions in it that do parse run."""
         rescue = anchored(rescue_of_broken(cell.source))
         tree = parse(rescue)
         if tree is not None:

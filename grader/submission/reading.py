@@ -90,7 +90,7 @@ class MarkdownCell:
 
 @dataclass(frozen=True)
 class Submission:
-    """A notebook as it was handed in. ``warnings`` are for people and say what was repaired."""
+    """A notebook as it was handed in. ``warnings`` tell people what was repaired."""
 
     name: str
     sha256: str
@@ -175,7 +175,7 @@ def _language(notebook: dict[str, Any]) -> str:
 
 
 class _Reader:
-    """Reads cells one by one, and keeps the books on ids and on the size of the evidence."""
+    """Reads cells one by one, and limits the size of their text and evidence."""
 
     def __init__(self, warnings: list[str]) -> None:
         self.warnings = warnings
@@ -244,7 +244,7 @@ class _Reader:
         return mended
 
     def _charge(self, source: str) -> None:
-        # What planning costs goes by words and signs: half a megabyte of short statements would take half a minute.
+        # The cost of planning grows with the number of tokens: half a megabyte of short statements takes half a minute.
         self.tokens_left -= sum(1 for _ in _TOKEN.finditer(source))
         if self.tokens_left < 0:
             raise NothingToGrade(
@@ -307,7 +307,7 @@ class _Reader:
 
     def _text(self, kind: str, value: Any) -> Output:
         text = _joined(value)[0] if isinstance(value, str | list) else ""
-        # Long training logs: the first and the last lines tell most.
+        # The first and the last lines of a long training log tell the most.
         text, cut = _bounded(_without_lone_surrogates(text), min(MAX_TEXT_CHARS, max(0, self.evidence_left)))
         self.evidence_left -= len(text)
         return Output(kind, "text/plain", text, truncated=cut)
@@ -368,7 +368,7 @@ def _without_lone_surrogates(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        # Pairs that JSON left apart are one character; what is left over is none.
+        # JSON may split a character into a pair of surrogates; a single one is no character.
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
 

@@ -71,11 +71,11 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def read(path: Path) -> Mapping[str, Array]:
-    """The tensors of a checkpoint as float32 arrays by name; raises `BadCheckpoint`."""
+def read(path: Path, most: int = MAX_BYTES) -> Mapping[str, Array]:
+    """The tensors of a checkpoint of at most so many bytes, as float32 arrays by name; raises `BadCheckpoint`."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BadCheckpoint(f"{path.name}: is larger than {MAX_BYTES >> 20} MiB")
+        if path.stat().st_size > most:
+            raise BadCheckpoint(f"{path.name}: is larger than {most >> 20} MiB")
         tensors = load_tensors(path.read_bytes())
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
@@ -84,7 +84,7 @@ def read(path: Path) -> Mapping[str, Array]:
         raise BadCheckpoint(f"{path.name}: holds more than {MAX_TENSORS} tensors")
     made: dict[str, Array] = {}
     for name, tensor in tensors.items():
-        if tensor.dtype not in _DTYPES or math.prod(tensor.shape) * 4 > MAX_BYTES:
+        if tensor.dtype not in _DTYPES or math.prod(tensor.shape) * 4 > most:
             raise BadCheckpoint(f"{path.name}: {name[:80]} is {tensor.dtype}, not a floating-point number")
         if not np.isfinite(tensor).all():
             raise BadCheckpoint(f"{path.name}: {name[:80]} holds NaN or infinity")

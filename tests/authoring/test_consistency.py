@@ -89,7 +89,7 @@ def test_a_size_is_written_once(edit: Edit) -> None:
     images = np.zeros((10, 3, 32, 32), np.uint8)
     data = vit.Cifar10(Path("none"), images, np.arange(10, dtype=np.uint8), images, np.arange(10, dtype=np.uint8))
     budget = Budget(epochs=1, minutes=1, threshold=0.5)
-    vit.verify(link, data, budget, b"seed", {})  # type: ignore[arg-type]
+    vit.verify(link, vit.Task(data, budget, b"seed"), {})  # type: ignore[arg-type]
     assert link.sizes["dim"] == 192
     assert stated().gpt["dim"] == 192
 

@@ -14,13 +14,12 @@ import pytest
 
 from grader import assets
 from grader.assignment import Assignment
-from grader.batch import jobs as batch_jobs
-from grader.batch import run as batch_run
-from grader.batch.run import Options, Outcome, run_batch
-from grader.grade import NO_TRAINING, Judged, failure
+from grader.batch.jobs import Backend, Judge
+from grader.batch.run import Options, Outcome, Progress, run_batch
+from grader.grade import Judged, Request, failure
 from grader.homework3 import HOMEWORK
 from grader.homework3.training import check
-from grader.kernel import warm
+from grader.kernel.warm import WarmHost
 from grader.scoring.result import Evidence, totals
 from grader.scoring.score import Verdict, score
 from grader.training import plan as planning
@@ -66,18 +65,11 @@ class MadeUp:
         self.judged: list[str] = []
         self.trained: list[str] = []
         self.properties: list[int] = []
+        self.training_error: Exception | None = None
 
-    def __call__(
-        self,
-        path: Path,
-        assignment: Assignment,
-        warm: object = None,
-        only: Any = None,
-        training: planning.Options = NO_TRAINING,
-        retry: bool = True,
-    ) -> Judged:
-        text = path.read_text(encoding="utf-8")
-        job = planning.plan(assignment.homework.training, path, assignment.rubric, training)
+    def __call__(self, path: Path, assignment: Assignment, request: Request) -> Judged:
+        text, only = path.read_text(encoding="utf-8"), request.only
+        job = planning.plan(assignment.homework.training, path, assignment.rubric, request.training)
         (self.judged if job is None else self.trained).append(path.name)
         if "no kernel" in text:
             return Judged(
@@ -106,9 +98,10 @@ class MadeUp:
         )
         return Judged(result, verdicts, trained=planning.Outcome() if job is None else self.outcome(job, text))
 
-    @staticmethod
-    def outcome(job: planning.Job, text: str) -> planning.Outcome:
+    def outcome(self, job: planning.Job, text: str) -> planning.Outcome:
         """What comes of training: ``learns`` passes, ``slow`` is not settled."""
+        if self.training_error is not None:
+            raise self.training_error
         item = job.item.id
         if "slow" in text:
             return planning.Outcome(notes={item: ["this machine is too slow"]})
@@ -118,29 +111,41 @@ class MadeUp:
         return planning.Outcome({item: verdict}, {item: [f"by {job.device}"]}, {"3d": [shown]}, settled=True)
 
 
+def in_a_thread(judge: Judge) -> Backend:
+    """A backend for a judge that is made up: no kernel is started, and no case is drawn."""
+    return Backend(lambda: ThreadPoolExecutor(1), WarmHost(fork=False), judge, lambda assignment, only: None)
+
+
 @pytest.fixture
-def made_up(monkeypatch: pytest.MonkeyPatch) -> MadeUp:
-    """Put a made-up judge in the place of the real one."""
-    judge = MadeUp()
-    monkeypatch.setattr(batch_jobs, "judge", judge)
-    monkeypatch.setattr(batch_run, "prepare", lambda *arguments: None)
-    monkeypatch.setattr(warm, "can_fork", lambda: False)
-    return judge
+def made_up() -> MadeUp:
+    """A judge to take the place of the real one."""
+    return MadeUp()
 
 
 @pytest.fixture
 def batch(made_up: MadeUp, assignment: Assignment, tmp_path: Path) -> Batch:
-    """Grade folders into ``tmp_path / "out"`` with the made-up judge."""
+    """Grade folders into ``tmp_path / "out"`` with the made-up judge, or with another one."""
 
-    def run(*sources: Path, to: Path | None = None, by: Assignment | None = None, **options: Any) -> Outcome:
-        return run_batch(
-            list(sources),
-            to or tmp_path / "out",
-            by or assignment,
-            HOMEWORK.rubric.read_bytes(),
-            Options(**options),
-            executor=lambda: ThreadPoolExecutor(1),
-        )
+    def run(
+        *sources: Path,
+        to: Path | None = None,
+        by: Assignment | None = None,
+        judge: Judge = made_up,
+        show: Callable[[Progress], None] = lambda progress: None,
+        **options: Any,
+    ) -> Outcome:
+        backend = in_a_thread(judge)
+        assert backend.host is not None
+        with backend.host:
+            return run_batch(
+                list(sources),
+                to or tmp_path / "out",
+                by or assignment,
+                HOMEWORK.rubric.read_bytes(),
+                Options(**options),
+                show,
+                backend,
+            )
 
     return run
 

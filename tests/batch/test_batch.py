@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from grader.assignment import Assignment
-from grader.batch import jobs as batch_jobs
 from grader.batch import rescore
 from grader.batch.store import Store
 from grader.errors import GraderError, UsageError
+from grader.grade import Judged
 from grader.homework3 import HOMEWORK
 from grader.scoring.result import Result
 from grader.scoring.rubric import load_rubric
@@ -110,20 +110,18 @@ def test_rerun_failed(batch: Batch, classroom: Path, tmp_path: Path, made_up: Ma
 
 
 def test_what_is_lost_later_takes_nothing_back(
-    batch: Batch, classroom: Path, tmp_path: Path, made_up: MadeUp, monkeypatch: pytest.MonkeyPatch
+    batch: Batch, classroom: Path, tmp_path: Path
 ) -> None:
     batch(classroom, only=("2a",))
     before = grades(tmp_path / "out")
 
-    def broken(*arguments: object, **options: object) -> None:
+    def broken(*arguments: object) -> Judged:
         raise MemoryError("no memory")
 
-    monkeypatch.setattr(batch_jobs, "judge", broken)
-    outcome = batch(classroom)
+    outcome = batch(classroom, judge=broken)
     assert len(outcome.lost) == 3
     after = grades(tmp_path / "out")
     assert [after[key]["2a"] for key in before] == [before[key]["2a"] for key in before] != [""] * 4
-    monkeypatch.setattr(batch_jobs, "judge", made_up)
     assert not batch(classroom).lost
     assert grades(tmp_path / "out")["ada"]["score"] == "18"
 
@@ -296,12 +294,11 @@ def test_a_full_disk_keeps_what_was_done(
 
 
 def test_one_batch_at_a_time(
-    batch: Batch, classroom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    batch: Batch, classroom: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("grader.batch.store.LOCK_SECONDS", 0.0)
     batch(classroom)
     with Store(tmp_path / "out"), pytest.raises(UsageError, match="another batch"):
-        batch(classroom)
+        Store(tmp_path / "out", lock_seconds=0.0).__enter__()
     shutil.rmtree(tmp_path / "out")
     with pytest.raises(UsageError, match="not a batch folder"):
         Store(tmp_path / "out", create=False).__enter__()

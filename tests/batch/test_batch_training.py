@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +19,7 @@ from grader.batch.store import Store
 from grader.batch.submissions import find_submissions
 from grader.errors import UsageError
 from grader.homework3 import HOMEWORK
-from grader.homework3.training import check
+from grader.homework3.training.check import ImageTraining
 from grader.homework3.training.data import DataMissing
 from grader.scoring.result import ItemResult, Result
 from grader.training.plan import Device, Options
@@ -42,9 +44,15 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-@pytest.fixture(autouse=True)
-def _data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "load", lambda folder, say: SimpleNamespace(validation_images=(), train_file=Path()))
+def with_data(assignment: Assignment, load: Callable[..., Any]) -> Assignment:
+    """The assignment with a training check whose images come from ``load``."""
+    return replace(assignment, homework=replace(assignment.homework, training=ImageTraining(load)))
+
+
+@pytest.fixture
+def assignment(assignment: Assignment) -> Assignment:
+    """The assignment with no images, as nothing is trained here."""
+    return with_data(assignment, lambda folder, say: SimpleNamespace(validation_images=(), train_file=Path()))
 
 
 @pytest.fixture
@@ -126,14 +134,13 @@ def test_checkpoints_travel_in_archives_and_canvas_exports(
     assert sorted(made_up.trained) == ["homework.ipynb", "lovelaceada_11_501_homework.ipynb"]
 
 
-def test_missing_data_are_said_and_cost_nothing(
-    batch: Batch, learners: Path, out: Path, made_up: MadeUp, monkeypatch: pytest.MonkeyPatch
+def test_missing_data_are_reported_and_cost_nothing(
+    batch: Batch, learners: Path, out: Path, made_up: MadeUp, assignment: Assignment
 ) -> None:
     def missing(folder: Any, say: Any) -> None:
         raise DataMissing("CIFAR-10 is not on this machine; get it with: grader data fetch")
 
-    monkeypatch.setattr(check, "load", missing)
-    outcome = batch(learners, training=ALWAYS)
+    outcome = batch(learners, by=with_data(assignment, missing), training=ALWAYS)
     assert outcome.untrained == {"CIFAR-10 is not on this machine; get it with: grader data fetch": 5}
     assert not outcome.lost and made_up.trained == [] and set(points_of(out).values()) == {""}
 
@@ -163,15 +170,12 @@ def test_limit_and_going_on(batch: Batch, learners: Path, made_up: MadeUp) -> No
     assert made_up.trained == ["ada.ipynb", "bob.ipynb", "eve.ipynb"]
 
 
-def test_what_cannot_run_is_not_trained_and_what_is_lost_is_tried_again(
-    batch: Batch, learners: Path, out: Path, made_up: MadeUp, monkeypatch: pytest.MonkeyPatch
+def test_a_broken_kernel_is_not_trained_and_a_lost_training_is_repeated(
+    batch: Batch, learners: Path, out: Path, made_up: MadeUp
 ) -> None:
     (learners / "bob.ipynb").write_text("no kernel, learns", encoding="utf-8")
 
-    def broken(job: Any, text: str) -> Any:
-        raise MemoryError("no memory")
-
-    monkeypatch.setattr(made_up, "outcome", broken)
+    made_up.training_error = MemoryError("no memory")
     outcome = batch(learners, training=ALWAYS)
     assert "bob.ipynb" not in made_up.trained
     assert sum("3c" in line and "no memory" in line for line in outcome.lost) == 3
@@ -179,7 +183,7 @@ def test_what_cannot_run_is_not_trained_and_what_is_lost_is_tried_again(
     assert "no memory" in shown(out, "ada", "3c").notes[0]
 
 
-def test_another_budget_is_another_training(batch: Batch, learners: Path, out: Path, tmp_path: Path) -> None:
+def test_another_budget_trains_again(batch: Batch, learners: Path, out: Path, tmp_path: Path) -> None:
     batch(learners, training=ALWAYS)
     text = HOMEWORK.rubric.read_text(encoding="utf-8")
     same, other = tmp_path / "same.yaml", tmp_path / "other.yaml"
@@ -196,21 +200,19 @@ def test_another_budget_is_another_training(batch: Batch, learners: Path, out: P
     ("device", "cores", "at_a_time", "threads"),
     [("cuda", 16, 3, 0), ("cuda", 2, 2, 0), ("cpu", 2, 1, 2), ("cpu", 16, 4, 4), ("cpu", 6, 1, 6)],
 )
-def test_how_many_at_a_time(
+def test_how_many_train_at_the_same_time(
     learners: Path,
     out: Path,
     assignment: Assignment,
-    monkeypatch: pytest.MonkeyPatch,
     device: Device,
     cores: int,
     at_a_time: int,
     threads: int,
 ) -> None:
-    monkeypatch.setattr(training, "_cores", lambda: cores)
     entries = find_submissions([learners], out).entries
     with Store(out) as store:
         found = training.trainees_of(
-            store, entries, assignment, "context", Options("always", device=device), lambda *said: None
+            store, entries, assignment, "context", Options("always", device=device), lambda *said: None, cores
         )
     assert found.at_a_time == at_a_time
     assert {trainee.job.options.threads for trainee in found.chosen} == {threads}

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import functools
 import io
 import json
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,20 +16,18 @@ from typer.testing import CliRunner
 
 from grader import cli
 from grader.assignment import Assignment
-from grader.batch import jobs as batch_jobs
 from grader.batch import memory, rescore, store
-from grader.batch import run as batch_run
+from grader.batch.run import Progress
 from grader.batch.store import Member, Store
 from grader.batch.terminal import print_batch
 from grader.errors import GraderError, UsageError
-from grader.grade import Judged, failure
+from grader.grade import Judged, Request, failure
 from grader.gradebook.overrides import load_overrides
 from grader.homework import load_homework
-from grader.kernel import warm
 from grader.kernel.session import Limits
 from grader.scoring.result import Result
 from grader.scoring.rubric import load_rubric
-from tests.batch.conftest import Batch, MadeUp
+from tests.batch.conftest import Batch, MadeUp, in_a_thread
 from tests.batch.test_batch import doubled, everything, grades
 from tests.batch.test_layouts import METADATA
 from tests.submission.test_handin import homework, zipped
@@ -40,20 +36,11 @@ SECRET = b"a secret of some length"
 
 
 @pytest.fixture
-def command(made_up: MadeUp, monkeypatch: pytest.MonkeyPatch) -> Any:
+def command(made_up: MadeUp) -> Any:
     """`grader ...` in this process with the made-up judge; gives exit status and what was printed on one line."""
 
-    class NoHost:
-        def __enter__(self) -> None: ...
-
-        def __exit__(self, *exception: object) -> None: ...
-
-    monkeypatch.setattr(warm, "WarmHost", NoHost)
-    in_threads = functools.partial(batch_run.run_batch, executor=lambda: ThreadPoolExecutor(1))
-    monkeypatch.setattr(batch_run, "run_batch", in_threads)
-
     def run(*arguments: object) -> tuple[int, str]:
-        result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+        result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments], obj=in_a_thread(made_up))
         said = result.output
         if isinstance(result.exception, GraderError):
             said += str(result.exception)
@@ -164,12 +151,13 @@ def test_all_that_differs_is_shown_at_once(batch: Batch, classroom: Path, assign
 
 
 def test_nothing_is_refused_before_anything_is_graded(
-    batch: Batch, classroom: Path, assignment: Assignment, monkeypatch: pytest.MonkeyPatch
+    batch: Batch, classroom: Path, assignment: Assignment
 ) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(batch_run._Run, "judge", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            batch(classroom)
+    def stop(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        batch(classroom, show=stop)
     assert batch(classroom, by=replace(assignment, seed=SECRET)).judged == 3
 
 
@@ -361,7 +349,7 @@ def test_an_override_of_somebody_who_left_goes_to_nobody_else(assignment: Assign
 
 
 def test_each_is_told_of_the_own_file(
-    batch: Batch, tmp_path: Path, made_up: MadeUp, monkeypatch: pytest.MonkeyPatch
+    batch: Batch, tmp_path: Path
 ) -> None:
     """What two handed in alike is judged once; the file of the one is no matter of the other's."""
     folder = tmp_path / "class"
@@ -369,11 +357,10 @@ def test_each_is_told_of_the_own_file(
     (folder / "ada_1_90_mine.ipynb").write_text("{", encoding="utf-8")
     (folder / "bob_2_91_homework.zip").write_bytes(zipped({"x/his.ipynb": "{"}))
 
-    def judge(path: Path, assignment: Assignment, **options: Any) -> Judged:
+    def judge(path: Path, assignment: Assignment, request: Request) -> Judged:
         return Judged(failure(path.name, assignment, f"{path.name}: breaks off before its end"))
 
-    monkeypatch.setattr(batch_jobs, "judge", judge)
-    outcome = batch(folder)
+    outcome = batch(folder, judge=judge)
     assert outcome.judged == 1
     errors = {key: result.error for key, result in outcome.results.items()}
     assert errors == {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import subprocess
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from grader.cli import app
 from grader.errors import GraderError, UsageError
 from grader.gradescope import build as building
 from grader.gradescope.build import FILES, Options, build, check, pinned, requirements, write_zip
+from grader.gradescope.guard import Guard
 from grader.gradescope.results import message_only
 from grader.gradescope.trial import Trial, unpack
 from grader.gradescope.view import print_view
@@ -91,27 +94,40 @@ def test_versions_are_those_of_this_environment_and_of_all_they_need(wheel: Path
     assert "colorama" not in pins and not [version for version in pins.values() if "+" in version]
 
 
-def test_a_broken_wheel_is_told(tmp_path: Path) -> None:
+def test_a_broken_wheel_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.whl").write_text("no")
     with pytest.raises(UsageError, match="is not a wheel"):
         requirements(tmp_path / "a.whl")
 
 
 @pytest.mark.parametrize(("master", "template"), [(17.0, 0.0), (18.0, 0.5)])
-def test_no_zip_where_the_master_or_the_template_gets_something_else(
-    tmp_path: Path, wheel: Path, seed: Path, monkeypatch: pytest.MonkeyPatch, master: float, template: float
+def test_no_zip_is_written_if_the_master_or_the_template_gets_another_score(
+    tmp_path: Path, wheel: Path, seed: Path, master: float, template: float
 ) -> None:
     scores = iter([master, template])
 
-    def run(self: Trial, submission: Path, metadata: Path | None = None) -> dict[str, object]:
-        tests = [{"number": "2a", "output": "It fails.", "score": 17.0, "max_score": 18.0}]
-        return {"score": next(scores), "output": "", "tests": tests}
+    class Told(Trial):
+        """Gives scores in turn, whatever it grades."""
 
-    monkeypatch.setattr(Trial, "set_up", lambda self: setattr(self, "log", "set up"))
-    monkeypatch.setattr(Trial, "master", lambda self: tmp_path)
-    monkeypatch.setattr(Trial, "run", run)
+        def master(self) -> Path:
+            return tmp_path
+
+        def template(self) -> Path:
+            return tmp_path
+
+        def run(self, submission: Path, metadata: Path | None = None) -> dict[str, object]:
+            tests = [{"number": "2a", "output": "It fails.", "score": 17.0, "max_score": 18.0}]
+            return {"score": next(scores), "output": "", "tests": tests}
+
+    @contextlib.contextmanager
+    def set_up(path: Path, say: Callable[[str], None]) -> Iterator[Trial]:
+        folder = tmp_path / "trial"
+        unpack(path, folder / "source")
+        with Guard(folder) as guard:
+            yield Told(folder, folder / "home", guard, "set up")
+
     with pytest.raises(GraderError, match=r"no zip was written: the .* gets .* not"):
-        build(tmp_path / "a.zip", Options(seed_file=seed, wheel=wheel))
+        build(tmp_path / "a.zip", Options(seed_file=seed, wheel=wheel), set_up=set_up)
     assert not (tmp_path / "a.zip").exists()
 
 
@@ -121,7 +137,7 @@ def test_a_zip_whose_setup_fails_is_not_written(tmp_path: Path) -> None:
         check(tmp_path / "a.zip")
 
 
-def test_what_is_no_autograder_is_told(tmp_path: Path) -> None:
+def test_a_zip_that_is_no_autograder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"no")
     with pytest.raises(UsageError, match="is not a readable zip"):
         unpack(tmp_path / "a.zip", tmp_path / "a")

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from grader import homework3
-from grader.assignment import load_assignment
+from grader.assignment import Assignment, load_assignment
 from grader.audit import corpus
 from grader.audit.fast import FastKernel
 from grader.homework3 import HOMEWORK, patch_embed, transformer
 from grader.judging import expect
 from grader.judging.engine import Engine
+from grader.judging.property import Program, Property
+from grader.kernel.remote import Student
 from grader.scoring.rubric import load_rubric
 
 CRITERIA = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
@@ -75,22 +81,40 @@ def cells_of(part: str, name: str) -> tuple[str, ...]:
     return cases[name].cells
 
 
+class Watched:
+    """The properties of a part, with what they leave to others while they are judged."""
+
+    def __init__(self, assignment: Assignment, part: str) -> None:
+        self.left: list[expect.StoodBack] = []
+        self.properties = [
+            replace(prop, program=self._watched(prop)) for prop in assignment.properties if prop.part.item == part
+        ]
+
+    def _watched(self, prop: Property) -> Callable[[Student, Any], Program]:
+        def program(student: Student, case: Any) -> Program:
+            try:
+                yield from prop.program(student, case)
+            except expect.StoodBack as left:
+                self.left.append(left)
+                raise
+
+        return program
+
+
+@functools.cache
+def watched_properties(part: str) -> Watched:
+    """Always the same, so that their cases are drawn once."""
+    return Watched(load_assignment(), part)
+
+
 @pytest.mark.parametrize(("part", "name", "reason"), LEFT)
-def test_what_is_left_to_others_is_found_by_them(part, name, reason, monkeypatch):
-    left: list[tuple[tuple[str, ...], str]] = []
-
-    class StoodBack(expect.StoodBack):
-        def __init__(self, to: tuple[str, ...], why: str, *, compared: bool = False) -> None:
-            left.append((to, why))
-            super().__init__(to, why, compared=compared)
-
-    monkeypatch.setattr(expect, "StoodBack", StoodBack)
-    assignment = load_assignment()
-    properties = [prop for prop in assignment.properties if prop.part.item == part]
+def test_what_is_left_to_others_is_found_by_them(part, name, reason):
+    assignment, watched = load_assignment(), watched_properties(part)
+    watched.left.clear()
     with FastKernel(cells_of(part, name)) as kernel, Engine(kernel, assignment.seed, {}, 1) as engine:
         assert kernel.errors == []
-        verdicts = engine.judge(properties)
-    given = [to for to, why in left if reason in why]
+        verdicts = engine.judge(watched.properties)
+    given = [left.to for left in watched.left if reason in left.reason]
     assert given, "nothing was left to others for this reason"
     for to in given:
         assert "failed" in {verdicts[target].status for target in to if target in verdicts}

@@ -40,6 +40,8 @@ UNHURRIED = Limits()
 SECONDS = 100
 GROWTH = 3 << 30
 BASES = ("wrong", "template", "master")
+OWN_SHAPES = {"constructor_returns_another": {"2c.shapes"}, "classes_are_functions": {"2c.shapes"}}
+"""What kinds earn by classes of their own, which return x as it is: it has the shape that the Transformer's output has."""
 UNREADABLE = {
     "not_json",
     "empty_file",
@@ -234,7 +236,7 @@ class Arena:
 def inflation(result: Result, honest: Result, kind: str) -> list[str]:
     """Points gained in all, points that wait where they were lost, and submissions that went ungraded."""
     found = []
-    if result.score > honest.score:
+    if result.score > honest.score and set(risen(result, honest)) - OWN_SHAPES.get(kind, set()):
         found.append(f"score rose from {honest.score} to {result.score}: {', '.join(risen(result, honest))}")
     for item in result.items:
         for criterion in item.criteria:

@@ -165,17 +165,33 @@ def test_what_a_submission_reports_of_itself_gains_nothing(
         assert report == "whole" or criterion in _lost(forged)
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong", "told"),
+    [
+        (
+            "test_the_mask_reaches_each_head",
+            "head(x, attn_mask if head is self.heads[0] else None) for head in self.heads",
+            "the output changes with token",
+        ),
+        (
+            "test_no_mask_reaches_each_head",
+            "head(x, torch.ones(x.shape[1], x.shape[1]).tril() if attn_mask is None else attn_mask) for head in self.heads",
+            "token changes only some rows",
+        ),
+    ],
+)
 def test_the_mask_that_heads_are_said_to_get_has_to_show_in_the_output(
-    tmp_path: Path, assignment: Assignment, warm: WarmParent
+    name: str, wrong: str, told: str, tmp_path: Path, assignment: Assignment, warm: WarmParent
 ) -> None:
     """By this property itself: other properties of the part compare the output with these reports, too."""
-    cell, right, wrong, _ = WRONG["the mask for the first head only"]
-    name, path = "multi_headed_attention.test_the_mask_reaches_each_head", tmp_path / "submission.ipynb"
-    cells = handwritten(multi_headed_attention=solutions()[cell].replace(right, wrong))
-    path.write_text(notebook(*cells, FORGED), encoding="utf-8")
-    verdict = judge(path, assignment, warm=warm, only={name}).verdicts[name]
+    source, path = solutions()["multi-headed-attention"], tmp_path / "submission.ipynb"
+    wrong = source.replace("head(x, attn_mask) for head in self.heads", wrong)
+    assert wrong != source
+    path.write_text(notebook(*handwritten(multi_headed_attention=wrong), FORGED), encoding="utf-8")
+    name = f"multi_headed_attention.{name}"
+    verdict = judge(path, assignment, Request(warm=warm, only={name})).verdicts[name]
     assert verdict.status == "unreached"
-    assert "the output changes with token" in verdict.message
+    assert told in verdict.message
 
 
 @pytest.mark.parametrize("item", ["2b", "2c"])

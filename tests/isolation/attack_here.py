@@ -26,6 +26,7 @@ from grader.kernel.session import Session
 from grader.submission.planning import Plan, PlannedCell
 from grader.submission.reading import CodeCell
 from tests.isolation.conftest import Cell
+from tests.isolation.graded_here import bounded, graded
 from tests.isolation.lacking import become
 from tests.isolation.test_blind_spots import DEEP, MAPPED, SHARED, SPINNING
 from tests.isolation.test_endings import DELETED
@@ -150,10 +151,12 @@ def attack(level: confinement.Level | None) -> dict[str, Any]:
             source = ATTACKS.replace("GIVEN", repr(json.dumps(given)), 1).replace("NAMES", repr(NAMES), 1)
             cell = PlannedCell(CodeCell(0, 1, "attacks", source), source, "run", "", (), "")
             plan = Plan((cell,), {}, False, ())
-            with WarmParent(environment(folder / "warm")) as warm, Session(plan, warm=warm, isolation_level=level) as session:
-                mark = session.workspace.mark
-                said = session.run_cells()[0].error or ""
-                found["layers"] = session.layers
+            with WarmParent(environment(folder / "warm")) as warm:
+                with Session(plan, warm=warm, isolation_level=level) as session:
+                    mark = session.workspace.mark
+                    said = session.run_cells()[0].error or ""
+                    found["layers"] = session.layers
+                found["graded"] = graded(level, warm, folder)
             told = re.search(r"through ([0-9a-f]+)\.", said)
             found["through"] = [n for place, n in enumerate(NAMES) if int(told[1], 16) >> place & 1] if told else said
             found["left"] = sorted(_left(given, mark))
@@ -201,8 +204,8 @@ def unseen(level: confinement.Level | None) -> list[str]:
                 f"import os, time\nos.chdir({str(home)!r})\n"
                 "later, time.sleep = time.sleep, lambda seconds: None\n" + source
                 + "later(2)\nprint('went on', flush=True)\n",
+                confinement.Access(folders=(home,)),
                 budget=SMALL,
-                folders=[home],
             )  # fmt: skip
             running.append((name, process, watchdog))
         for name, process, watchdog in running:
@@ -222,4 +225,5 @@ if __name__ == "__main__":
     report: dict[str, Any] = {"level": here.level, "identity": here.identity, "uid": os.getuid(), **attack(required)}
     if report["error"] is None:
         report["unseen"] = unseen(required)
+    report["bounded"] = bounded()
     print(json.dumps(report))

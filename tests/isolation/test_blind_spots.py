@@ -85,7 +85,7 @@ def _stopped(cell: Cell, source: str, budget: confinement.Budget) -> str | None:
     [(DEEP, "path is longer"), (MAPPED, "of files"), (SHARED, "of files")],
     ids=["deep", "mapped", "shared"],
 )
-def test_the_watchdog_sees_what_has_no_path_of_its_own(counted: Cell, source: str, reason: str) -> None:
+def test_the_watchdog_counts_what_lies_deep_or_is_mapped_or_shared(counted: Cell, source: str, reason: str) -> None:
     assert reason in (_stopped(counted, source, confinement.Budget(disk=20 << 20)) or "")
 
 
@@ -93,7 +93,7 @@ def test_the_watchdog_counts_processes(counted: Cell) -> None:
     assert "13 processes, 8 are allowed" in (_stopped(counted, SPINNING, confinement.Budget(programs=8)) or "")
 
 
-def test_many_that_compute_get_the_lowest_priority(counted: Cell) -> None:
+def test_many_busy_processes_get_the_lowest_priority(counted: Cell) -> None:
     mark = counted.workspace.mark
     with confinement.Watchdog(mark, counted.workspace.path, interval=0.05):
         process = counted.start(SPINNING)
@@ -135,7 +135,7 @@ def test_folders_in_memory_are_bounded_and_gone_with_the_kernel(cell: Cell) -> N
             attempt(lambda: open("/proc/self/net/unix")),
         ]))
         """,
-        folders=[home],
+        confinement.Access(folders=(home,)),
         budget=confinement.Budget(disk=20 << 20),
     )
     assert outcome == ["given", "OSError", "OSError", "PermissionError", "PermissionError", "PermissionError"]
@@ -143,7 +143,7 @@ def test_folders_in_memory_are_bounded_and_gone_with_the_kernel(cell: Cell) -> N
     assert not list(Path("/dev/shm").glob("big"))
 
 
-def test_shared_memory_of_others_is_neither_seen_nor_in_the_way(cell: Cell) -> None:
+def test_shared_memory_of_others_is_hidden_and_does_not_count(cell: Cell) -> None:
     if not cell.host.namespaces:
         pytest.skip("needs mounts of its own")
     others = Path(f"/dev/shm/of-another-{os.getpid()}")
@@ -164,12 +164,12 @@ def test_shared_memory_of_others_is_neither_seen_nor_in_the_way(cell: Cell) -> N
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM, errno.ENOSPC, errno.ETOOMANYREFS, errno.EAGAIN])
-def test_want_of_the_machine_is_the_graders_error(number: int) -> None:
+def test_exhausted_resources_are_a_host_error(number: int) -> None:
     assert isinstance(host_error(OSError(number, "want")), HostError)
 
 
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.ECONNRESET, errno.EBADF])
-def test_a_kernel_that_hung_up_is_not(number: int) -> None:
+def test_a_kernel_that_hung_up_is_no_host_error(number: int) -> None:
     assert host_error(OSError(number, "gone")) is None
     assert host_error(TimeoutError("late")) is None
 
@@ -214,7 +214,7 @@ def _busy(item: str, address: str | None) -> str:
     return f"{name} beside {beside - 1}"
 
 
-def test_what_failed_for_want_is_tried_once_more_alone(tmp_path: Path) -> None:
+def test_work_that_failed_for_lack_of_resources_is_retried_alone(tmp_path: Path) -> None:
     items = [f"{tmp_path}|{name}|{fails}" for name, fails in (("a", 1), ("b", 0), ("c", 9), ("d", 0), ("e", 0))]
 
     class NoHost:

@@ -135,7 +135,7 @@ def test_data_can_be_read_where_named(cell):
         text = attempt(lambda: open(folder + "/shakespeare.txt"))
         print(json.dumps([len(os.listdir(folder + "/nltk")), text]))
         """,
-        readable=[assets.DATA / "nltk"],
+        confinement.Access(readable=(assets.DATA / "nltk",)),
     )
     assert outcome == [1, "PermissionError"]
 

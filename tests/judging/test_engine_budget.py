@@ -79,7 +79,7 @@ def test_a_loop_in_the_judge_costs_one_property(kernel):
         assert found.status == "failed" and "0.3 s of computing" in found.message
 
 
-def test_what_was_found_before_the_time_ran_out_stands(kernel):
+def test_a_failure_found_before_the_time_ran_out_counts(kernel):
     tries = []
 
     def fails_then_hangs(student, case):
@@ -96,7 +96,7 @@ def test_what_was_found_before_the_time_ran_out_stands(kernel):
 @pytest.mark.parametrize(
     "error", [MemoryError(), RecursionError("deep"), RuntimeError("odd"), AssertionError(), NotImplementedError()]
 )
-def test_an_exception_after_a_reply_is_the_submissions(kernel, error):
+def test_an_exception_after_a_reply_is_the_submissions_fault(kernel, error):
     def stumbles(student, case):
         yield student.Doubler()(case.x)
         raise error
@@ -107,7 +107,7 @@ def test_an_exception_after_a_reply_is_the_submissions(kernel, error):
 
 
 @pytest.mark.parametrize("error", [OSError("no space left"), ImportError("gone")])
-def test_some_exceptions_are_the_graders_even_then(kernel, error):
+def test_io_and_import_errors_are_the_graders_even_after_a_reply(kernel, error):
     def breaks(student, case):
         yield student.Doubler()(case.x)
         raise error
@@ -116,7 +116,7 @@ def test_some_exceptions_are_the_graders_even_then(kernel, error):
     assert found.status == "error"
 
 
-def test_an_exception_before_any_reply_is_the_graders(kernel):
+def test_an_exception_before_any_reply_is_the_graders_fault(kernel):
     def breaks(student, case):
         raise RuntimeError("a defect of ours")
         yield
@@ -142,7 +142,7 @@ def test_large_tensors_are_shown_in_few_words(axes):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory is in use")
-def test_memory_that_a_reply_takes_is_the_submissions(kernel):
+def test_too_much_memory_for_a_reply_is_the_submissions_fault(kernel):
     def grows(student, case):
         x = yield student.Doubler()(case.x)
         np.ones((1 << 26,)) * x[0]

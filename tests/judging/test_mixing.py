@@ -103,7 +103,7 @@ def test_the_order_depends_on_the_seed_alone(kernel):
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_a_property_that_fails_among_others_costs_itself_alone(kernel, number):
+def test_a_property_that_fails_among_others_fails_alone(kernel, number):
     with Engine(kernel, SEED) as engine:
         found = engine.judge(properties(4, wrong=number))
     failed = [name for name, verdict in found.items() if verdict.status == "failed"]
@@ -111,7 +111,7 @@ def test_a_property_that_fails_among_others_costs_itself_alone(kernel, number):
     assert all(verdict.status == "passed" for name, verdict in found.items() if name not in failed)
 
 
-def test_a_crash_among_others_costs_itself_alone(kernel):
+def test_a_property_that_crashes_among_others_fails_alone(kernel):
     with Engine(kernel, SEED) as engine:
         found = engine.judge(properties(4, "Picky", crashes=2))
     assert {name.rpartition(".")[2]: verdict.status for name, verdict in found.items()} == {
@@ -119,7 +119,7 @@ def test_a_crash_among_others_costs_itself_alone(kernel):
     }  # fmt: skip
 
 
-def test_what_stands_back_once_is_told_as_it_is_by_itself(kernel):
+def test_a_property_that_stands_back_says_the_same_as_when_judged_alone(kernel):
     def stands_back_once(student, case):
         value = yield student.Doubler()(case.x)
         if case.value <= 1:

@@ -207,10 +207,19 @@ def _case_with(case: SequenceCase, x: Array, mask: Array) -> MaskedCase:
     PART, (cases(least_tokens=2, least_batch=2), cases(least_tokens=2)), when="stand-ins", examples=3
 )
 def test_no_mask_reaches_each_head(student: Student, case: SequenceCase) -> Program:
-    """With attn_mask=None, each head gets None or a mask of ones."""
+    """With attn_mask=None, each head gets None or a mask of ones, so that each token changes every row."""
     module = build(student, case)
     student.forget_calls()
-    reply, made = yield module(case.x, None), student.calls()
+    reply, made = module(case.x, None), student.calls()
+    first, last = case.x.copy(), case.x.copy()
+    first[:, 0] += 1.5
+    last[:, -1] += 1.5
+    reply, made, moved = yield reply, made, [module(x, None) for x in (first, last)]
     stand_back_from_uninformative_results(readable(reply, case)._replace(alphas=None))
     expect.compared()
     stand_in_calls.expect_masks_passed_on(stand_in_calls.recorded_calls(made, case.batch), case, "a head")
+    before, *after = (readable(each, case).output for each in (reply, *moved))
+    for name, output in zip(("first", "last"), after, strict=True):
+        if before is not None and output is not None and not np.all(np.any(before != output, axis=-1)):
+            why = f"without a mask the {name} token changes only some rows of the output, though no head is given a mask"
+            expect.stand_back((INPUT, PROJECTION, INDEPENDENT, MODES), why)

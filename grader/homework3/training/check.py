@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,15 +34,32 @@ WEAKER = (
 )
 OPENED = "to train on the GPU, the submission could talk to its driver, which no layer of isolation guards"
 _HEATMAPS, _CURVE, _SAMPLES = "3d", "4f", "4g"
+Load = Callable[..., Cifar10]
 NEEDED = {"n_channels": 3, "nout": len(CLASSES), "img_size": 32}
 """What a Vision Transformer for CIFAR-10 has to be built with, by the data."""
 
 
+@dataclass(frozen=True)
 class ImageTraining:
-    """The `TrainingCheck` of Homework 3: the accuracy of a Vision Transformer on CIFAR-10, and evidence on the GPT."""
+    """The `TrainingCheck` of Homework 3: the accuracy of a Vision Transformer on CIFAR-10, and evidence on the GPT.
 
-    checkpoint = "vit.safetensors"
-    data_name = "CIFAR-10"
+    Args:
+        load: gives the images of a folder, or of the usual one.
+        settings: how the Vision Transformer is trained and measured.
+    """
+
+    load: Load = load
+    settings: vit.Settings = field(default_factory=vit.Settings)
+
+    @property
+    def checkpoint(self) -> str:
+        """The name of the file with a student's weights."""
+        return "vit.safetensors"
+
+    @property
+    def data_name(self) -> str:
+        """The data set's name."""
+        return "CIFAR-10"
 
     def require(self, data: Path | None) -> None:
         """Raise `DataMissing` where there can be no CIFAR-10."""
@@ -50,13 +67,13 @@ class ImageTraining:
 
     def prepare(self, data: Path | None, say: Progress) -> str:
         """Decode CIFAR-10 unless it is in the cache already."""
-        found = load(data, say=say)
+        found = self.load(data, say=say)
         return f"{len(found.validation_images)} validation images, {found.train_file.parent}"
 
     def fetch(self, data: Path | None, say: Progress) -> str:
         """Download CIFAR-10, or take it from a folder."""
         place = fetch(data, say=say)
-        found = load()
+        found = self.load(None)
         return f"{len(found.train_images)} and {len(found.validation_images)} images in {place}"
 
     def faults(self) -> list[str]:
@@ -76,35 +93,30 @@ class ImageTraining:
 
     def run(self, job: Job, session: Session, template: Template, seed: bytes, progress: Progress) -> Outcome:
         """Train or verify the Vision Transformer, then train the GPT where time is given for it."""
-        return run(job, session, template, seed, progress)
+        item = job.item.id
+        if job.action == "nothing":
+            return Outcome(notes={item: [f"not trained: {job.why_not}"]})
+        try:
+            data = self.load(job.options.data, say=progress)
+        except GraderError as error:
+            return Outcome(notes={item: [f"not judged: {error}"]})
+        return _run(job, session, template, vit.Task(data, job.budget, seed, self.settings), progress)
 
 
-def run(
-    job: Job,
-    session: Session,
-    template: Template,
-    seed: bytes,
-    progress: Progress = lambda stage, done, total: None,
-) -> Outcome:
+def _run(job: Job, session: Session, template: Template, task: vit.Task, progress: Progress) -> Outcome:
     """Carry out a job in the kernel of a submission whose cells have run. Nothing that goes wrong here is raised."""
     item = job.item.id
-    if job.action == "nothing":
-        return Outcome(notes={item: [f"not trained: {job.why_not}"]})
-    try:
-        data = load(job.options.data, say=progress)
-    except GraderError as error:
-        return Outcome(notes={item: [f"not judged: {error}"]})
     found = _Gathered({}, {}, {})
     try:
-        with _opened(data) as file, session.training([file]) as stream:
+        with _opened(task.data) as file, session.training([file]) as stream:
             link = TrainerLink(stream)
             job = _begun(link, job, template, found)
             if job.action == "train":
-                _train(link, data, job, seed, progress, found, template)
+                _train(link, task, job, progress, found, template)
             else:
-                _verify(link, data, job, seed, found)
+                _verify(link, task, job, found)
             if job.options.evidence_seconds:
-                _grow(link, job.options.evidence_seconds, seed, progress, found)
+                _grow(link, job.options.evidence_seconds, task.seed, progress, found)
     except (NoReply, KernelError, StudentError) as error:
         if item not in found.verdicts:
             reason = str(error)
@@ -171,23 +183,22 @@ def _begin(link: TrainerLink, job: Job, template: Template) -> None:
 
 def _train(
     link: TrainerLink,
-    data: Cifar10,
+    task: vit.Task,
     job: Job,
-    seed: bytes,
     progress: Progress,
     found: _Gathered,
     template: Template,
 ) -> None:
     item = job.item.id
-    attempts = vit.check(link, data, job.budget, seed, progress, device=job.device)
+    attempts = vit.check(link, task, progress, device=job.device)
     if job.device == "cuda" and attempts[-1].raised and "same device" in attempts[-1].message:
         found.note(item, "parts of the model stay on the CPU, so all of it was trained there")
         job = replace(job, device="cpu")
         _begin(link, job, template)
-        attempts = vit.check(link, data, job.budget, seed, progress)
+        attempts = vit.check(link, task, progress)
     last = vit.decided(attempts)
     shown = " | ".join(
-        f"{look.images / len(data.train_images):.2f} ({look.seconds:.1f} s): {look.accuracy:.1%}"
+        f"{look.images / len(task.data.train_images):.2f} ({look.seconds:.1f} s): {look.accuracy:.1%}"
         for look in last.looks
         if look.of
     )
@@ -200,7 +211,7 @@ def _train(
         return
     if last.status == "passed":
         found.note(item, last.message, LIMITS)
-        _heatmaps(link, data, found)
+        _heatmaps(link, task.data, found)
     found.verdicts[item] = Verdict(TRAINED, last.status, last.message)
 
 
@@ -211,7 +222,7 @@ def _times(attempts: tuple[vit.Attempt, ...]) -> str:
     return f"{images} images in {steps:.1f} s ({images / max(steps, 1e-9):.0f} a second), looks {looks:.1f} s"
 
 
-def _verify(link: TrainerLink, data: Cifar10, job: Job, seed: bytes, found: _Gathered) -> None:
+def _verify(link: TrainerLink, task: vit.Task, job: Job, found: _Gathered) -> None:
     item = job.item.id
     assert job.weights is not None
     try:
@@ -219,11 +230,11 @@ def _verify(link: TrainerLink, data: Cifar10, job: Job, seed: bytes, found: _Gat
     except checkpoint.BadCheckpoint as error:
         found.note(item, f"not judged: {error}")
         return
-    attempt = vit.verify(link, data, job.budget, seed, weights)
+    attempt = vit.verify(link, task, weights)
     found.note(item, *attempt.notes)
     if attempt.status == "passed":
         found.note(item, attempt.message, WEAKER)
-        _heatmaps(link, data, found)
+        _heatmaps(link, task.data, found)
         found.verdicts[item] = Verdict(VERIFIED, "passed", attempt.message)
     else:
         # Weights that do not fit prove nothing against the student, whose own run a person can look at.

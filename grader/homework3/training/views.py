@@ -15,30 +15,51 @@ import numpy as np
 from grader.homework3.training.data import Cifar10
 from grader.kernel.wire import Array
 
-IMAGES, VIEWS = 2000, 3
-"""How many images of each kind are asked about, and in how many fresh views each, beside the image as it is."""
-SHIFT, TURN, ZOOM, LIGHT = 4.0, 20.0, 0.6, 0.25
-"""The most pixels, degrees, least part of the image's side, and most relative change of a color's contrast in a view."""
-MOST = 0.75
-"""More than this a network of the homework's size does not reach in the homework's epochs."""
-ADVANTAGE = 0.08
-"""How much better validation images may fare than training images do, as they are or beside their views."""
-FALL = 0.3
-"""How much accuracy fresh views may cost in all."""
 CHUNK = 1000
 
 
-def fresh_views(images: Array, rng: np.random.Generator) -> Array:
+@dataclass(frozen=True)
+class Settings:
+    """How views are made, and what is plausible of a network that was trained here.
+
+    Args:
+        images: how many images of each kind are asked about.
+        views: in how many fresh views each, besides the image as it is.
+        shift: the most pixels by which a view is moved.
+        turn: the most degrees by which it is turned.
+        zoom: the least part of the image's side that it shows.
+        light: the most relative change of a color's contrast and brightness.
+        most: more than this a network of the homework's size does not reach in the homework's epochs.
+        advantage: how much better validation images may fare than training images, as they are or in views.
+        fall: how much accuracy fresh views may cost in all.
+    """
+
+    images: int = 2000
+    views: int = 3
+    shift: float = 4.0
+    turn: float = 20.0
+    zoom: float = 0.6
+    light: float = 0.25
+    most: float = 0.75
+    advantage: float = 0.08
+    fall: float = 0.3
+
+
+CIFAR10 = Settings()
+"""For CIFAR-10 and the homework's network."""
+
+
+def fresh_views(images: Array, rng: np.random.Generator, settings: Settings = CIFAR10) -> Array:
     """Each image, uint8 (N, C, height, width), mirrored or not, turned, cropped, shifted and lit anew."""
-    return np.concatenate([_views(images[at : at + CHUNK], rng) for at in range(0, len(images), CHUNK)])
+    return np.concatenate([_views(images[at : at + CHUNK], rng, settings) for at in range(0, len(images), CHUNK)])
 
 
-def _views(images: Array, rng: np.random.Generator) -> Array:
+def _views(images: Array, rng: np.random.Generator, settings: Settings) -> Array:
     count, _, height, width = images.shape
-    turn = np.deg2rad(rng.uniform(-TURN, TURN, (count, 1, 1)))
-    zoom = rng.uniform(ZOOM, 1.0, (count, 1, 1))
+    turn = np.deg2rad(rng.uniform(-settings.turn, settings.turn, (count, 1, 1)))
+    zoom = rng.uniform(settings.zoom, 1.0, (count, 1, 1))
     mirror = rng.choice([-1.0, 1.0], (count, 1, 1))
-    down, right = rng.uniform(-SHIFT, SHIFT, (2, count, 1, 1))
+    down, right = rng.uniform(-settings.shift, settings.shift, (2, count, 1, 1))
     y, x = np.meshgrid(np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2, indexing="ij")
     x = x * mirror
     rows = zoom * (np.cos(turn) * y - np.sin(turn) * x) + down + (height - 1) / 2
@@ -55,7 +76,7 @@ def _views(images: Array, rng: np.random.Generator) -> Array:
     seen = upper * (1 - part_y) + lower * part_y
     # Each color by itself: its contrast, and how bright it is.
     channels = images.shape[1]
-    contrast, light = rng.uniform(1 - LIGHT, 1 + LIGHT, (2, count, 1, 1, channels))
+    contrast, light = rng.uniform(1 - settings.light, 1 + settings.light, (2, count, 1, 1, channels))
     mean = seen.mean(axis=(1, 2), keepdims=True)
     lit = mean * light + (seen - mean) * contrast
     return np.ascontiguousarray(np.moveaxis(np.clip(np.round(lit), 0, 255).astype(np.uint8), -1, 1))
@@ -79,7 +100,9 @@ class Shares:
         )
 
 
-def measure(data: Cifar10, right: Callable[[Array, Array], Array], rng: np.random.Generator) -> Shares:
+def measure(
+    data: Cifar10, right: Callable[[Array, Array], Array], rng: np.random.Generator, settings: Settings = CIFAR10
+) -> Shares:
     """Ask about images of both kinds and their views, mixed, so that nothing but the image tells which it is.
 
     ``right(images, labels)`` says for each image whether it is classified right.
@@ -87,10 +110,10 @@ def measure(data: Cifar10, right: Callable[[Array, Array], Array], rng: np.rando
     kinds = ((data.validation_images, data.validation_labels), (data.train_images, data.train_labels))
     images, labels, groups = [], [], []
     for kind, (own, classes) in enumerate(kinds):
-        chosen = rng.permutation(len(own))[:IMAGES]
+        chosen = rng.permutation(len(own))[: settings.images]
         plain = np.asarray(own[chosen])
-        for view in range(1 + VIEWS):
-            images.append(plain if view == 0 else fresh_views(plain, rng))
+        for view in range(1 + settings.views):
+            images.append(plain if view == 0 else fresh_views(plain, rng, settings))
             labels.append(np.asarray(classes[chosen]))
             groups.append(np.full(len(chosen), 2 * kind + (view > 0)))
     order = rng.permutation(sum(map(len, groups)))
@@ -98,18 +121,18 @@ def measure(data: Cifar10, right: Callable[[Array, Array], Array], rng: np.rando
     return Shares(*(float(answers[group == number].mean()) for number in range(4)))
 
 
-def implausible(counted: float, shares: Shares) -> str | None:
-    """Why a network that was trained here would hardly answer so; None where it may.
+def implausible(counted: float, shares: Shares, settings: Settings = CIFAR10) -> str | None:
+    """Why a network that was trained here would hardly answer so; None if it may.
 
     ``counted`` is its accuracy over all validation images.
     """
-    if counted > MOST:
-        return f"{counted:.1%} is more than a network of this size reaches in these epochs ({MOST:.0%})"
-    if counted - shares.validation > ADVANTAGE:
+    if counted > settings.most:
+        return f"{counted:.1%} is more than a network of this size reaches in these epochs ({settings.most:.0%})"
+    if counted - shares.validation > settings.advantage:
         return f"{counted:.1%} were right when validation images came alone, and {shares.validation:.1%} when mixed with others"
-    if shares.validation - shares.training > ADVANTAGE:
+    if shares.validation - shares.training > settings.advantage:
         return "validation images fare better than the images it was trained on"
     lost, usual = shares.validation - shares.validation_views, shares.training - shares.training_views
-    if lost - usual > ADVANTAGE or lost > FALL:
+    if lost - usual > settings.advantage or lost > settings.fall:
         return "validation images are recognized as they are, and far less in fresh views"
     return None

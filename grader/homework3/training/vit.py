@@ -49,6 +49,40 @@ Status = Literal["passed", "failed", "pending"]
 
 
 @dataclass(frozen=True)
+class Settings:
+    """How a network is trained and looked at.
+
+    Args:
+        recipes: batch, rate and warm-up, by device.
+        look_every: training images between two looks at the validation images.
+        sizes: what the Vision Transformer is built with; by default what the notebook states.
+        views: how views are made, and what is plausible.
+        clock: seconds, from any beginning.
+    """
+
+    recipes: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: RECIPES)
+    look_every: int = LOOK_EVERY
+    sizes: Mapping[str, int] | None = None
+    views: views.Settings = views.CIFAR10
+    clock: Callable[[], float] = time.monotonic
+
+    @property
+    def model(self) -> dict[str, int]:
+        """What the Vision Transformer is built with."""
+        return dict(stated().vit if self.sizes is None else self.sizes)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network is measured on, by which budget and seed, and how."""
+
+    data: Cifar10
+    budget: Budget
+    seed: bytes
+    settings: Settings = field(default_factory=Settings)
+
+
+@dataclass(frozen=True)
 class Look:
     """A count of right answers: after how many training images and seconds, how many of how many."""
 
@@ -92,9 +126,7 @@ class Stopped(Exception):
 
 def check(
     link: TrainerLink,
-    data: Cifar10,
-    budget: Budget,
-    seed: bytes,
+    task: Task,
     progress: Progress,
     *,
     device: str = "cpu",
@@ -104,7 +136,7 @@ def check(
 
     The classes get other numbers here than CIFAR-10 has them by, none its own, so that only what is learned can be right.
     """
-    classes = renumbered(seed)
+    classes, data = renumbered(task.seed), task.data
     taken = link.ask(
         "images",
         120.0,
@@ -117,22 +149,20 @@ def check(
         raise NoReply("the trainer did not take the images")
     made: list[Attempt] = []
     while len(made) < attempts:
-        attempt = _Run(link, data, budget, seed, len(made), classes, progress, device).go()
+        attempt = _Run(link, task, len(made), classes, progress, device).go()
         if attempt.raised and "bfloat16" in attempt.message.lower() and not made:
             # Code that mixes numbers of its own into the model's is right in full precision.
             link.ask("precision", 10.0, half=False)
-            attempt = _Run(link, data, budget, seed, len(made), classes, progress, device).go()
+            attempt = _Run(link, task, len(made), classes, progress, device).go()
         made.append(attempt)
         if attempt.status != "failed":
             break
     return tuple(made)
 
 
-def verify(
-    link: TrainerLink, data: Cifar10, budget: Budget, seed: bytes, weights: Mapping[str, Array]
-) -> Attempt:
+def verify(link: TrainerLink, task: Task, weights: Mapping[str, Array]) -> Attempt:
     """Measure a checkpoint in the student's own model. Raises `NoReply`."""
-    return _Run(link, data, budget, seed, 0, np.arange(len(CLASSES), dtype=np.uint8)).verify(weights)
+    return _Run(link, task, 0, np.arange(len(CLASSES), dtype=np.uint8)).verify(weights)
 
 
 def renumbered(seed: bytes) -> Array:
@@ -150,26 +180,25 @@ class _Run:
     def __init__(
         self,
         link: TrainerLink,
-        data: Cifar10,
-        budget: Budget,
-        seed: bytes,
+        task: Task,
         number: int,
         classes: Array,
         progress: Progress = lambda stage, done, total: None,
         device: str = "cpu",
     ) -> None:
-        self.recipe = RECIPES[device]
-        self.link, self.data, self.budget, self.progress = link, data, budget, progress
-        self.secret = hashlib.sha256(seed + b"/training/%d" % number).digest()
+        self.link, self.progress, self.settings = link, progress, task.settings
+        self.data, self.budget = task.data, task.budget
+        self.recipe = self.settings.recipes[device]
+        self.secret = hashlib.sha256(task.seed + b"/training/%d" % number).digest()
         self.number, self.classes = number, classes
         self.images = 0
         self.losses: list[float] = []
         self.looks: list[Look] = []
         self.seconds = {"steps": 0.0, "looks": 0.0}
         self.notes: list[str] = []
-        self.started = time.monotonic()
-        self.per_epoch = len(data.train_images)
-        self.last_image = budget.epochs * self.per_epoch
+        self.started = self.settings.clock()
+        self.per_epoch = len(self.data.train_images)
+        self.last_image = self.budget.epochs * self.per_epoch
 
     def go(self) -> Attempt:
         """Train until the verdict is certain."""
@@ -213,16 +242,16 @@ class _Run:
 
     def _build(self) -> None:
         number = int.from_bytes(self.secret[:4], "big")
-        self.link.ask("vit", 60.0, model_class=VIT, settings=dict(stated().vit), recipe=self.recipe, seed=number)
+        self.link.ask("vit", 60.0, model_class=VIT, settings=self.settings.model, recipe=self.recipe, seed=number)
 
     def _left(self) -> float:
-        return self.started + self.budget.minutes * 60 - time.monotonic()
+        return self.started + self.budget.minutes * 60 - self.settings.clock()
 
     def _goals(self) -> Iterator[int]:
         """After how many training images to look."""
         goal = 0
         while goal < self.last_image:
-            goal = min(goal + LOOK_EVERY, self.last_image)
+            goal = min(goal + self.settings.look_every, self.last_image)
             yield goal
 
     def _steps(self, goal: int) -> None:
@@ -233,19 +262,19 @@ class _Run:
             if left <= 0:
                 self._out_of_time()
             count = min(chunk, math.ceil((goal - self.images) / self.recipe["batch"]))
-            began = time.monotonic()
+            began = self.settings.clock()
             try:
                 reply = self.link.ask("steps", left + CHUNK_SECONDS, count=int(count))
             except ReplyTimedOut:
                 self._out_of_time(lost=True)
-            took = time.monotonic() - began
+            took = self.settings.clock() - began
             self.seconds["steps"] += took
-            self.losses += self._sound(reply, int(count))
+            self.losses += self._checked_losses(reply, int(count))
             self.images += int(count * self.recipe["batch"])
             chunk = max(1, min(int(chunk * CHUNK_SECONDS / max(took, 1e-3)), 4 * chunk))
             self._tell()
 
-    def _sound(self, reply: Any, count: int) -> list[float]:
+    def _checked_losses(self, reply: Any, count: int) -> list[float]:
         """The losses of a reply; one that is no number ends the run."""
         losses = reply.get("losses") if isinstance(reply, dict) else None
         if not isinstance(losses, list) or len(losses) != count or any(type(v) is not float for v in losses):
@@ -275,7 +304,7 @@ class _Run:
         self._tell()
         if glance.accuracy > self.budget.threshold or self.images >= self.last_image:
             self._certain(self._count(len(self.data.validation_images)))
-        looks = math.ceil(self.last_image / LOOK_EVERY)
+        looks = math.ceil(self.last_image / self.settings.look_every)
         margin = math.sqrt(math.log(looks / ERROR) / (2 * glance.of))
         if self.images >= self.per_epoch and glance.accuracy + margin < HOPELESS:
             raise Stopped(
@@ -288,7 +317,7 @@ class _Run:
         """Count the right answers among so many validation images of a new draw."""
         chosen = self._drawn(number)
         right = int(self._answered(self.data.validation_images[chosen], self.data.validation_labels[chosen]).sum())
-        self.looks.append(Look(self.images, time.monotonic() - self.started, right, len(chosen)))
+        self.looks.append(Look(self.images, self.settings.clock() - self.started, right, len(chosen)))
         return self.looks[-1]
 
     def _drawn(self, number: int) -> Array:
@@ -298,18 +327,18 @@ class _Run:
 
     def _answered(self, images: Array, labels: Array) -> Array:
         """For each image, whether it is classified as its label says."""
-        began, right = time.monotonic(), []
+        began, right = self.settings.clock(), []
         for start in range(0, len(images), 1000):
             part = slice(start, start + 1000)
             logits = self.link.ask("classify", max(self._left(), 0) + 60.0, images=images[part])
             right.append(self._right(logits, self.classes[labels[part]]))
-        self.seconds["looks"] += time.monotonic() - began
+        self.seconds["looks"] += self.settings.clock() - began
         return np.concatenate(right)
 
     @staticmethod
     def _right(logits: Any, labels: Array) -> Array:
         """Which answers are right; an answer without a single largest logit is not."""
-        if not isinstance(logits, np.ndarray) or logits.shape != (len(labels), stated().vit["nout"]):
+        if not isinstance(logits, np.ndarray) or logits.shape != (len(labels), len(CLASSES)):
             shape = getattr(logits, "shape", None)
             raise Stopped(
                 "failed", f"for {len(labels)} images the logits have shape {shape}, not ({len(labels)}, 10)"
@@ -340,12 +369,13 @@ class _Run:
                 f"{words}, but only {noisy:.1%} where each pixel differs by at most {NOISE} of 255: the answers hang on single "
                 "pixels, as those of a table would",
             )
-        shares = views.measure(self.data, self._answered, np.random.default_rng([*self.secret, 1]))
+        rng, settings = np.random.default_rng([*self.secret, 1]), self.settings.views
+        shares = views.measure(self.data, self._answered, rng, settings)
         self.notes.append(
             f"with each pixel changed by at most {NOISE} of 255, {noisy:.1%} of {len(chosen)} are right; unchanged, {plain:.1%}"
         )
         self.notes.append(str(shares))
-        if why := views.implausible(whole.accuracy, shares):
+        if why := views.implausible(whole.accuracy, shares, settings):
             raise Stopped("pending", f"{words}, which needs a person's review: {why}", implausible=True)
         raise Stopped("passed", words)
 
@@ -367,7 +397,7 @@ class _Run:
         if lost:
             raise Stopped("failed", f"{words}: a single round of steps took longer than all that was left")
         own = self.images / max(self.seconds["steps"], 1e-9)
-        usual = self.link.ask("speed", 60.0, settings=dict(stated().vit), seconds=3.0)
+        usual = self.link.ask("speed", 60.0, settings=self.settings.model, seconds=3.0)
         if type(usual) is not float or not usual > 0:
             raise NoReply("a malformed reply")
         ratio = usual / max(own, 1e-9)

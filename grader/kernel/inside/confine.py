@@ -234,7 +234,7 @@ def _show_only(libc: _Libc, view: dict[str, Any]) -> None:
 
 
 def _private_folders(libc: _Libc, policy: dict[str, Any], entered: bool) -> None:
-    """Folders in memory, of bounded size, in the place of those that the policy names, with the files that it names."""
+    """Replace the folders that the policy names by folders in memory, of bounded size, with the files that it names."""
     wanted = policy["namespaces"]
     if not entered:
         enter_namespaces(wanted["view"])

@@ -91,13 +91,13 @@ def serve(
 
 
 def fork_on_demand(control: socket.socket, door: socket.socket | None) -> None:
-    """The warm parent: it holds nothing secret, runs no tensor operation and never has a second thread.
+    """Be the warm parent, which holds nothing secret, runs no tensor operation and never has a second thread.
 
-    It serves whoever is connected: the process that started it, with which it ends, and those that introduce themselves at
-    the door. The first message says which generation of parents this is, and what to see of private folders.
+    It serves the process that started it, with which it ends, and processes that introduce themselves at the door. The first
+    message says which generation of parents this is, and what kernels see of private folders.
     """
     start = json.loads(control.recv(1 << 16))
-    # What is imported stays: to look through it again and again takes a tenth of the time, and it is frozen in the end.
+    # What is imported stays, so collecting would only cost time: a tenth of the start.
     gc.disable()
     ours = load_ours()
     ours["shims"].mend_torchvision()
@@ -108,7 +108,7 @@ def fork_on_demand(control: socket.socket, door: socket.socket | None) -> None:
     gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if start["view"] is not None:
-        # Once for all kernels: what it takes to make a network costs each of them milliseconds.
+        # Once for all kernels, as making a network takes milliseconds.
         ours["confine"].enter_namespaces(start["view"])
     # Where kernels are of the same user, and nothing else is between, they could write into this process: see prctl(2).
     ours["confine"].close_own_memory()
@@ -146,7 +146,7 @@ def fork_on_demand(control: socket.socket, door: socket.socket | None) -> None:
 
 
 def _let_in(door: socket.socket, generation: int) -> socket.socket | None:
-    """The socket of a new client: one of our own user that means this parent, not one before it."""
+    """The socket of a new client, if it belongs to our own user and means this parent rather than an earlier one."""
     descriptors: list[int] = []
     user = -1
     data, ancillary, _, _ = door.recvmsg(1000, socket.CMSG_SPACE(4 * 4) + socket.CMSG_SPACE(12))
@@ -172,7 +172,7 @@ def close_all(sockets: list[socket.socket]) -> None:
 
 
 def _introduce(client: socket.socket, child: int) -> None:
-    """Tell who asked for a kernel which process it is; one that hung up meanwhile is noticed in the next round."""
+    """Tell the client which process its new kernel is. A client that hung up meanwhile is noticed in the next round."""
     handle = os.pidfd_open(child)
     with contextlib.suppress(OSError):
         socket.send_fds(client, [json.dumps({"pid": child}).encode()], [handle])
@@ -180,7 +180,7 @@ def _introduce(client: socket.socket, child: int) -> None:
 
 
 def _reap(clients: dict[socket.socket, set[int]]) -> None:
-    """Collect the children that have ended; whoever holds a pidfd has seen it already."""
+    """Collect the children that have ended."""
     with contextlib.suppress(ChildProcessError):
         while pid := os.waitpid(-1, os.WNOHANG)[0]:
             for children in clients.values():
@@ -226,7 +226,7 @@ def become_kernel(
             ours["agent"].Agent(control, shell.user_ns, ours["trainer"].serve).serve()
 
         async def do_shutdown(self, restart: bool) -> dict[str, Any]:
-            """Go on: a notebook's idiom for a restart would end the kernel a second later, in whatever cell runs then."""
+            """Ignore the request: a notebook's idiom for a restart would end the kernel a second later, in another cell."""
             return {"status": "ok", "restart": restart}
 
     bind_iopub_pipe(specification["directory"])
@@ -265,7 +265,7 @@ def become_kernel(
 
 
 def forget_the_parent(environment: dict[str, str]) -> None:
-    """Make a forked process what a fresh one is, and random states the same in both."""
+    """Make a forked process like a fresh one, with the same random states."""
     tempfile.tempdir = None
     random.seed(0)
     sys.modules["numpy"].random.seed(0)
@@ -279,7 +279,7 @@ def forget_the_parent(environment: dict[str, str]) -> None:
 
 
 def forget_errors(shell: Any) -> None:
-    """Let go of what cells raised: its frames keep all that they held, which may be all that the process may have."""
+    """Forget what cells raised, as its frames hold on to memory that properties may need."""
     if not hasattr(sys, "last_traceback"):
         return
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):
@@ -289,7 +289,7 @@ def forget_errors(shell: Any) -> None:
 
 
 class _NoPipe:
-    """Takes what a child of the kernel prints, which nobody reads; to connect would be refused, and take a second to fail."""
+    """Discards what a child of the kernel prints. Connecting would be refused, which takes a second."""
 
     def send_multipart(self, parts: Any, *args: Any, **kwargs: Any) -> None:
         """Drop it."""
@@ -302,7 +302,7 @@ class _NoPipe:
 
 
 def bind_iopub_pipe(directory: str) -> None:
-    """Give the pipe for output of a kernel's own children a Unix socket, as ipykernel's own is TCP; children use none."""
+    """Use a Unix socket for the output of a kernel's children, as ipykernel would use TCP; the children themselves use none."""
     import zmq  # noqa: PLC0415
     from ipykernel.iostream import IOPubThread  # noqa: PLC0415
     from zmq.eventloop.zmqstream import ZMQStream  # noqa: PLC0415

@@ -1,4 +1,6 @@
-"""Trains and asks the student's models for the judge, in the kernel's main thread; it holds no validation label and no verdict.
+"""Trains and evaluates the student's models for the judge, in the kernel's main thread.
+
+It holds no validation label and no verdict.
 
 Requests and replies are frames of tagged values, as for properties. The judge decides how long to train and when to look.
 """
@@ -55,14 +57,14 @@ def serve(connection: socket.socket, files: list[int], namespace: dict[str, Any]
 
 
 class Trainer:
-    """What the judge asks for, a method a request."""
+    """Does what the judge asks for; each request has a method."""
 
     def __init__(self, files: list[int], namespace: dict[str, Any]) -> None:
         self.files, self.namespace = files, namespace
         self.device, self.half = torch.device("cpu"), True
         self.moved: list[str] = []
         self.pretended = False
-        # None are needed to ask a model whose weights were handed in.
+        # A model whose weights were handed in needs none.
         self.images, self.labels = torch.empty(0, 3, 32, 32), torch.empty(0)
         self.run: Run
 
@@ -75,7 +77,7 @@ class Trainer:
         provided: list[list[str]],
         scale: list[list[float]],
     ) -> dict[str, Any]:
-        """Prepare the process: a device, threads, and the template's code, by name, in the place of the student's.
+        """Prepare the process: a device, threads, and the template's code, by name, instead of the student's.
 
         ``scale`` holds mean and deviation of each channel.
         """
@@ -105,7 +107,7 @@ class Trainer:
         return {"device": torch.cuda.get_device_name(0) if device == "cuda" else f"CPU, {threads} threads"}
 
     def _move_devices(self, device: str) -> None:
-        """A notebook that ran without a GPU has named the CPU as its device; where there is one now, the name means that."""
+        """Rebind names that mean the CPU: a notebook that ran without a GPU has chosen the CPU as its device."""
         if device == "cuda":
             self.moved = [
                 name
@@ -117,7 +119,7 @@ class Trainer:
             self.namespace[name] = kind(device)
 
     def on_precision(self, half: bool) -> None:
-        """Whether to compute in bfloat16 where that is sound."""
+        """Choose whether to compute in bfloat16 where torch's autocast does."""
         self.half = half
 
     def on_images(self, shape: list[int], offset: int, labels: Tensor, limit: int) -> int:
@@ -155,7 +157,7 @@ class Trainer:
         return model.to(self.device)
 
     def _normal(self, images: Tensor) -> Tensor:
-        """uint8 images as the homework's transform gives them."""
+        """Normalize uint8 images as the homework's transform does."""
         mean, deviation = self.scale
         return (images.float() / 255 - mean) / deviation
 
@@ -168,7 +170,7 @@ class Trainer:
         return speed(self.device, settings, seconds, self._precision)
 
     def on_load(self, weights: dict[str, Tensor]) -> None:
-        """Weights by name into the model; each must be there, in its shape."""
+        """Load weights by name into the model. Each must be there, with its shape."""
         own = self.run.model.state_dict()
         if missing := sorted(set(own) - set(weights)) or sorted(set(weights) - set(own)):
             raise Unfit(f"the checkpoint and the model do not have the same weights: {missing[:3]}")
@@ -181,7 +183,7 @@ class Trainer:
 
     def on_classify(self, images: Tensor) -> Tensor:
         """Logits (N, classes) of uint8 images."""
-        with self._asked():
+        with self._evaluating():
             parts = [
                 first_of(self.run.model(self._normal(part.to(self.device)))) for part in images.split(500)
             ]
@@ -189,14 +191,14 @@ class Trainer:
 
     def on_class_attention(self, images: Tensor) -> Tensor:
         """What the class token gives to each patch, over all layers and heads: (N, L, H, patches)."""
-        with self._asked():
+        with self._evaluating():
             _, alphas = self.run.model(self._normal(images.to(self.device)), return_attn=True)
             heat: Tensor = alphas[:, :, :, 0, 1:].float().cpu()
             return heat
 
     @contextlib.contextmanager
-    def _asked(self) -> Iterator[None]:
-        """The model as it is asked: with its average weights, in evaluation mode, without gradients."""
+    def _evaluating(self) -> Iterator[None]:
+        """Evaluate the model within: average weights, evaluation mode, no gradients."""
         self.run.model.eval()
         with self.run.averaged(), torch.no_grad(), self._precision():
             yield
@@ -243,13 +245,13 @@ class Trainer:
 
     def on_logits(self, ids: Tensor) -> Tensor:
         """Logits (B, T, V) for ids (B, T)."""
-        with self._asked():
+        with self._evaluating():
             logits: Tensor = first_of(self.run.model(ids.to(self.device))).float().cpu()
             return logits
 
     def on_generate(self, prompt: str, tokens: int) -> str:
         """A prompt, continued greedily, as the student's tokenizer decodes it."""
-        with self._asked():
+        with self._evaluating():
             ids = self.tokenizer.encode(prompt)[None].to(self.device)
             text = self.tokenizer.decode(self.run.model.generate(ids, tokens)[0].cpu())
         return str(text)
@@ -266,7 +268,7 @@ def speed(
     seconds: float,
     precision: Callable[[], contextlib.AbstractContextManager[Any]],
 ) -> float:
-    """Images a second at which torch's own layers of the same size train here: what a slow model is held against."""
+    """Images a second at which torch's own layers of the same size train here, to compare a slow model with."""
     heads = math.gcd(settings["dim"], 4)  # torch's layers need a size that is divisible by them
     layer = nn.TransformerEncoderLayer(
         settings["dim"], heads, settings["mlp_dim"], dropout=0.0, batch_first=True, norm_first=True

@@ -1,4 +1,4 @@
-"""A data set that can be learnt in seconds, and training checks on it."""
+"""A data set that can be learned in seconds, and training checks on it."""
 
 from __future__ import annotations
 
@@ -7,65 +7,46 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from grader import grade as grading
 from grader.assignment import Assignment
-from grader.grade import Request, judge
-from grader.homework3.training import check, views, vit
-from grader.homework3.training.data import Cifar10
-from grader.homework3.training.stated import stated
+from grader.grade import Progress, Request, judge
+from grader.homework3.training.check import ImageTraining
+from grader.homework3.training.data import Cifar10, load
 from grader.kernel.process import WarmParent
 from grader.scoring.result import ItemResult, Result
 from grader.scoring.rubric import TrainingItem
 from grader.training.plan import Options
-
-TRAIN, VALIDATION = 64, 40
+from tests.homework3.training.blocks import TRAIN, fast, make_blocks, read_blocks, small_settings
 
 
 @pytest.fixture(scope="session")
 def colours(tmp_path_factory: pytest.TempPathFactory) -> Cifar10:
-    """Images whose class is the place of a bright block in noise: easy, if patches and positions are used."""
-    draw = np.random.default_rng(0)
-
-    def images(each: int) -> tuple[Any, Any]:
-        labels = np.repeat(np.arange(10, dtype=np.uint8), each)
-        pixels = draw.integers(60, 120, (len(labels), 3, 32, 32)).astype(np.uint8)
-        for image, label in zip(pixels, labels, strict=True):
-            row, column = divmod(int(label), 5)
-            image[:, 16 * row : 16 * row + 12, 6 * column : 6 * column + 6] += 120
-        return pixels, labels
-
+    """Images whose class is the place of a bright block."""
     folder = tmp_path_factory.mktemp("colours")
-    train, train_labels = images(TRAIN)
-    np.save(folder / "train-images.npy", train)
-    mapped = np.load(folder / "train-images.npy", mmap_mode="r")
-    return Cifar10(folder / "train-images.npy", mapped, train_labels, *images(VALIDATION))
+    make_blocks(folder)
+    return read_blocks(folder)
 
 
 Trained = Callable[..., Result]
 
 
-@pytest.fixture(autouse=True)
-def _small_model(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Two narrow layers learn these images in seconds; what is slow is slow on purpose."""
-    if request.node.get_closest_marker("slow") is None:
-        sizes = {**stated().vit, "dim": 48, "attn_dim": 16, "mlp_dim": 48, "num_layers": 2}
-        small = replace(stated(), vit=sizes)
-        monkeypatch.setattr(vit, "stated", lambda: small)
-        # These are learned perfectly, and mirrored or shifted they show another class.
-        for name, value in (("MOST", 1.0), ("FALL", 1.0), ("IMAGES", 100)):
-            monkeypatch.setattr(views, name, value)
+def image_training(data: Cifar10 | None, request: pytest.FixtureRequest) -> ImageTraining:
+    """The training check on ``data``, or on what is in the cache; only slow tests train the homework's own model."""
+    load_these = load if data is None else lambda folder, say: data
+    slow = request.node.get_closest_marker("slow") is not None
+    return ImageTraining(load_these) if slow else ImageTraining(load_these, small_settings())
+
+
+def with_training(assignment: Assignment, training: ImageTraining) -> Assignment:
+    """The assignment with another training check."""
+    return replace(assignment, homework=replace(assignment.homework, training=training))
 
 
 @pytest.fixture
 def trained(
-    tmp_path: Path,
-    assignment: Assignment,
-    warm: WarmParent,
-    colours: Cifar10,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, assignment: Assignment, warm: WarmParent, colours: Cifar10, request: pytest.FixtureRequest
 ) -> Trained:
     """Run the training check of a notebook given as text on `colours`."""
 
@@ -73,17 +54,17 @@ def trained(
         text: str,
         data: Cifar10 | None = colours,
         epochs: int = 16,
+        progress: Progress = lambda stage, done, total: None,
         **options: Any,
     ) -> Result:
         path = tmp_path / "submission.ipynb"
         path.write_text(text, encoding="utf-8")
-        if data is not None:
-            monkeypatch.setattr(check, "load", lambda folder, say: data)
+        training = image_training(data, request)
         if data is colours:
-            monkeypatch.setattr(vit, "LOOK_EVERY", 4 * TRAIN * 10)
-            monkeypatch.setitem(vit.RECIPES, "cpu", {"batch": 64, "rate": 2e-3, "warm_up": 10})
+            training = replace(training, settings=fast(training.settings, look_every=4 * TRAIN * 10))
         chosen = Options(**{"mode": "always", "device": "cpu", **options})
-        return judge(path, with_epochs(assignment, epochs), Request(warm=warm, only=(), training=chosen)).result
+        given = with_training(with_epochs(assignment, epochs), training)
+        return judge(path, given, Request(progress, warm, only=(), training=chosen)).result
 
     return run
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,14 @@ from safetensors.torch import save_file
 from grader import assets
 from grader.assignment import Assignment
 from grader.batch.run import Options, run_batch
+from grader.homework import load_homework
 from grader.homework3 import HOMEWORK
-from grader.homework3.training import check, data, vit
 from grader.homework3.training.data import Cifar10, Size, load
 from grader.training import plan as planning
 from reference.vit import VisionTransformer
 from tests.conftest import handwritten, notebook, solutions
+from tests.homework3.training import blocks
+from tests.homework3.training.blocks import small_settings
 from tests.homework3.training.conftest import Trained, item_of, with_epochs
 
 
@@ -124,11 +127,11 @@ def with_gpu_habits() -> str:
     return notebook(device, *handwritten(patch_embed=source))
 
 
-def test_gpu_habits_work_without_one(trained: Trained) -> None:
+def test_code_written_for_a_gpu_trains_on_the_cpu(trained: Trained) -> None:
     assert item_of(trained(with_gpu_habits()), "3c").status == "passed"
 
 
-def test_devices_that_are_named_mean_the_gpu_where_there_is_one() -> None:
+def test_names_of_the_cpu_mean_the_gpu_if_there_is_one() -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import torch, trainer\n"
@@ -142,7 +145,7 @@ def test_devices_that_are_named_mean_the_gpu_where_there_is_one() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a host without a GPU")
-def test_a_gpu_that_cannot_be_used_is_said_and_the_cpu_takes_its_place(trained: Trained) -> None:
+def test_the_cpu_replaces_a_gpu_that_cannot_be_used(trained: Trained) -> None:
     item = item_of(trained(with_gpu_habits(), device="cuda"), "3c")
     assert item.status == "passed", item
     assert any("the GPU could not be used, so the CPU was" in note for note in item.notes)
@@ -167,12 +170,15 @@ def test_the_kernel_has_neither_labels_nor_files(trained: Trained, colours: Cifa
     assert item_of(trained(master(patch_embed=spying), epochs=16), "3c").status == "passed"
 
 
-def test_ctrl_c_leaves_a_valid_result(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vit._Run, "_tell", lambda run: os.kill(os.getpid(), signal.SIGINT))
+def test_ctrl_c_leaves_a_valid_result(trained: Trained) -> None:
+    def interrupt(stage: str, done: int, total: int) -> None:
+        if stage.startswith("training"):
+            os.kill(os.getpid(), signal.SIGINT)
+
     # Where tests run in the background, Ctrl-C is ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        result = trained(master())
+        result = trained(master(), progress=interrupt)
     finally:
         signal.signal(signal.SIGINT, before)
     item = item_of(result, "3c")
@@ -183,10 +189,8 @@ def test_ctrl_c_leaves_a_valid_result(trained: Trained, monkeypatch: pytest.Monk
 def test_a_class_is_trained_by_a_batch(
     tmp_path: Path, assignment: Assignment, colours: Cifar10, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (check, data):
-        monkeypatch.setattr(module, "load", lambda folder, say: colours)
-    monkeypatch.setattr(vit, "LOOK_EVERY", 4 * len(colours.train_images))
-    monkeypatch.setitem(vit.RECIPES, "cpu", {"batch": 64, "rate": 2e-3, "warm_up": 10})
+    monkeypatch.setenv(blocks.FOLDER, str(colours.train_file.parent))
+    small = replace(assignment, homework=load_homework(blocks.__name__))
     folder = tmp_path / "class"
     folder.mkdir()
     (folder / "ada.ipynb").write_text(master(), encoding="utf-8")
@@ -195,7 +199,7 @@ def test_a_class_is_trained_by_a_batch(
     outcome = run_batch(
         [folder],
         tmp_path / "out",
-        with_epochs(assignment, 16),
+        with_epochs(small, 16),
         HOMEWORK.rubric.read_bytes(),
         Options(only=("3c",), training=planning.Options("always", device="cpu")),
     )
@@ -206,7 +210,7 @@ def test_a_class_is_trained_by_a_batch(
     assert [shown.kind for shown in item_of(outcome.results["ada"], "3d").evidence] == ["image"]
 
 
-def test_missing_data_make_the_item_wait(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_item_is_pending_without_data(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HW3_CACHE", str(tmp_path / "cache"))
     item = item_of(trained(master(), data=None), "3c")
     assert (item.status, item.points) == ("pending", None)
@@ -235,7 +239,7 @@ def test_the_gpts_evidence(trained: Trained, tmp_path: Path, monkeypatch: pytest
 def weights(colours: Cifar10, *, good: bool) -> dict[str, torch.Tensor]:
     """A state of the reference's model, trained for some steps, or not."""
     torch.manual_seed(0)
-    model = VisionTransformer(**vit.stated().vit)
+    model = VisionTransformer(**small_settings().model)
     if good:
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
         images = torch.from_numpy(np.array(colours.train_images)).float() / 255
@@ -274,7 +278,7 @@ def test_a_checkpoint_of_another_model_is_named(trained: Trained, tmp_path: Path
     assert any("surprise" in note for note in item.notes)
 
 
-def test_without_a_checkpoint_verification_waits(trained: Trained) -> None:
+def test_verification_is_pending_without_a_checkpoint(trained: Trained) -> None:
     item = item_of(trained(master(), mode="verify"), "3c")
     assert item.status == "pending"
     assert any("vit.safetensors" in note for note in item.notes)
@@ -283,7 +287,7 @@ def test_without_a_checkpoint_verification_waits(trained: Trained) -> None:
 # -- real images -------------------------------------------------------------------------------------------------------
 
 
-def test_real_images_in_short(
+def test_a_few_real_images(
     trained: Trained, cifar10_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HW3_CACHE", str(tmp_path / "cache"))
@@ -295,7 +299,7 @@ def test_real_images_in_short(
 
 
 @pytest.mark.slow
-def test_real_images_whole(
+def test_all_real_images(
     tmp_path_factory: pytest.TempPathFactory,
     trained: Trained,
     cifar10_archive: Path,
@@ -313,7 +317,7 @@ def test_real_images_whole(
     assert any("of 10000 validation images right" in note for note in item.notes)
 
 
-def test_what_is_asked_for_is_planned(assignment: Assignment, tmp_path: Path) -> None:
+def test_options_decide_what_is_done(assignment: Assignment, tmp_path: Path) -> None:
     path = tmp_path / "ada.ipynb"
     path.touch()
 

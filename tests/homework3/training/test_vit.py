@@ -79,16 +79,16 @@ def data() -> Cifar10:
     return Cifar10(Path("none"), *images(1280), *images(200))
 
 
-@pytest.fixture(autouse=True)
-def _as_good_as_it_gets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """These classes are learned perfectly, which CIFAR-10's are not, and how bright an image is tells its class."""
-    for name, value in (("MOST", 1.0), ("IMAGES", 100), ("LIGHT", 0.0)):
-        monkeypatch.setattr(views, name, value)
+LEARNED_PERFECTLY = views.Settings(images=100, light=0.0, most=1.0)
+"""These classes are learned perfectly, which CIFAR-10's are not, and how bright an image is tells its class."""
 
 
-def check(link: MadeUp, data: Cifar10, budget: Budget = BUDGET, **options: Any) -> tuple[vit.Attempt, ...]:
+def check(
+    link: MadeUp, data: Cifar10, settings: vit.Settings | None = None, **options: Any
+) -> tuple[vit.Attempt, ...]:
     made: Any = link
-    return vit.check(made, data, budget, b"secret", lambda stage, done, total: None, **options)
+    task = vit.Task(data, BUDGET, b"secret", settings or vit.Settings(views=LEARNED_PERFECTLY))
+    return vit.check(made, task, lambda stage, done, total: None, **options)
 
 
 def test_a_model_that_is_right_passes_at_the_first_look(data: Cifar10) -> None:
@@ -100,7 +100,7 @@ def test_a_model_that_is_right_passes_at_the_first_look(data: Cifar10) -> None:
 
 
 @pytest.mark.parametrize(("right", "status"), [(1000, "failed"), (1001, "passed")])
-def test_more_than_half_of_all_is_asked_for(data: Cifar10, right: int, status: str) -> None:
+def test_more_than_half_of_all_images_must_be_right(data: Cifar10, right: int, status: str) -> None:
     wrong = np.zeros(2000, bool)
     wrong[np.linspace(200, 1999, 2000 - right).astype(int)] = True
     assert wrong.sum() == 2000 - right
@@ -121,7 +121,7 @@ def test_more_than_half_of_all_is_asked_for(data: Cifar10, right: int, status: s
     assert f"{right} of 2000" in attempts[0].message
 
 
-def test_the_order_tells_nothing(data: Cifar10) -> None:
+def test_answers_by_place_in_the_batch_fail(data: Cifar10) -> None:
     def by_place(images: Any) -> Any:
         return _logits(np.arange(len(images)) * 10 // len(images))
 
@@ -133,7 +133,7 @@ def test_the_order_tells_nothing(data: Cifar10) -> None:
     assert len(set(shades)) == len(shades), "each look has an order of its own"
 
 
-def test_a_table_of_answers_is_found(data: Cifar10) -> None:
+def test_a_table_of_answers_fails(data: Cifar10) -> None:
     attempts = check(MadeUp(by_table), data)
     assert attempts[-1].status == "failed"
     assert "as those of a table would" in attempts[-1].message
@@ -153,14 +153,13 @@ def test_no_class_keeps_its_number(seed: bytes) -> None:
     assert np.array_equal(numbers, vit.renumbered(seed))
 
 
-def test_more_than_is_plausible_waits_for_a_person(data: Cifar10, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "MOST", 0.75)
-    (attempt,) = check(MadeUp(), data)
+def test_more_than_is_plausible_is_pending(data: Cifar10) -> None:
+    (attempt,) = check(MadeUp(), data, vit.Settings(views=replace(LEARNED_PERFECTLY, most=0.75)))
     assert (attempt.status, attempt.implausible) == ("pending", True)
     assert "100.0% is more than" in attempt.message
 
 
-def test_a_table_that_stands_noise_waits_for_a_person(data: Cifar10) -> None:
+def test_a_table_that_withstands_noise_is_pending(data: Cifar10) -> None:
     """It knows the mean of each image in coarse blocks, which a pixel more or less does not change, but a fresh view does."""
     draw = np.random.default_rng(0)
     marks = draw.integers(0, 60, (2000, 3, 4, 4)).repeat(8, axis=2).repeat(8, axis=3).astype(np.uint8)
@@ -188,7 +187,7 @@ def test_validation_images_do_not_fare_better_than_others(data: Cifar10) -> None
     assert views.implausible(0.56, replace(shares, validation=0.56)) is None
 
 
-def test_views_are_fresh_and_show_the_same(data: Cifar10) -> None:
+def test_views_differ_and_show_the_same_image(data: Cifar10) -> None:
     rng = np.random.default_rng(1)
     smooth = np.cumsum(rng.normal(size=(1500, 3, 32, 32)), axis=-1).clip(-60, 60).astype(np.int64) + 120
     images = smooth.astype(np.uint8)
@@ -198,11 +197,10 @@ def test_views_are_fresh_and_show_the_same(data: Cifar10) -> None:
     assert np.abs(first.mean(axis=(1, 2, 3)) - images.mean(axis=(1, 2, 3))).mean() < 25
 
 
-def test_views_without_any_change_are_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("SHIFT", 0.0), ("TURN", 0.0), ("ZOOM", 1.0), ("LIGHT", 0.0)):
-        monkeypatch.setattr(views, name, value)
+def test_views_without_any_change_are_the_images() -> None:
+    unchanged = views.Settings(shift=0.0, turn=0.0, zoom=1.0, light=0.0)
     images = np.random.default_rng(0).integers(0, 256, (20, 3, 32, 32)).astype(np.uint8)
-    seen = views.fresh_views(images, np.random.default_rng(0))
+    seen = views.fresh_views(images, np.random.default_rng(0), unchanged)
     for image, view in zip(images, seen, strict=True):
         assert np.array_equal(view, image) or np.array_equal(view, image[:, :, ::-1])
 
@@ -229,7 +227,7 @@ def test_a_tie_is_no_right_answer(data: Cifar10) -> None:
     assert attempts[-1].looks[-1].right == 0
 
 
-def test_a_hopeless_run_is_given_up_and_says_how_sure_that_is(data: Cifar10) -> None:
+def test_a_hopeless_run_is_given_up_with_its_probability(data: Cifar10) -> None:
     link = MadeUp(lambda images: _logits(np.zeros(len(images), int)))
     attempts = check(link, data)
     assert len(attempts) == 2
@@ -271,7 +269,7 @@ def test_a_failure_is_tried_once_more_by_another_seed(data: Cifar10) -> None:
     assert any("the first of 2 attempts failed" in note for note in last.notes)
 
 
-def test_full_precision_is_tried_where_half_does_not_work(data: Cifar10) -> None:
+def test_full_precision_is_tried_if_half_does_not_work(data: Cifar10) -> None:
     def steps(count: int) -> Any:
         if link.half:
             raise StudentError("RuntimeError", "expected mat1 and mat2 to be Float and BFloat16")
@@ -282,7 +280,7 @@ def test_full_precision_is_tried_where_half_does_not_work(data: Cifar10) -> None
     assert attempt.status == "passed"
 
 
-def test_an_exception_is_the_students(data: Cifar10) -> None:
+def test_an_exception_in_training_fails_with_its_message(data: Cifar10) -> None:
     def steps(count: int) -> Any:
         raise StudentError("ValueError", "no such thing")
 
@@ -291,7 +289,7 @@ def test_an_exception_is_the_students(data: Cifar10) -> None:
     assert "your code raised ValueError: no such thing" in attempts[-1].message
 
 
-def test_short_memory_is_said(data: Cifar10) -> None:
+def test_a_note_says_that_memory_was_short(data: Cifar10) -> None:
     (attempt,) = check(MadeUp(steps=lambda count: {"losses": [1.0] * count, "slices": 4}), data)
     assert attempt.status == "passed"
     assert any("memory was short" in note for note in attempt.notes)
@@ -299,7 +297,7 @@ def test_short_memory_is_said(data: Cifar10) -> None:
 
 @pytest.mark.parametrize(("usual", "status"), [(5.0, "pending"), (1e9, "failed")])
 def test_time_is_the_models_fault_only_if_it_is_slower_than_others(
-    data: Cifar10, monkeypatch: pytest.MonkeyPatch, usual: float, status: str
+    data: Cifar10, usual: float, status: str
 ) -> None:
     now = 0.0
 
@@ -308,9 +306,9 @@ def test_time_is_the_models_fault_only_if_it_is_slower_than_others(
         now += 50.0 * count
         return {"losses": [1.0] * count, "slices": 1}
 
-    monkeypatch.setattr(vit.time, "monotonic", lambda: now)
     link = MadeUp(steps=steps, speed=lambda **given: usual)
-    attempts = check(link, data, attempts=1)
+    settings = vit.Settings(views=LEARNED_PERFECTLY, clock=lambda: now)
+    attempts = check(link, data, settings, attempts=1)
     assert attempts[0].status == status
     assert "10 minutes were enough for 0." in attempts[0].message
 
