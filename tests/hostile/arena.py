@@ -22,6 +22,7 @@ from rich.console import Console
 
 from grader import assets
 from grader import grade as grading
+from grader.assignment import load_assignment
 from grader.authoring import notebooks as template
 from grader.homework3 import HOMEWORK
 from grader.kernel import confinement
@@ -98,7 +99,7 @@ class Arena:
         (self.private / "rubric.yaml").write_bytes(HOMEWORK.rubric.read_bytes())
         for name in ("class.seed", "secret.txt", "earlier.json"):
             (self.private / name).write_text(secret)
-        self.assignment = grading.load_assignment(
+        self.assignment = load_assignment(
             self.private / "rubric.yaml", self.private / "class.seed", LIMITS
         )
         if not confinement.meets("strong"):
