@@ -30,6 +30,12 @@ FLAGS = [
     *("--disable-component-update", "--disable-sync"),
 ]
 SIZE = 30
+TOO_WIDE = """
+    [...document.querySelectorAll("body *")].filter((each) => !each.closest(".wide")).filter((each) =>
+        each.getBoundingClientRect().left + each.scrollWidth > innerWidth || each.getBoundingClientRect().right > innerWidth
+    ).map((each) => each.outerHTML.slice(0, 200))
+"""
+"""What reaches beyond the window's edge."""
 HOSTILE = "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\"><style>*{display:none}</style>"
 MARKDOWN = f"{HOSTILE}\n\n![x](https://example.invalid/x.png) [y](javascript:alert(1)) $\\text{{{HOSTILE}}}$\n\n|a|\n|:-:|\n|b|"
 
@@ -189,7 +195,7 @@ def test_every_page_is_accessible_fits_and_runs_nothing_of_a_student(
         page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
         found = axe.Axe().run(page)
         assert found.violations_count == 0, (path, found.generate_report())
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, page.evaluate(TOO_WIDE))
         assert page.title() != "run" and page.locator("main").is_visible()
         assert page.locator("main script, main style, main iframe, main a[href^=javascript]").count() == 0
     page.context.close()
