@@ -129,18 +129,24 @@ def _score(row: Row, heading: Heading) -> float:
     return min(score, 1.0)
 
 
+def _is_page_number(row: Row) -> bool:
+    return len(row.words) <= 1 and row.line.text.strip(" .").isdigit()
+
+
 def _without_lists(rows: Sequence[Row], candidates: list[_Candidate]) -> list[_Candidate]:
     """Without items of a table of contents, or of another list in which nothing stands between them."""
     by_place = {one.row.place: one for one in candidates if one.heading.kind in ("item", "problem")}
     listed: set[int] = set()
     run: list[int] = []
     for row in [*rows, None]:
-        if row is not None and row.place in by_place and len(row.words) <= _LOOK_AHEAD:
-            run.append(row.place)
-        elif row is None or len(row.words) > 1 or not row.line.text.strip(" .").isdigit():
+        goes_on = row is not None and row.place in by_place and len(row.words) <= _LOOK_AHEAD
+        begins_page = bool(run) and row is not None and row.page != rows[run[-1]].page
+        if begins_page or not (goes_on or (row is not None and _is_page_number(row))):
             if sum(by_place[place].heading.kind == "item" for place in run) >= _INDEX:
                 listed.update(run)
             run = []
+        if row is not None and goes_on:
+            run.append(row.place)
     elsewhere = {
         label
         for one in candidates
