@@ -19,6 +19,8 @@ from grader.submission.planning import make_plan
 from grader.submission.reading import read_submission
 from tests.conftest import handwritten, notebook, points, solutions
 
+pytestmark = pytest.mark.long
+
 FULL = {"2a": 4, "2b": 3, "2c": 3, "3a": 2, "4a": 2, "4c": 2, "4d": 2}
 HEAD = "        q, k, v = self.W_Q(x)"
 FIELD = Path(__file__).parent / "field"

@@ -23,6 +23,8 @@ from grader.homework import VARIABLE, Homework, load_homework
 from grader.kernel.process import WarmParent
 from grader.scoring.result import Result
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "tests" / "second_homework"
 HOMEWORK = load_homework(FOLDER)

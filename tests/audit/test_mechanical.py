@@ -18,6 +18,8 @@ from grader.cli import app
 from grader.errors import UsageError
 from grader.scoring.rubric import load_rubric
 
+pytestmark = pytest.mark.long
+
 AUTOMATIC = load_rubric().automatic
 CRITERIA = [criterion.id for item in AUTOMATIC for criterion in item.criteria]
 

@@ -10,6 +10,8 @@ from grader.audit.run import Verdict, judge_fast, judge_real
 from grader.cli import app
 from grader.scoring.rubric import load_rubric
 
+pytestmark = pytest.mark.long
+
 CRITERIA = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
 CASES = {case.name: case for case in corpus.load_all(CRITERIA)}
 

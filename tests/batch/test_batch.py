@@ -21,6 +21,8 @@ from grader.scoring.result import Result
 from grader.scoring.rubric import load_rubric
 from tests.batch.conftest import Batch, MadeUp
 
+pytestmark = pytest.mark.long
+
 
 def grades(folder: Path) -> dict[str, dict[str, str]]:
     with (folder / "grades.csv").open(encoding="utf-8-sig", newline="") as file:

@@ -25,6 +25,8 @@ from grader.scoring.result import ItemResult, Result
 from grader.training.plan import Device, Options
 from tests.batch.conftest import Batch, MadeUp
 
+pytestmark = pytest.mark.long
+
 ALWAYS = Options("always", device="cpu")
 VERIFY = Options("verify", device="cpu")
 

@@ -22,6 +22,8 @@ from grader.scoring.result import Flag, Result
 from grader.scoring.rubric import load_rubric, parse_rubric
 from tests.batch.conftest import Batch, MadeUp
 
+pytestmark = pytest.mark.long
+
 OVERRIDES = "- {submission: bob, item: 2a, points: 3.5, who: C. Babbage, why: the mask was right}\n"
 
 

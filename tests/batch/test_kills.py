@@ -19,7 +19,7 @@ import pytest
 from grader.kernel import confinement
 from tests.batch.conftest import command, finished, loss_only
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")]
 COUNT = 5
 
 

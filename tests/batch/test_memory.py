@@ -32,6 +32,8 @@ from tests.batch.test_batch import doubled, everything, grades
 from tests.batch.test_layouts import METADATA
 from tests.submission.test_handin import homework, zipped
 
+pytestmark = pytest.mark.long
+
 SECRET = b"a secret of some length"
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.batch.conftest import finished, loss_only
 from tests.hostile.generator import KINDS, hostile
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="layers of isolation are Linux's")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform != "linux", reason="layers of isolation are Linux's")]
 
 NEIGHBORS = [f"student-{number}" for number in range(9)]
 # The slow test has a notebook of each kind. These are quick, and of the sorts that reach furthest.

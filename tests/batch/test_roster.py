@@ -13,6 +13,8 @@ from grader.errors import UsageError
 from tests.batch.conftest import Batch
 from tests.batch.test_layouts import HW, Files, class_of, rows
 
+pytestmark = pytest.mark.long
+
 CANVAS_GROUPS = """\
 name,canvas_user_id,user_id,login_id,sections,group_name,canvas_group_id,group_id
 Ada Lovelace,11,s-ada,ada@example.edu,Mon,Project Groups 1,7,

@@ -14,6 +14,8 @@ from grader.judging.engine import Engine
 from grader.scoring.score import Verdict
 from tests.conftest import handwritten
 
+pytestmark = pytest.mark.long
+
 STANDING_BACK = (
     "2a/returns-scores",
     "2a/softmax-over-queries",

@@ -9,6 +9,8 @@ from grader.audit.run import judge_fast
 from grader.scoring.rubric import load_rubric
 from tests.conftest import handwritten
 
+pytestmark = pytest.mark.long
+
 JUDGED = {criterion.id for item in load_rubric().automatic for criterion in item.criteria}
 
 HEAD = """

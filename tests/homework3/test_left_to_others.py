@@ -25,6 +25,8 @@ from grader.judging.property import Program, Property
 from grader.kernel.remote import Student
 from grader.scoring.rubric import load_rubric
 
+pytestmark = pytest.mark.long
+
 CRITERIA = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
 MODULES = [
     importlib.import_module(f"{package.__name__}.{found.name}")

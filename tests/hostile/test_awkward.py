@@ -10,6 +10,8 @@ import pytest
 from grader.scoring.result import Result
 from tests.conftest import handwritten, lost, notebook, solutions
 
+pytestmark = pytest.mark.long
+
 Graded = Callable[[str], Result]
 
 FIRST = {

@@ -16,7 +16,7 @@ from grader.submission.reading import read_submission
 from tests.hostile.arena import BASES, Arena, base_notebook
 from tests.hostile.generator import KINDS, hostile
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="layers of isolation are Linux's")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform != "linux", reason="layers of isolation are Linux's")]
 
 # One or two of each category, quick ones; `pytest -m slow tests/hostile` runs them all.
 SAMPLE = (

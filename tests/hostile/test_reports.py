@@ -19,6 +19,8 @@ from grader.kernel.process import WarmParent
 from grader.scoring.result import Result
 from tests.conftest import handwritten, notebook, solutions
 
+pytestmark = pytest.mark.long
+
 FORGED = textwrap.dedent(
     """
     import inspect

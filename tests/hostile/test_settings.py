@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 
 # One or two for each kind of defect that does not hang on who runs the kernel: the judge's budget, forged verdicts and reports,

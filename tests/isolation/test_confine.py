@@ -16,6 +16,8 @@ from grader import assets
 from grader.homework3 import HOMEWORK
 from grader.kernel import confinement
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(confinement.__file__).parents[3]
 CONFINE = Path(confinement.__file__).parents[1] / "inside" / "confine.py"
 

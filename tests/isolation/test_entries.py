@@ -31,6 +31,8 @@ import pytest
 
 from tests.isolation.hosts import HOSTS, NAMES, ROOT, needs_all_layers, report
 
+pytestmark = pytest.mark.long
+
 POINTS = 2.0
 """Of the loss."""
 

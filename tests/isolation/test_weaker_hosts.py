@@ -19,6 +19,8 @@ from grader.cli.output import report_weaker_isolation, required_isolation
 from grader.kernel import confinement
 from grader.kernel.inside import confine
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(confinement.__file__).parents[3]
 
 # A grader without some layers, and a cell that says as whom it runs and what it reads.

@@ -13,6 +13,8 @@ from grader.homework3 import HOMEWORK
 from grader.judging.engine import Engine
 from grader.scoring.score import Verdict
 
+pytestmark = pytest.mark.long
+
 WRONG = {
     "4a": ("all-unknown", "encode-not-written", "ids-off-by-one"),
     "4c": (

@@ -18,6 +18,8 @@ from reference.gpt import (
     train_gpt,
 )
 
+pytestmark = pytest.mark.long
+
 TEXT = "First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll:\nSpeak, speak!\n"
 
 

@@ -7,6 +7,8 @@ from torch.utils.data import DataLoader
 from grader.torchvision_compat import import_torchvision
 from reference import vit as problem
 
+pytestmark = pytest.mark.long
+
 SMALL = {"dim": 16, "attn_dim": 8, "mlp_dim": 32, "num_heads": 3, "num_layers": 2}
 
 

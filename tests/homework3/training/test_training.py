@@ -28,6 +28,8 @@ from tests.homework3.training import blocks
 from tests.homework3.training.blocks import small_settings
 from tests.homework3.training.conftest import Trained, item_of, with_epochs
 
+pytestmark = pytest.mark.long
+
 
 def master(**replaced: str) -> str:
     return notebook(*handwritten(**replaced))
