@@ -13,6 +13,7 @@ import json
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 Notebook = dict[str, Any]
@@ -22,6 +23,8 @@ SECRET = "planted-secret-7f3a91c2"
 """Stands in the seed file, the judge's environment, a file beside the rubric and an earlier result."""
 BREACH = "hw3-breached"
 """What a payload says when it got somewhere; it stands in no source."""
+CHECKOUT = str(Path(__file__).resolve().parents[2])
+"""Where this grader's own files lie; stands for ``<checkout>`` in cells."""
 TRACE = "hw3-hostile-trace"
 """Part of the names of files that payloads try to leave behind."""
 
@@ -46,7 +49,7 @@ def _cell(source: str) -> dict[str, Any]:
         "metadata": {},
         "outputs": [],
         "execution_count": None,
-        "source": textwrap.dedent(source).strip(),
+        "source": textwrap.dedent(source).strip().replace("<checkout>", CHECKOUT),
     }
 
 
@@ -637,7 +640,7 @@ _add(
                 FOUND.append("oracle imported " + name)
             except BaseException:
                 pass
-        for root in ("/work/main", "/grader", "/autograder/source", *[path + "/.." for path in sys.path]):
+        for root in ("<checkout>", "/grader", "/autograder/source", *[path + "/.." for path in sys.path]):
             sys.path.insert(0, root)
         try:
             import grader.grade, reference.transformer
@@ -1250,7 +1253,7 @@ _add(
     rewrites_the_grader=_after(
         """
         import os, sys
-        for root in ("/work/main", *sys.path):
+        for root in ("<checkout>", *sys.path):
             for folder, folders, files in os.walk(root):
                 folders[:] = folders[:20]
                 for name in files[:5]:
@@ -1266,7 +1269,7 @@ _add(
     locks_and_pipes=_after(
         """
         import fcntl, os
-        for path in ("/run/lock/hw3-grader-uids/60600", "/tmp/hw3-grader-uids/60600", "/work/main/rubric.yaml"):
+        for path in ("/run/lock/hw3-grader-uids/60600", "/tmp/hw3-grader-uids/60600", "<checkout>/rubric.yaml"):
             try:
                 fcntl.flock(os.open(path, os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
