@@ -27,7 +27,7 @@ class Backend:
     Args:
         executor: makes the executor that runs the jobs; by default local processes.
         host: keeps the warm parent of the kernels; by default the batch launches one of its own.
-        judge: judges one submission, in a worker, so it has to be picklable.
+        judge: judges one submission. It runs in a worker process, so it must be picklable.
         prepare: gets ready, before the workers start, what forked ones then share.
     """
 

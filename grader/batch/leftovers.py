@@ -23,7 +23,7 @@ def clear_after_a_kill(store: Store) -> None:
 
 
 def end_orphans() -> None:
-    """End processes of kernel users that no grader on this machine holds."""
+    """Kill the processes of kernel users that no running grader on this machine has reserved."""
     if os.name != "posix" or os.geteuid() != 0 or confinement.probe().identity == "shared":
         return
     import fcntl  # noqa: PLC0415 - absent on Windows

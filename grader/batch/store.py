@@ -11,7 +11,7 @@
     DIR/feedback/KEY.md                } made of the above, each time anew
     DIR/grades.csv, DIR/summary.md    /
 
-The first seven are what a batch goes on from. Every file is put in its place whole.
+A batch resumes from the first seven. Every file is written atomically.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def trainees_of(
     say: Callable[[str, int, int], None],
     cores: int = os.cpu_count() or 1,
 ) -> Trainees:
-    """What is asked for and not known yet. The data are prepared once for all; if they are missing, nobody is trained."""
+    """The trainings that are requested and not stored yet. The data are prepared once; without them, nothing is trained."""
     check = assignment.homework.training
     if check is None:
         return Trainees()

@@ -1,4 +1,4 @@
-"""Writes the final grades of a class into a folder: a CSV file, and what was asked for besides."""
+"""Writes the final grades of a class into a folder: a CSV file, and the other requested exports."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from grader.homework3.strategies import MaskedCase, SequenceCase
+from grader.homework3.strategies import MaskedCase
 from grader.judging import expect
 from grader.kernel.remote import Remote
 from grader.kernel.wire import Array
@@ -17,11 +17,23 @@ LEAST_EFFECT = 1e-4
 """What a change of ordinary size has to change at least, so that it counts as an influence."""
 
 
-def call_unmasked(module: Remote, x: Any, case: SequenceCase) -> Remote:
-    """Call a module without a mask, in any way that it accepts; how it takes masks is judged by the properties of masks."""
-    shape = x.shape if isinstance(x, np.ndarray) else case.x.shape
+def call_unmasked(module: Remote, x: Any, shape: Sequence[int], *, ones_first: bool = False) -> Remote:
+    """Call a module without a mask, in any way that it accepts; how it takes masks is judged by the properties of masks.
+
+    Args:
+        module: the module.
+        x: its input, of ``shape`` (B, T, dim).
+        shape: the shape of ``x``, which may be in the kernel.
+        ones_first: whether a mask of ones is preferred to None.
+    """
     ones = np.ones((shape[0], shape[1], shape[1]), np.float32)
-    return module.any_way((x, None), (x, ones), (x,))
+    ways = ((x, ones), (x, None)) if ones_first else ((x, None), (x, ones))
+    return module.any_way(*ways, (x,))
+
+
+def call_masked(module: Remote, x: Any, mask: Any) -> Remote:
+    """Call a module with a mask; without one, if it takes none, which the properties of masks find."""
+    return module.any_way((x, mask), (x, None), (x,))
 
 
 def with_shape(value: Any, shape: Sequence[int]) -> Array | None:

@@ -56,7 +56,7 @@ def generic_weights(weights: dict[str, Array], rng: np.random.Generator) -> dict
 
 
 def nudged(value: Array, rng: np.random.Generator, where: Array | bool = True, size: float = SMALL) -> Array:
-    """A value, a little larger or smaller where ``where`` holds."""
+    """``value`` with a small random step added to the entries where ``where`` holds."""
     step = size * (0.5 + rng.random(size=value.shape)) * np.where(rng.random(size=value.shape) < 0.5, -1, 1)
     return np.asarray(value + np.where(where, step, 0.0), np.float32)
 

@@ -19,7 +19,7 @@ def unregistered_stand_ins(
 ) -> Generator[Any, Any, list[int]]:
     """Stand-ins that do not belong to the module, by its own list of parameters or by what freezing it leaves free to learn.
 
-    So what is said of the list alone earns nothing. The module stays frozen.
+    A forged list of parameters alone earns nothing. The module stays frozen.
     """
     module.method("requires_grad_", False)
     free = [student.standin(index).attribute("weight").attribute("requires_grad") for index in indices]

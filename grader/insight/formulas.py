@@ -252,7 +252,7 @@ class Checker:
 
 
     def _written_for(self, name: str, side: _Side) -> str:
-        """A note where a formula for any index, such as h_t, stands in for the one that was asked for."""
+        """A note if the answer gives a formula for any index, such as h_t, instead of the requested one."""
         if side.variable is None or side.tree is None:
             return ""
         letter = self._notation.horizon or ""

@@ -43,11 +43,9 @@ class Way:
 
     def call(self, student: Student, head: Remote, x: Any, shape: tuple[int, ...] | None = None) -> Remote:
         """Call a head without a mask: with None, or with a mask of ones, or with whatever it takes."""
-        batch, tokens = (shape or x.shape)[:2]
+        shape = shape or x.shape
         x = student.tensor(x) if isinstance(x, np.ndarray) else x
-        ones = np.ones((batch, tokens, tokens), np.float32)
-        ways = ((x, ones), (x, None)) if self.ones else ((x, None), (x, ones))
-        return head.any_way(*ways, (x,))
+        return checks.call_unmasked(head, x, shape, ones_first=self.ones)
 
     def read(self, reply: Any, case: SequenceCase, x: Array | None = None) -> Results:
         """A head's two results, as far as they can be told; their numbers need not be finite."""
@@ -80,11 +78,6 @@ def build(
     call = lambda: (way or Way()).call(student, head, case.x)  # noqa: E731
     weights = yield from parameters.randomize_weights(head, case.rng(), call)
     return head, weights
-
-
-def masked(head: Remote, x: Any, mask: Any) -> Remote:
-    """Call a head with a mask; without, if it takes none, which is for the properties of masks to find."""
-    return head.any_way((x, mask), (x, None), (x,))
 
 
 def probe_for(case: SequenceCase, rng: np.random.Generator) -> Array:

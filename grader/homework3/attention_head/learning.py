@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from grader.homework3 import checks, gradients, parameters, strategies
-from grader.homework3.attention_head.calls import PART, REAL_MASKS, Way, build, cases, masked
+from grader.homework3.attention_head.calls import PART, REAL_MASKS, Way, build, cases
 from grader.homework3.attention_head.excuses import either_way
 from grader.homework3.attention_head.names import (
     DEPENDS,
@@ -45,7 +45,7 @@ def test_every_weight_gets_a_gradient(student: Student, case: SequenceCase) -> P
             if case.mask is None:
                 return way.call(student, head, x, case.x.shape).tensor_of(shape)
             x = student.tensor(x) if isinstance(x, np.ndarray) else x
-            return masked(head, x, case.mask).tensor_of(shape)
+            return checks.call_masked(head, x, case.mask).tensor_of(shape)
 
         rng = case.rng()
         found = yield from parameters.own_parameters(head, lambda: call(case.x))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from grader.homework3 import checks, identify, strategies
-from grader.homework3.attention_head.calls import PART, REAL_MASKS, Way, build, cases, masked, probe_for
+from grader.homework3.attention_head.calls import PART, REAL_MASKS, Way, build, cases, probe_for
 from grader.homework3.attention_head.excuses import (
     stand_back_from_constant_output,
     stand_back_from_uninformative_alphas,
@@ -95,7 +95,7 @@ def test_permitted_tokens_share_the_whole_weight(student: Student, case: MaskedC
             why = "the permitted tokens do not keep their proportions"
             want, size = kept / total, float(1 / total.min())
             check = lambda: expect.close(alpha, want, "alpha", why, scale=size)  # noqa: B023, E731
-            again = lambda: masked(head, case.x, case.mask)  # noqa: E731
+            again = lambda: checks.call_masked(head, case.x, case.mask)  # noqa: E731
             yield from check_or_excuse(
                 check,
                 stand_back_if_batch_matters(student, head, case),
@@ -127,7 +127,7 @@ def test_masked_tokens_have_no_influence(student: Student, case: MaskedCase) -> 
     check = lambda: expect.close(np.where(rows, later, 0), np.where(rows, before, 0), "attn_output", why)  # noqa: E731
     yield from check_or_excuse(
         check,
-        stand_back_if_nondeterministic(lambda: masked(head, case.x, case.mask), case),
+        stand_back_if_nondeterministic(lambda: checks.call_masked(head, case.x, case.mask), case),
         stand_back_if_scores_mix_tokens(student, head, case, token),
         stand_back_if_output_ignores_alpha(student, head, case),
     )
@@ -234,7 +234,7 @@ def test_masks_hold_at_large_scores(student: Student, case: SequenceCase) -> Pro
         found = scores(usual, *((weights[name].astype(np.float64), None) for name in ROLES[:2]))
         x, ordinary = (with_scores_of(largest, usual, found) for largest in (9e3, 2.0))
         mask = one_token_mask(found.argmin(-1), case.tokens)
-        replies = yield masked(head, x, mask), *(Way().call(student, head, v) for v in (x, ordinary))
+        replies = yield checks.call_masked(head, x, mask), *(Way().call(student, head, v) for v in (x, ordinary))
     else:
         probe = probe_for(case, case.rng())
         at_probe = Way().read((yield Way().call(student, head, probe)), case, probe)[1]
@@ -245,7 +245,7 @@ def test_masks_hold_at_large_scores(student: Student, case: SequenceCase) -> Pro
         found = z @ fitted.tokens_only @ np.swapaxes(z, -1, -2)
         x, ordinary = (with_scores_of(largest, usual, found) for largest in (9e3, 2.0))
         mask = one_token_mask(found.argmin(-1), case.tokens)
-        replies = yield masked(head, x, mask), *(Way().call(student, head, v) for v in (x, ordinary))
+        replies = yield checks.call_masked(head, x, mask), *(Way().call(student, head, v) for v in (x, ordinary))
     alpha, at_large, bare = (Way().read(value, case)[1] for value in replies)
     yield from stand_back_from_uninformative_alphas(student, weights, case, bare)
     if not checks.is_distribution(at_large, checks.LARGE_SCORES_MISS):
@@ -269,7 +269,7 @@ def test_the_mask_is_not_changed(student: Student, case: MaskedCase) -> Program:
     """The call does not modify attn_mask."""
     mask = student.tensor(case.mask)
     head, weights = yield from build(student, case)
-    _, after, bare = yield masked(head, case.x, mask), mask, Way().call(student, head, case.x)
+    _, after, bare = yield checks.call_masked(head, case.x, mask), mask, Way().call(student, head, case.x)
     out, free = Way().read(bare, case)
     stand_back_from_constant_output(out)
     if free is not None and checks.is_distribution(free):

@@ -13,7 +13,6 @@ from grader.homework3.attention_head.calls import (
     Way,
     build,
     cases,
-    masked,
     output_of,
     square_cases,
 )
@@ -43,7 +42,7 @@ def test_shapes(student: Student, case: SequenceCase) -> Program:
     head = student.AttentionHead(case.dim, case.n_hidden)
     calls = [Way().call(student, head, case.x)]
     if case.mask is not None:
-        calls.append(masked(head, case.x, case.mask))
+        calls.append(checks.call_masked(head, case.x, case.mask))
     for reply, how in zip((yield calls), ("", " with a mask"), strict=False):
         if how and any(value is None for value in Way().read(reply, case)):
             # Not the right numbers in another order: a mask that spreads over them.
@@ -108,7 +107,7 @@ def test_same_in_training_and_evaluation(student: Student, case: MaskedCase) -> 
     # All without a mask come first: a mask that stays in use is the mask's matter.
     calls: list[Callable[[], Remote]] = [
         lambda: Way().call(student, head, case.x),
-        lambda: masked(head, case.x, case.mask),
+        lambda: checks.call_masked(head, case.x, case.mask),
     ]
     for call in calls:
         head.mode(True)

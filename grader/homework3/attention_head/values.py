@@ -14,7 +14,6 @@ from grader.homework3.attention_head.calls import (
     Way,
     build,
     cases,
-    masked,
     output_of,
     probe_for,
     square_cases,
@@ -85,7 +84,7 @@ def test_masked_output_is_the_weighted_sum_of_values(student: Student, case: Mas
 
     def program(way: Way) -> Judged:
         head, weights = yield from build(student, case)
-        replies = yield way.call(student, head, case.x), masked(head, case.x, case.mask)
+        replies = yield way.call(student, head, case.x), checks.call_masked(head, case.x, case.mask)
         bare, (out, alpha) = (way.read(reply, case) for reply in replies)
         output_of(bare)
         yield from _stand_back_from_uniform_alphas(bare.alphas)

@@ -71,11 +71,22 @@ def second_value(reply: Any) -> Any:
     return reply[1] if isinstance(reply, tuple | list) and len(reply) == 2 else None
 
 
-def unless_nondeterministic(
-    program: Callable[[Student, GPTCase], Program],
-) -> Callable[[Student, GPTCase], Program]:
-    """A violation counts only if the same ids give the same logits each time, which another property finds."""
+Judge = Callable[[Student, GPTCase], Program]
 
+
+def unless_nondeterministic(program: Judge) -> Judge:
+    """Leave a violation to the property of modes if the same ids give other logits each time."""
+    return _if_nondeterministic(
+        program, lambda: expect.stand_back(MODES, "the same input gives other logits each time")
+    )
+
+
+def compared_if_nondeterministic(program: Judge) -> Judge:
+    """Count a violation as a comparison if the same ids give other logits each time: the result has the right kind."""
+    return _if_nondeterministic(program, expect.compared)
+
+
+def _if_nondeterministic(program: Judge, then: Callable[[], None]) -> Judge:
     @functools.wraps(program)
     def run(student: Student, case: GPTCase) -> Program:
         try:
@@ -83,24 +94,7 @@ def unless_nondeterministic(
         except expect.Violation:
             if not (yield from is_nondeterministic(student, case)):
                 raise
-            expect.stand_back(MODES, "the same input gives other logits each time")
-
-    return run
-
-
-def compared_if_nondeterministic(
-    program: Callable[[Student, GPTCase], Program],
-) -> Callable[[Student, GPTCase], Program]:
-    """What differs by chance costs nothing further: that there is a result of the right kind counts."""
-
-    @functools.wraps(program)
-    def run(student: Student, case: GPTCase) -> Program:
-        try:
-            yield from program(student, case)
-        except expect.Violation:
-            if not (yield from is_nondeterministic(student, case)):
-                raise
-            expect.compared()
+            then()
 
     return run
 

@@ -1,4 +1,4 @@
-"""Shapes, batches, modes, sizes, and what is returned when the attention weights are asked for."""
+"""Shapes, batches, modes, sizes, and the attention weights returned with `return_attn=True`."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def randomize_weights(
     module: Remote, case: SequenceCase, rng: np.random.Generator
 ) -> Generator[Any, Any, dict[str, Array]]:
     """Give the module's own parameters new weights of ordinary size."""
-    return parameters.randomize_weights(module, rng, lambda: checks.call_unmasked(module, case.x, case))
+    return parameters.randomize_weights(module, rng, lambda: checks.call_unmasked(module, case.x, case.x.shape))
 
 
 @dataclass(frozen=True)
@@ -74,21 +74,14 @@ class Way:
 
     def call(self, student: Student, module: Remote, x: Any, shape: tuple[int, ...] | None = None) -> Remote:
         """Call a module without a mask: with None, or with a mask of ones, or with whatever it takes."""
-        batch, tokens = (shape or x.shape)[:2]
+        shape = shape or x.shape
         x = student.tensor(x) if isinstance(x, np.ndarray) else x
-        ones = np.ones((batch, tokens, tokens), np.float32)
-        ways = ((x, ones), (x, None)) if self.ones else ((x, None), (x, ones))
-        return module.any_way(*ways, (x,))
-
-
-def masked(module: Remote, x: Any, mask: Any) -> Remote:
-    """Call a module with a mask; without, if it takes none, which is for the properties of masks to find."""
-    return module.any_way((x, mask), (x, None), (x,))
+        return checks.call_unmasked(module, x, shape, ones_first=self.ones)
 
 
 def given(student: Student, module: Remote, x: Any, mask: Any) -> Remote:
     """Call a module with the case's mask, or without one."""
-    return Way().call(student, module, x) if mask is None else masked(module, x, mask)
+    return Way().call(student, module, x) if mask is None else checks.call_masked(module, x, mask)
 
 
 def alphas_shape(case: SequenceCase) -> tuple[int, ...]:
@@ -128,4 +121,4 @@ def heads_called(
 
 def given_tensor(student: Student, module: Remote, x: Remote, case: SequenceCase) -> Remote:
     """`given`, for a tensor that is in the kernel."""
-    return Way().call(student, module, x, case.x.shape) if case.mask is None else masked(module, x, case.mask)
+    return Way().call(student, module, x, case.x.shape) if case.mask is None else checks.call_masked(module, x, case.mask)

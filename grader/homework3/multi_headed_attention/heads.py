@@ -8,14 +8,13 @@ from grader.homework3 import checks, gradients, oracles, parameters, stand_in_ca
 from grader.homework3.multi_headed_attention.calls import (
     PART,
     REAL_MASKS,
-    Way,
     build,
     cases,
     given,
+    given_tensor,
     heads_called,
     long_cases,
     many_heads,
-    masked,
     randomize_weights,
     readable,
 )
@@ -113,7 +112,8 @@ def test_every_head_learns(student: Student, case: SequenceCase) -> Program:
         return given(student, module, x, case.mask).tensor_of(case.x.shape)
 
     leaf = student.tensor(case.x, requires_grad=True)
-    out = _given_leaf(student, module, leaf, case).tensor_of(case.x.shape)
+    # A copy: that x is changed is for another property to find.
+    out = given_tensor(student, module, leaf.method("clone"), case).tensor_of(case.x.shape)
     heads = {
         index: student.standin(index).attribute("weight") for index in stand_in_calls.called_indices(made)
     }
@@ -139,11 +139,6 @@ def test_every_head_learns(student: Student, case: SequenceCase) -> Program:
     by_x = float((found[-1] * along).sum()) if isinstance(found[-1], np.ndarray) else 0.0
     right = gradients.agrees(before, up, down, by_x)
     expect.holds(right, "the gradient that reaches the input x is not that of the output")
-
-
-def _given_leaf(student: Student, module: Remote, leaf: Remote, case: SequenceCase) -> Remote:
-    x = leaf.method("clone")  # not a leaf: that x is changed is for another property to say
-    return Way().call(student, module, x, case.x.shape) if case.mask is None else masked(module, x, case.mask)
 
 
 @property_of(

@@ -17,7 +17,6 @@ from grader.homework3.multi_headed_attention.calls import (
     alphas_shape,
     build,
     cases,
-    masked,
     readable,
     square_cases,
 )
@@ -61,7 +60,7 @@ def test_shapes(student: Student, case: SequenceCase) -> Program:
         module.any_way((x, {"attn_mask": None}), ({"x": x, "attn_mask": ones},), (x, None), (x, ones), (x,))
     ]
     if case.mask is not None:
-        calls.append(masked(module, x, case.mask))
+        calls.append(checks.call_masked(module, x, case.mask))
     for reply, how in zip((yield calls), ("", " with a mask"), strict=False):
         if how and any(value is None for value in readable(reply, case)):
             expect.stand_back((MASKS, WHOLE_MASKS), "with a mask no results of the right size are returned")
@@ -113,7 +112,7 @@ def test_same_in_training_and_evaluation(student: Student, case: MaskedCase) -> 
     module = build(student, case)
     calls: list[Callable[[], Remote]] = [
         lambda: Way().call(student, module, case.x),
-        lambda: masked(module, case.x, case.mask),
+        lambda: checks.call_masked(module, case.x, case.mask),
     ]
     recorded: list[Remote] = []
     made: list[Remote] = []
@@ -176,7 +175,7 @@ def test_the_mask_is_not_changed(student: Student, case: MaskedCase) -> Program:
     """The call does not modify attn_mask."""
     mask = student.tensor(case.mask)
     module = build(student, case)
-    bare, hidden, after = yield Way().call(student, module, case.x), masked(module, case.x, mask), mask
+    bare, hidden, after = yield Way().call(student, module, case.x), checks.call_masked(module, case.x, mask), mask
     stand_back_from_uninformative_results(readable(bare, case))
     stand_back_unless_mask_matters(readable(bare, case), readable(hidden, case), case.mask)
     checks.expect_unchanged(after, case.mask, "attn_mask")

@@ -13,7 +13,6 @@ from grader.homework3.multi_headed_attention.calls import (
     Way,
     build,
     cases,
-    masked,
     randomize_weights,
     readable,
 )
@@ -99,7 +98,7 @@ def test_whole_masked_tokens_have_no_influence(student: Student, case: MaskedCas
     )
     yield from check_or_excuse(
         check,
-        stand_back_if_nondeterministic(lambda: masked(module, case.x, case.mask), case),
+        stand_back_if_nondeterministic(lambda: checks.call_masked(module, case.x, case.mask), case),
         _stand_back_if_scores_mix_tokens(student, module, case, token),
         _stand_back_if_order_matters(student, module, case),
     )
@@ -155,7 +154,7 @@ def test_whole_no_mask_is_a_mask_of_ones(student: Student, case: SequenceCase) -
     replies = yield (
         module(case.x, case.mask),
         module(case.x, None),
-        masked(module, case.x, hides),
+        checks.call_masked(module, case.x, hides),
         module(case.x, None),
     )
     ones, bare, hidden, after = (readable(reply, case) for reply in replies)

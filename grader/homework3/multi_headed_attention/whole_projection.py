@@ -12,7 +12,6 @@ from grader.homework3.multi_headed_attention.calls import (
     Way,
     build,
     long_cases,
-    masked,
     output_of,
     randomize_weights,
     readable,
@@ -88,7 +87,7 @@ def test_whole_masked_output_is_the_same_map_of_the_heads(student: Student, case
     way, module = Way(), build(student, case)
     yield from randomize_weights(module, case, case.rng())
     found, use, (bare,) = yield from identified(way, student, module, case, [case.x])
-    out, alphas = readable((yield masked(module, case.x, case.mask)), case)
+    out, alphas = readable((yield checks.call_masked(module, case.x, case.mask)), case)
     if out is None or alphas is None:
         expect.stand_back((SHAPES, WHOLE_MASKS), "with a mask no results are returned that can be read")
     free = present(bare.alphas)

@@ -1,4 +1,4 @@
-"""The attention weights that are returned when they are asked for."""
+"""The attention weights returned with `return_attn=True`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A module that is judged whole: the attention weights that are returned when they are asked for."""
+"""A module that is judged whole: the attention weights returned with `return_attn=True`."""
 
 from __future__ import annotations
 
