@@ -34,11 +34,15 @@ class NotThere(GraderError):
 
 @dataclass(frozen=True)
 class Question:
-    """What stands beside an answer: the template's text, the model answer, and notes for graders."""
+    """What stands beside an answer: the template's text, the model answer, and notes for graders.
+
+    ``template`` is the text with the line on which the answer begins, as students get it.
+    """
 
     text: str
     model_answer: str
     notes: str
+    template: str = ""
 
 
 @dataclass(frozen=True)
@@ -211,7 +215,7 @@ def questions_of(homework: Homework, items: Mapping[str, ByHand]) -> dict[str, Q
         cells = [cell.source for cell in template.markdown if cell.part == name] if template else []
         text = "\n\n".join(_YOUR_ANSWER.sub("", cell).strip() for cell in cells)
         heading = item.model_answer if isinstance(item, ManualItem) else name
-        found[name] = Question(text, models.get(heading, ""), item.grading_notes)
+        found[name] = Question(text, models.get(heading, ""), item.grading_notes, "\n\n".join(cells))
     return found
 
 
