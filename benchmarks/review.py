@@ -53,7 +53,7 @@ class Steps:
     seen: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
 
     def figures(self) -> dict[str, str]:
-        """Median, 95th percentile and maximum of each, in milliseconds."""
+        """Median, 95th percentile and maximum of each in milliseconds, and of how many."""
         named = {"next answer": self.next, "save": self.save, "image": self.image, "PDF page": self.pdf_page}
         return {name: percentiles(values) for name, values in named.items() if values}
 
@@ -138,46 +138,55 @@ def measure(students: int, root: Path) -> dict[str, Any]:
         "load before": round(os.getloadavg()[0], 1),
         "class": f"{students} students, {sum(map(len, made.answers.values()))} answers, {students} PDFs",
     }
+    last = [WITH_IMAGES, items[-1]]
     say("the server starts")
-    with Running(made.folder, "--pdfs", made.archive, graders=len(GRADERS), timeout=600) as server:
-        memory = {"at the start": round(server.memory())}
+    with Running(made.folder, graders=len(GRADERS), timeout=600) as server:
         figures["start of the server (s)"] = round(server.seconds, 1)
-        figures["PDFs read after (s)"] = round(_wait_for_pdfs(made), 1)
-        memory["with all PDFs read"] = round(server.memory())
+        memory = {"at the start": round(server.memory())}
         clients = [Client(address, who) for address, who in zip(server.addresses, GRADERS, strict=True)]
-
-        last = [WITH_IMAGES, items[-1]]
         say("groups")
         figures["groups"] = found_groups(clients[0], made)
         say("four graders at once")
         cpu, started = Cpu(server), time.perf_counter()
         steps, count = four_at_once(clients, [item for item in items if item not in last], made)
-        spent = time.perf_counter() - started
-        figures["four at once, no pause: ms, median / p95 / max (of)"] = steps.figures()
-        figures["four at once"] = f"{count / spent:.1f} answers/s; {1000 * cpu.spent() / count:.1f} ms of server CPU each"
-        seen = dict(steps.seen)
+        seconds = time.perf_counter() - started
+        figures["four graders without a pause"] = {
+            **steps.figures(),
+            "answers a second": round(count / seconds, 1),
+            "server CPU an answer (ms)": round(1000 * cpu.spent() / count, 1),
+        }
+        memory["after four graders"] = round(server.memory())
+        server.stop()
+    say("the server starts with PDFs")
+    with Running(made.folder, "--pdfs", made.archive, timeout=600) as server:
+        client = clients[0]
+        client.reconnect()
+        figures["PDFs read after (s)"] = round(_wait_for_pdfs(made), 1)
+        memory["with all PDFs read"] = round(server.memory())
+        seen: dict[tuple[str, str], tuple[int, ...]] = {}
         for item in last:
-            say(f"one grader, {item}")
+            say(f"one grader, {item}, with images and PDF pages")
             cpu, steps = Cpu(server), Steps()
-            count = grade_item(clients[0], item, made, steps, pause=0.3)
-            what = f"one grader, {item}" + (" with images and PDF pages" if item == WITH_IMAGES else "")
-            figures[f"{what}: ms, median / p95 / max (of)"] = steps.figures()
-            figures[what] = f"{1000 * cpu.spent() / count:.1f} ms of server CPU each"
+            count = grade_item(client, item, made, steps, pause=0.2)
+            figures[f"one grader, {item}, with images and PDF pages"] = {
+                **steps.figures(),
+                "server CPU an answer (ms)": round(1000 * cpu.spent() / count, 1),
+            }
             seen |= steps.seen
         memory["after all decisions"] = round(server.memory())
         memory["at most"] = round(server.memory("VmHWM"))
         figures["memory of the server (MB)"] = memory
-        figures["pages (ms)"] = {
-            path: round(1000 * clients[0].get(path).seconds) for path in ("/", "/grades", "/answers/1d", "/agreement")
+        figures["other pages (ms)"] = {
+            path: round(1000 * client.get(path).seconds) for path in ("/", "/grades", "/answers/1d", "/agreement")
         }
         server.stop()
     figures["gradebook (MB)"] = _size(made.folder)
     say("final grades")
     figures["grader grades (s)"] = round(timed(lambda: run(grader("grades", made.folder))), 1)
     figures["load after"] = round(os.getloadavg()[0], 1)
-    right = sum(seen.get((key, item)) == pages for key, by_item in made.pages.items() for item, pages in by_item.items())
-    asked = sum(map(len, made.pages.values()))
-    figures["item pages found"] = f"{right} of {asked} ({right / asked:.2%})"
+    pages = {(key, item): where for key, by_item in made.pages.items() for item, where in by_item.items() if item in last}
+    right = sum(seen.get(place) == where for place, where in pages.items())
+    figures[f"pages of {' and '.join(last)} found"] = f"{right} of {len(pages)}"
     return figures
 
 
