@@ -228,7 +228,7 @@ def template_of(homework: Homework) -> Submission | None:
 
 
 def in_order_after(order: Sequence[str], submission: str | None) -> list[str]:
-    """An order that begins after a submission and goes round to it."""
+    """An order that begins after a submission and goes round to it, without it."""
     if submission is None or submission not in order:
         return list(order)
     place = order.index(submission) + 1
