@@ -23,8 +23,8 @@ from grader.homework3.transformer.calls import (
 from grader.homework3.transformer.cases import PART, deep, ordinary, square
 from grader.homework3.transformer.names import (
     CHANGE_NOTHING,
-    INDEPENDENT,
     IN_SEQUENCE,
+    INDEPENDENT,
     SAME_IN_MODES,
     SHAPES,
 )
@@ -39,7 +39,7 @@ ROUNDING = 1e-4
 
 @property_of(PART, (ordinary(), square(), deep), when="stand-ins", examples=3)
 def test_the_mask_reaches_each_block(student: Student, case: MaskedCase) -> Program:
-    """Each block gets attn_mask in every call, or no mask if none is given, and a token changes only rows that may attend to it."""
+    """Each block gets attn_mask, or no mask if none is given, in every call; a token changes only rows that attend to it."""
     calls = [Call(case.x, case.mask), Call(case.x, None, None, training=True)]
     if case.tokens < 60:
         batch, tokens = case.batch, case.tokens
