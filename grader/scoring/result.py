@@ -24,7 +24,7 @@ from grader.text.safe_text import clean
 Kind = Literal["automatic", "training", "manual"]
 ItemStatus = Literal["passed", "partial", "failed", "pending", "error"]
 CriterionStatus = Literal["passed", "failed", "error"]
-LONGEST_CELL = 12_000
+LONGEST_EXCERPT = 10_000
 """Characters of a cell that are kept."""
 EvidenceKind = Literal["image", "generated_text", "reported_accuracy", "written_answer"]
 
@@ -34,8 +34,8 @@ def _exact(value: object) -> object:
     return round(value, 4) if isinstance(value, float) else value
 
 
-Code = Annotated[str, BeforeValidator(lambda value: clean(value, LONGEST_CELL) if isinstance(value, str) else value)]
-"""Harmless text of a cell."""
+Code = Annotated[str, BeforeValidator(lambda value: clean(value, LONGEST_EXCERPT) if isinstance(value, str) else value)]
+"""Harmless lines of a cell."""
 Points = Annotated[float, BeforeValidator(_exact), Field(ge=0, allow_inf_nan=False)]
 Seconds = Annotated[float, BeforeValidator(_exact), Field(ge=0, allow_inf_nan=False)]
 
@@ -67,12 +67,13 @@ class CodeLine(Record):
     line: int = Field(ge=1, description="Number of the line, from 1.")
 
 
-class CodeCell(Record):
-    """A code cell, as the student wrote it, that defines what an item judges or that raised an exception."""
+class Excerpt(Record):
+    """Lines of a code cell, as the student wrote them."""
 
-    number: int = Field(ge=1, description="Number of the code cell, from 1.")
+    cell: int = Field(ge=1, description="Number of the code cell, from 1.")
+    first: int = Field(ge=1, description="Number of the first line, from 1.")
     text: Code
-    items: tuple[str, ...] = Field(default=(), description="The items whose classes it defines.")
+    items: tuple[str, ...] = Field(default=(), description="The items whose classes these lines define.")
 
 
 class CriterionResult(Record):
@@ -240,7 +241,7 @@ class Result(Record):
     flags: tuple[Flag, ...] = ()
     comments: tuple[Block, ...] = Field(default=(), description="What a person wrote to the student.")
     cells: tuple[Cell, ...] = ()
-    code: tuple[CodeCell, ...] = Field(default=(), description="The cells that were judged, for reports.")
+    code: tuple[Excerpt, ...] = Field(default=(), description="What was judged, and where exceptions passed.")
     isolation: tuple[Isolation, ...] = ()
     seed: Literal["public", "secret"] = "public"
     versions: Versions
