@@ -34,7 +34,8 @@ from grader.files.atomic import write_atomically
 from grader.grade import Judged
 from grader.homework import Homework, load_homework
 from grader.scoring.compose import Facts, Findings, compose_result
-from grader.scoring.result import Evidence, Result, Versions
+from grader.scoring.pictures import Pictures
+from grader.scoring.result import CodeLine, Evidence, Result, Versions
 from grader.scoring.rubric import Rubric
 from grader.scoring.score import Verdict, VerdictStatus
 from grader.text.safe_text import one_line
@@ -69,6 +70,9 @@ class StoredVerdict(_Stored):
     title: str = ""
     notes: tuple[str, ...] = ()
     defers_to: tuple[str, ...] = ()
+    pictures: Pictures = ()
+    snippet: str = ""
+    places: tuple[CodeLine, ...] = ()
 
     @classmethod
     def of(cls, verdict: Verdict) -> StoredVerdict:

@@ -12,20 +12,35 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from grader.judging import budget
+from grader.judging import budget, pictures
+from grader.judging.pictures import SHOWN_ENTRIES, Draw
 from grader.kernel.wire import Array, Other
 
 MASKED = 1e-6
 _RELATIVE = {"float32": 2e-5, "float64": 1e-9, "float16": 5e-3}
-_SHOWN_ENTRIES = 48
 
 
 class Violation(Exception):
-    """A property does not hold. ``shown`` has the values to print with it, by label."""
+    """A property does not hold. ``shown`` has the values to print with it, by label.
 
-    def __init__(self, message: str, shown: Mapping[str, str] | None = None) -> None:
+    Args:
+        draw: makes a picture of it.
+        got: the tensor that is wrong, by which the call is found that returned it.
+        index: of its worst entry.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        shown: Mapping[str, str] | None = None,
+        *,
+        draw: Draw | None = None,
+        got: Array | None = None,
+        index: Sequence[int] = (),
+    ) -> None:
         super().__init__(message)
         self.message, self.shown = message, dict(shown or {})
+        self.draw, self.got, self.index = draw, got, index
 
 
 class StoodBack(Exception):
@@ -85,7 +100,7 @@ def stand_back(to: str | tuple[str, ...], reason: str, *, compared: bool = False
 def show(value: Any) -> str:
     """A value for a person: small tensors whole, four significant digits; large ones by shape and corner."""
     if isinstance(value, np.ndarray):
-        if value.size > _SHOWN_ENTRIES:
+        if value.size > SHOWN_ENTRIES:
             # A corner of a tensor with many axes would be no smaller.
             corner = value[(0,) * (value.ndim - 4) + (slice(0, 2),) * min(value.ndim, 4)]
             return f"shape {tuple(value.shape)}, begins {show(corner)}"
@@ -118,7 +133,13 @@ def tensor(value: Any, shape: Sequence[int], name: str, *, kind: str = "f") -> A
         return array.astype(np.int64)
     if not np.all(np.isfinite(array)):
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise Violation(f"{entry(name, index)} is {array[index]}", {name: show(array)})
+        raise Violation(
+            f"{entry(name, index)} is {array[index]}",
+            {name: show(array)},
+            draw=lambda: pictures.matrices([(f"your {name}", array, 0)], index),
+            got=array,
+            index=index,
+        )
     return array.astype(np.float64)
 
 
@@ -163,6 +184,9 @@ def close(
     raise Violation(
         f"{why}: {entry(name, index)} is {show(float(got[index]))}, expected {show(float(want[index]))}",
         {f"your {name}": show(got), f"expected {name}": show(want)},
+        draw=lambda: pictures.comparison(got, want, name, index),
+        got=got,
+        index=index,
     )
 
 
@@ -176,7 +200,7 @@ def differs(got: Array, other: Array, name: str, why: str, *, least: float = 1e-
     """``got`` is not the same as ``other``: what was changed between them has to matter."""
     compared()
     if float(np.abs(got - other).max(initial=0.0)) < least:
-        raise Violation(why, {f"your {name}, both times": show(got)})
+        raise Violation(why, {f"your {name}, both times": show(got)}, got=got)
 
 
 def zero(got: Array, where: Array, name: str, why: str, *, most: float = MASKED) -> None:
@@ -190,6 +214,9 @@ def zero(got: Array, where: Array, name: str, why: str, *, most: float = MASKED)
     raise Violation(
         f"{why}: {entry(name, index)} is {show(float(got[index]))}, expected 0",
         {f"your {name}": show(got)},
+        draw=lambda: pictures.masked(got, where, name, index),
+        got=got,
+        index=index,
     )
 
 
@@ -201,16 +228,20 @@ def same(got: Any, want: Any, name: str, why: str = "") -> None:
         raise Violation(f"{prefix}{name} is {show(got)}, expected {show(want)}")
 
 
-def holds(condition: bool, message: str, shown: Mapping[str, str] | None = None) -> None:
+def holds(
+    condition: bool, message: str, shown: Mapping[str, str] | None = None, *, draw: Draw | None = None
+) -> None:
     """``condition`` is true."""
     compared()
-    require(condition, message, shown)
+    require(condition, message, shown, draw=draw)
 
 
-def require(condition: bool, message: str, shown: Mapping[str, str] | None = None) -> None:
+def require(
+    condition: bool, message: str, shown: Mapping[str, str] | None = None, *, draw: Draw | None = None
+) -> None:
     """``condition`` is true, which has to be so before anything can be compared."""
     if not condition:
-        raise Violation(message, shown)
+        raise Violation(message, shown, draw=draw)
 
 
 def _kind_of(value: Any) -> str:
