@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.batch.decisions import Decisions
+from grader.batch.falls import graded, graded_before, record_falls
 from grader.batch.results import load_records, report, results_of
 from grader.batch.rows import Row, rows_of
 from grader.batch.store import Manifest, Record, Store
@@ -45,13 +46,16 @@ class Rescoring:
         """
         decisions = Decisions(self.store.folder, self.manifest, self.rubric)
         imported = decisions.import_file()
-        settings = self.manifest.settings
+        earlier = graded_before(self.store, self.manifest)
+        manifest, settings = self.manifest, self.manifest.settings
         if settings is not None:
             # The next batch in this folder goes on with this rubric.
             settings = settings.model_copy(update={"rubric": self.rubric.digest[:16]})
-            self.store.write_manifest(self.manifest.model_copy(update={"settings": settings}))
+            manifest = manifest.model_copy(update={"settings": settings})
+            self.store.write_manifest(manifest)
         self.store.put("rubric.yaml", self.text.decode("utf-8", "replace"))
-        report(self.store, self.manifest, self.rubric, dict(self.records), decisions.state())
+        record_falls(self.store, earlier, graded(self.store, manifest, self.rubric, self.records))
+        report(self.store, manifest, self.rubric, dict(self.records), decisions.state())
         return imported
 
 
