@@ -104,6 +104,11 @@ class Homework:
         return (self.package or self.folder) / "equivalent.yaml"
 
     @property
+    def fingerprints(self) -> Path:
+        """What each wrong answer of the corpus fails by, which names likely causes; a homework may have none."""
+        return (self.package or self.folder) / "fingerprints.json"
+
+    @property
     def stand_ins(self) -> Path:
         """The source of the stand-ins, which runs in the kernel; a homework may have none."""
         return (self.package or self.folder) / "stand_ins.py"

@@ -4,9 +4,12 @@ A file is ``corpus/<part>.yaml``::
 
     part: 1a
     class: Softmax              # the class of the reference that each entry replaces
+    causes:                     # what graders are told where a submission fails like an entry
+      axis: The sum runs over the wrong axis.
     entries:
       - id: sum-of-all          # unique within the file
         kind: mutant            # or variant: a right answer in another style
+        causes: [axis]          # several if it holds several faults; by default its title is its cause
         title: The sum is over the whole batch.
         edits:                  # texts of the reference's class, each of which occurs once
           - {replace: sum(dim=-1), with: sum()}
@@ -35,6 +38,7 @@ from grader.homework import Homework, load_homework
 from grader.scoring.rubric import ItemId
 
 MAX_BYTES = 1 << 20
+_ID = r"^[a-z0-9][a-z0-9-]*$"
 
 
 class Edit(BaseModel):
@@ -51,8 +55,9 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    id: Annotated[str, Field(pattern=_ID)]
     kind: Literal["mutant", "variant"]
+    causes: tuple[str, ...] = ()
     title: Annotated[str, Field(min_length=1)]
     edits: tuple[Edit, ...] = ()
     code: str | None = None
@@ -68,6 +73,8 @@ class Entry(BaseModel):
             raise ValueError("changes nothing: give edits or code")
         if (self.kind == "mutant") != bool(self.loses):
             raise ValueError("a mutant says what it loses, and a variant loses nothing")
+        if self.causes and self.kind == "variant":
+            raise ValueError("a variant is right, so it has no causes")
         return self
 
 
@@ -76,16 +83,18 @@ class _File(BaseModel):
 
     part: ItemId
     class_name: Annotated[str, Field(alias="class")]
+    causes: dict[Annotated[str, Field(pattern=_ID)], Annotated[str, Field(min_length=1)]] = {}
     entries: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Case:
-    """An entry with the cells of its submission."""
+    """An entry with the cells of its submission; ``causes`` say in words what is wrong with it, one for each fault."""
 
     part: str
     entry: Entry
     cells: tuple[str, ...]
+    causes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -180,8 +189,13 @@ def _cases(file: _File, criteria: Collection[str], lines: Lines) -> tuple[list[C
             if name not in criteria:
                 absent: Where = (*where, "loses", n)
                 faults.append(Fault(lines[absent], f"the rubric has no criterion {name}"))
+        for n, name in enumerate(entry.causes):
+            if name not in file.causes:
+                unnamed: Where = (*where, "causes", n)
+                faults.append(Fault(lines[unnamed], f"{name} is not among the file's causes"))
+        words = tuple(file.causes[name] for name in entry.causes if name in file.causes) or (entry.title,)
         try:
-            cases.append(Case(file.part, entry, tuple(cells_of(file.class_name, entry))))
+            cases.append(Case(file.part, entry, tuple(cells_of(file.class_name, entry)), words))
         except Fault as fault:
             faults.append(Fault(line, f"{entry.id}: {fault.reason}"))
     return cases, faults
