@@ -33,6 +33,7 @@ app = typer.Typer(
 app.command()(notebooks.grade)
 app.command()(notebooks.train)
 app.command()(notebooks.check)
+app.command()(classes.demo)
 app.command()(classes.batch)
 app.command()(classes.rescore)
 app.command()(grades.grades)

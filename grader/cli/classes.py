@@ -1,4 +1,4 @@
-"""Commands on a class: batch, rescore."""
+"""Commands on a class: demo, batch, rescore."""
 
 from __future__ import annotations
 
@@ -12,6 +12,24 @@ import typer
 
 from grader.cli.options import DataFolder, RequireIsolation, Rerun, RubricFile, SeedFile, TrainingMode
 from grader.cli.output import complain, report_no_training, report_weaker_isolation, required_isolation
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to create.")],
+    students: Annotated[int, typer.Option(help="Number of students.", min=1, max=1000)] = 6,
+) -> None:
+    """Write a small made class to try the grader with.
+
+    It looks like an export of Canvas: a notebook for each student, with mistakes of the homework's corpus in it, and the
+    gradebook. It holds solutions, so keep it from students.
+    """
+    from grader.audit.demo import write_demo
+
+    made = write_demo(folder, students)
+    for name, mistakes in made.mistakes.items():
+        print(f"{name}: {', '.join(mistakes) or 'no mistake'}")
+    print(f"wrote {made.submissions} and {made.gradebook}")
+    print(f"try:  grader batch {made.submissions} --out {folder / 'results'}")
 
 
 def batch(
