@@ -51,29 +51,26 @@ def dialogues(
     *,
     least_tokens: int = 4,
     batch: tuple[int, int] = (2, 2),
-    full: bool = False,
-    spare: int = 1,
+    spare: int | None = 1,
     padded: bool = False,
     dim: tuple[int, int] = (5, 7),
-    heads: tuple[int, int] = (2, 3),
-    layers: tuple[int, int] = (2, 2),
+    single: bool = False,
 ) -> GPTCase:
     """Cases for DialogueGPT(vocab_size, max_N, dim, attn_dim, mlp_dim, num_heads, num_layers).
 
     Sequences are as the tokenizer makes them: the start token, then no other special one, and pads after it if ``padded``.
-    They leave ``spare`` positions unused, unless they are ``full``. No two of batch, tokens and dim are equal by chance, and
-    there are several heads and layers; what is equal, or 1, is so by construction.
+    They leave ``spare`` positions or more unused, and with None not one. No two of batch, tokens and dim are equal by chance,
+    and there are several heads and layers unless both are ``single``; what is equal, or 1, is so by construction.
     """
-    spare = 0 if full else spare
     tokens = draw(st.integers(least_tokens, max(least_tokens, 4)))
     sizes = {
         "vocab_size": draw(st.integers(8, 12)),
-        "max_N": tokens + spare + (0 if full else draw(st.integers(0, 3))),
+        "max_N": tokens + (0 if spare is None else spare + draw(st.integers(0, 3))),
         "dim": draw(st.integers(*dim)),
         "attn_dim": draw(st.integers(1, 4)),
         "mlp_dim": draw(st.integers(1, 5)),
-        "num_heads": draw(st.integers(*heads)),
-        "num_layers": draw(st.integers(*layers)),
+        "num_heads": draw(st.integers(1, 1) if single else st.integers(2, 3)),
+        "num_layers": draw(st.integers(1, 1) if single else st.integers(2, 2)),
     }
     return _gpt_case(sizes, draw(st.integers(*batch)), tokens, draw(seeds), padded)
 
