@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from hypothesis import strategies as st
 
-from grader.homework3.strategies.basic import PAD, START, UNK, seeds
-from grader.judging.expect import show
+from grader.homework3.strategies.basic import PAD, START, UNK, SizedCase, seeds
 from grader.kernel.wire import Array
 
 
@@ -18,7 +17,7 @@ def plain_ids() -> tuple[Array]:
 
 
 @dataclass(frozen=True)
-class GPTCase:
+class GPTCase(SizedCase):
     """Token ids (B, T) and the sizes of a DialogueGPT."""
 
     sizes: dict[str, int]
@@ -27,22 +26,9 @@ class GPTCase:
     seed: int
     input_ids: Array = field(repr=False)
 
-    def __getattr__(self, name: str) -> int:
-        try:
-            return int(self.__dict__["sizes"][name])
-        except KeyError:
-            raise AttributeError(name) from None
-
-    def rng(self) -> np.random.Generator:
-        """Randomness of this case beyond its inputs."""
-        return np.random.default_rng([self.seed, 1])
-
     def shown(self) -> dict[str, str]:
         """The inputs, for a person."""
-        return {
-            ", ".join(self.sizes): ", ".join(str(size) for size in self.sizes.values()),
-            "input_ids": show(self.input_ids),
-        }
+        return self.shown_with({"input_ids": self.input_ids})
 
 
 @st.composite
