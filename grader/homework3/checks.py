@@ -70,6 +70,13 @@ def is_distribution(alpha: Array | None, miss: float = 1e-4) -> bool:
     return bool(np.all(np.abs(alpha.sum(-1) - 1) <= miss))
 
 
+def returned(value: Array | None, name: str, missing: str) -> Array:
+    """A result that is there and finite; a violation that says ``missing`` if there is none."""
+    if value is None:
+        raise expect.Violation(missing)
+    return finite(value, name)
+
+
 def finite(value: Array, name: str) -> Array:
     """``value``, if all its entries are finite."""
     return expect.tensor(value, value.shape, name)

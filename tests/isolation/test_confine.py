@@ -134,7 +134,7 @@ def test_data_can_be_read_where_named(cell):
         f"""
         import os
         folder = {str(assets.DATA)!r}
-        text = attempt(lambda: open(folder + "/shakespeare.txt"))
+        text = attempt(lambda: open(folder + "/README.md"))
         print(json.dumps([len(os.listdir(folder + "/nltk")), text]))
         """,
         confinement.Access(readable=(assets.DATA / "nltk",)),
