@@ -19,7 +19,7 @@ from grader.homework3.transformer.calls import (
     showing_inputs,
 )
 from grader.homework3.transformer.cases import PART, deep, ordinary, square
-from grader.judging import expect
+from grader.judging import expect, pictures
 from grader.judging.property import Program, property_of
 from grader.kernel.remote import Student
 
@@ -76,7 +76,8 @@ def mask_arrives(mask: Any, call: Call) -> None:
     shown = (
         {} if equal else {"the mask that a block gets": expect.show(got), "expected mask": expect.show(want)}
     )
-    expect.holds(equal, why, shown)
+    entry = np.unravel_index(int(np.argmax(got != want)), got.shape)
+    expect.holds(equal, why, shown, draw=lambda: pictures.comparison(got, want, "mask", entry, titles=("given", "expected")))
 
 
 @property_of(PART, (ordinary(), square()), examples=2)
