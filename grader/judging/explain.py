@@ -59,7 +59,7 @@ def _explain(
             code = written([*error.code, *as_comments([remark])])
         else:
             code = snippet(transcript, found, names, _ways(transcript, found, trial, connection), [remark, *remarks])
-        used = _inputs(transcript, found, names, error.index)
+        used = _inputs(transcript, found, names, error.index) if drawn is not None else None
         return Explanation(tuple(picture for picture in (drawn, used) if picture is not None), code)
     except StudentError as error:
         remark = one_line(f"raises {error}", MOST_REMARK)

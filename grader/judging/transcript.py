@@ -77,8 +77,10 @@ class Transcript:
         able = [each for each in asked if self.needed_for([each.slot]) is not None]
         if able:
             return able
-        calls = [each for each in self.operations if each.name.startswith("call") and each.name != "calls"]
-        return [Found(each.slot) for each in calls if self.needed_for([each.slot]) is not None][-1:]
+        calls = [each for each in self.operations if each.name in ("call", "call_any")]
+        last = [each for each in calls if self.needed_for([each.slot]) is not None][-1:]
+        # The object is shown, too, as what is wrong may be what it consists of.
+        return [Found(slot) for each in last for slot in (_target(each), each.slot)]
 
     def needed_for(self, slots: Sequence[int]) -> list[Operation] | None:
         """The operations that the results in some slots depend on, in order; None if one of them needs a stand-in.

@@ -137,7 +137,7 @@ def _report(result: Result, reader: Reader, detail: Detail) -> str:
 
 def _section(item: ItemResult, code: Sequence[Excerpt], detail: Detail) -> Section:
     findings = []
-    for criteria in alike(item.criteria, "failed"):
+    for criteria in _grouped(item.criteria):
         first = criteria[0]
         requirement = first.requirement or first.title
         if len({criterion.requirement for criterion in criteria}) > 1:
@@ -148,6 +148,24 @@ def _section(item: ItemResult, code: Sequence[Excerpt], detail: Detail) -> Secti
     shown = tuple(_defining(item.id, code)) if findings and detail.code and not all(each.code for each in findings) else ()
     broken = tuple(criterion for criterion in item.criteria if criterion.status == "error")
     return Section(item, tuple(findings), broken, shown)
+
+
+def _grouped(criteria: Sequence[CriterionResult]) -> list[list[CriterionResult]]:
+    """The criteria that failed, those together that failed by the same exception of the same line, or in the same words."""
+    groups: list[list[CriterionResult]] = []
+    for found in alike(criteria, "failed"):
+        first = found[0]
+        same = (each for each in groups if first.places and _cause(each[0]) == _cause(first))
+        known = next(same, None)
+        if known is None:
+            groups.append(list(found))
+        else:
+            known.extend(found)
+    return groups
+
+
+def _cause(criterion: CriterionResult) -> tuple[str, object]:
+    return criterion.message, criterion.places[-1:]
 
 
 def _places(criteria: Sequence[CriterionResult], code: Sequence[Excerpt]) -> Iterator[Code]:
