@@ -8,6 +8,7 @@ from grader.batch.rows import Row, rows_of
 from grader.batch.store import Manifest, Record, Store, scored, unreadable
 from grader.batch.training import known_training
 from grader.gradebook.state import State
+from grader.report.student import Reader, student_report
 from grader.scoring.facts import versions
 from grader.scoring.result import Result
 from grader.scoring.rubric import Rubric
@@ -22,6 +23,8 @@ def report(
         if row.result is not None:
             store.put(f"results/{row.member.key}.json", row.result.to_json())
             store.put(f"feedback/{row.member.key}.md", reports.feedback(row, rubric))
+            reader = Reader(row.member.name, row.member.notes)
+            store.put(f"feedback/{row.member.key}.html", student_report(row.result, reader))
     store.put("grades.csv", reports.grades_csv(rows, rubric))
     store.put("summary.md", reports.summary(rows, rubric, manifest.strange))
     store.drop_others({row.member.key for row in rows if row.result is not None})

@@ -10,7 +10,7 @@
     DIR/overrides.yaml                overrides to import into the gradebook, where somebody wrote some
     DIR/falls.json                    grades that are lower than in an earlier run, and why
     DIR/results/KEY.json              \\
-    DIR/feedback/KEY.md                } made of the above, each time anew
+    DIR/feedback/KEY.md, KEY.html      } made of the above, each time anew
     DIR/grades.csv, DIR/summary.md    /
 
 A batch resumes from the first nine. Every file is written atomically.
@@ -342,7 +342,7 @@ class Store:
 
     def drop_others(self, keys: Collection[str]) -> None:
         """Delete the reports of submissions that are in the class no more; what was judged is kept."""
-        for folder, suffix in (("results", ".json"), ("feedback", ".md")):
+        for folder, suffix in (("results", ".json"), ("feedback", ".md"), ("feedback", ".html")):
             for path in (self.folder / folder).glob(f"*{suffix}"):
                 if path.stem not in keys:
                     with contextlib.suppress(OSError):

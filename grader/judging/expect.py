@@ -25,8 +25,9 @@ class Violation(Exception):
 
     Args:
         draw: makes a picture of it.
-        got: the tensor that is wrong, by which the call is found that returned it.
-        index: of its worst entry.
+        values: what was compared, by which the calls are found that returned it.
+        index: of the worst entry of the first of them.
+        code: lines of Python that show it in a notebook, where the calls of the property do not.
     """
 
     def __init__(
@@ -35,12 +36,19 @@ class Violation(Exception):
         shown: Mapping[str, str] | None = None,
         *,
         draw: Draw | None = None,
-        got: Array | None = None,
+        values: Sequence[Any] = (),
         index: Sequence[int] = (),
+        code: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.message, self.shown = message, dict(shown or {})
-        self.draw, self.got, self.index = draw, got, index
+        self.draw, self.values, self.index, self.code = draw, values, index, code
+
+    def showing(self, shown: Mapping[str, str], draw: Draw | None = None) -> Violation:
+        """The same violation with other values to print with it."""
+        return Violation(
+            self.message, shown, draw=draw or self.draw, values=self.values, index=self.index, code=self.code
+        )
 
 
 class StoodBack(Exception):
@@ -86,6 +94,16 @@ def compared() -> None:
     """Count a comparison; the checks below do it themselves."""
     budget.check()
     _Current.tally.made += 1
+
+
+@contextmanager
+def drawn(draw: Draw) -> Iterator[None]:
+    """Give a violation meanwhile this picture, if it has none."""
+    try:
+        yield
+    except Violation as violation:
+        violation.draw = violation.draw or draw
+        raise
 
 
 def stand_back(to: str | tuple[str, ...], reason: str, *, compared: bool = False) -> NoReturn:
@@ -137,7 +155,7 @@ def tensor(value: Any, shape: Sequence[int], name: str, *, kind: str = "f") -> A
             f"{entry(name, index)} is {array[index]}",
             {name: show(array)},
             draw=lambda: pictures.matrices([(f"your {name}", array, 0)], index),
-            got=array,
+            values=[array],
             index=index,
         )
     return array.astype(np.float64)
@@ -184,8 +202,8 @@ def close(
     raise Violation(
         f"{why}: {entry(name, index)} is {show(float(got[index]))}, expected {show(float(want[index]))}",
         {f"your {name}": show(got), f"expected {name}": show(want)},
-        draw=lambda: pictures.comparison(got, want, name, index),
-        got=got,
+        draw=(lambda: pictures.comparison(got, want, name, index)) if got.ndim else None,
+        values=[got, want],
         index=index,
     )
 
@@ -200,7 +218,7 @@ def differs(got: Array, other: Array, name: str, why: str, *, least: float = 1e-
     """``got`` is not the same as ``other``: what was changed between them has to matter."""
     compared()
     if float(np.abs(got - other).max(initial=0.0)) < least:
-        raise Violation(why, {f"your {name}, both times": show(got)}, got=got)
+        raise Violation(why, {f"your {name}, both times": show(got)}, values=[got, other])
 
 
 def zero(got: Array, where: Array, name: str, why: str, *, most: float = MASKED) -> None:
@@ -215,7 +233,7 @@ def zero(got: Array, where: Array, name: str, why: str, *, most: float = MASKED)
         f"{why}: {entry(name, index)} is {show(float(got[index]))}, expected 0",
         {f"your {name}": show(got)},
         draw=lambda: pictures.masked(got, where, name, index),
-        got=got,
+        values=[got],
         index=index,
     )
 
@@ -225,7 +243,7 @@ def same(got: Any, want: Any, name: str, why: str = "") -> None:
     compared()
     if type(got) is not type(want) or got != want:
         prefix = f"{why}: " if why else ""
-        raise Violation(f"{prefix}{name} is {show(got)}, expected {show(want)}")
+        raise Violation(f"{prefix}{name} is {show(got)}, expected {show(want)}", values=[got])
 
 
 def holds(

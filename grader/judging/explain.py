@@ -13,7 +13,7 @@ from grader.judging.expect import StoodBack, Violation
 from grader.judging.failures import NOTHING, Explanation
 from grader.judging.pictures import SHOWN_ENTRIES, matrices
 from grader.judging.property import Property
-from grader.judging.snippet import snippet
+from grader.judging.snippet import as_comments, snippet, written
 from grader.judging.transcript import Found, Transcript
 from grader.judging.trial import Trial
 from grader.kernel.remote import Connection, NoReply, StudentError
@@ -52,12 +52,14 @@ def _explain(
             trial.tell(answer)
     except Violation as error:
         drawn = error.draw() if error.draw is not None else None
-        source = transcript.source_of(error.got) if error.got is not None else None
-        found = [source] if source is not None else transcript.last_asked()
-        remark = f"{one_line(error.message, MOST_REMARK)}"
-        ways = _ways(transcript, found, trial, connection)
-        code = snippet(transcript, found, names, ways, [remark, *remarks])
-        used = _inputs(transcript, found, names, error.index)
+        sources = [transcript.source_of(value) for value in error.values]
+        found = list(dict.fromkeys(each for each in sources if each)) or transcript.last_asked()
+        remark = one_line(error.message, MOST_REMARK)
+        if error.code:
+            code = written([*error.code, *as_comments([remark])])
+        else:
+            code = snippet(transcript, found, names, _ways(transcript, found, trial, connection), [remark, *remarks])
+        used = _inputs(transcript, found, names, error.index) if drawn is not None else None
         return Explanation(tuple(picture for picture in (drawn, used) if picture is not None), code)
     except StudentError as error:
         remark = one_line(f"raises {error}", MOST_REMARK)
@@ -78,13 +80,15 @@ def _inputs(
 ) -> Picture | None:
     """The inputs and weights that some values were made of, where they are small enough to redo the computation by hand."""
     tensors: dict[str, Array] = {}
+    weights: dict[str, Array] = {}
     for operation in transcript.needed_for([each.slot for each in found]) or ():
         for array in _arrays(operation.arguments):
             name = next((name for name, known in names.items() if np.array_equal(known, array)), None)
             if name is not None:
                 tensors[name] = array
         if operation.name == "load":
-            tensors |= {name: value for name, value in operation.arguments[1].items() if isinstance(value, np.ndarray)}
+            weights |= {name: value for name, value in operation.arguments[1].items() if isinstance(value, np.ndarray)}
+    tensors |= weights
     if any(array.size > SHOWN_ENTRIES for array in tensors.values()):
         return None
     panels = []
@@ -92,7 +96,7 @@ def _inputs(
         # Of a batch, the sequence that the wrong entry belongs to.
         row = index[0] if array.ndim == 3 and index and index[0] < len(array) else 0
         panels.append((name, array, scale) if array.ndim != 3 else (f"{name}[{row}]", array[row], scale))
-    return matrices(panels, caption="What it is computed from.") if panels else None
+    return matrices(panels, caption="What it is computed from.", is_plain=True) if panels else None
 
 
 def _arrays(value: Any) -> Iterator[Array]:

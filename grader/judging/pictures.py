@@ -15,11 +15,13 @@ from grader.scoring.pictures import (
     MOST_ENTRIES,
     MOST_PANELS,
     MOST_TOKENS,
+    Grid,
     Matrices,
     Matrix,
     Number,
     Picture,
     Sequences,
+    Tiles,
     Tokens,
 )
 
@@ -35,8 +37,6 @@ def comparison(
 
     Only the first where the tensor is too large to be shown as a whole; None for a scalar.
     """
-    if got.ndim == 0:
-        return None
     caption = "The outlined entry is the worst one."
     if want.size > SHOWN_ENTRIES or got.shape != want.shape:
         return matrices([(f"{titles[0]} {name}", got, 0)], index, caption=caption)
@@ -58,21 +58,26 @@ def matrices(
     *,
     hatched: Array | None = None,
     caption: str = "",
+    is_plain: bool = False,
 ) -> Matrices | None:
     """Tensors by title, each with the number of its color scale, as far as they have axes: the last two of each.
 
-    ``index`` is of the entry that is wrong, which is marked wherever a tensor has it, and names the matrix to show of a
-    tensor with more axes. Large matrices are cut to a window around it.
+    ``index`` is of the entry that is wrong, or without its last number of a row that is, which is marked wherever a tensor
+    has it. It also names the matrix to show of a tensor with more axes. Large matrices are cut to a window around it.
+    Plain ones have no colors.
     """
     made = [_matrix(title, array, scale, index, hatched) for title, array, scale in panels if array.ndim]
     made = [each for each in made if each.rows and each.rows[0]]
-    return Matrices(caption=caption, panels=tuple(made[:MOST_PANELS])) if made else None
+    return Matrices(caption=caption, panels=tuple(made[:MOST_PANELS]), is_plain=is_plain) if made else None
 
 
 def _matrix(title: str, array: Array, scale: int, index: Sequence[int] | None, hatched: Array | None) -> Matrix:
-    place = tuple(index) if index is not None and len(index) == array.ndim else None
     whole = array if array.ndim > 1 else array[None]
-    at = (0,) * whole.ndim if place is None else (0,) * (whole.ndim - len(place)) + place
+    place = tuple(int(each) for each in index) if index is not None else ()
+    is_row = len(place) == array.ndim - 1 > 0
+    if len(place) != array.ndim and not is_row:
+        place = ()
+    at = (0,) * (whole.ndim - array.ndim) + (place or (0,) * array.ndim) + (0,) * (is_row and bool(place))
     leading, (row, column) = at[:-2], at[-2:]
     shown = np.asarray(whole[leading])
     rows, columns = (_window(size, middle) for size, middle in zip(shown.shape, (row, column), strict=True))
@@ -85,7 +90,10 @@ def _matrix(title: str, array: Array, scale: int, index: Sequence[int] | None, h
         rows=tuple(tuple(number(value) for value in line) for line in shown[rows, columns]),
         first=(rows.start, columns.start),
         whole=(shown.shape[0], shown.shape[1]),
-        marks=() if place is None else ((row - rows.start, column - columns.start),),
+        marks=tuple(
+            (row - rows.start, each - columns.start)
+            for each in (range(columns.start, columns.stop) if is_row else [column] if place else [])
+        ),
         hatched=tuple(hidden),
         scale=scale,
     )
@@ -106,21 +114,21 @@ def number(value: float) -> Number:
     return float(f"{float(value):.4g}")
 
 
-def sequences(rows: Mapping[str, Sequence[object]], caption: str = "") -> Sequences | None:
-    """Sequences by title, aligned, with the first position marked where they differ."""
-    if not rows or not any(rows.values()):
+def grid(panels: Iterable[Tiles], *, marked: str = "", outlined: str = "", caption: str = "") -> Grid | None:
+    """Grids side by side; None if one has more rows or columns than are shown."""
+    made = tuple(panels)[:MOST_PANELS]
+    fits = all(max(each.size) <= MOST_ENTRIES for each in made)
+    return Grid(caption=caption, panels=made, marked=marked, outlined=outlined) if made and fits else None
+
+
+def sequences(rows: Mapping[str, Sequence[object]], mark: int | None = None, caption: str = "") -> Sequences | None:
+    """Sequences by title, aligned, with a position marked; long ones are cut to a window around it."""
+    longest = max((len(tokens) for tokens in rows.values()), default=0)
+    if not longest:
         return None
-    longest = max(len(tokens) for tokens in rows.values())
-    mark = next(
-        (place for place in range(longest) if len({_at(tokens, place) for tokens in rows.values()}) > 1), None
-    )
     start = max(0, min((mark or 0) - MOST_TOKENS // 2, longest - MOST_TOKENS))
     made = (
         Tokens(title=title, tokens=tuple(str(token) for token in tokens[start : start + MOST_TOKENS]))
         for title, tokens in rows.items()
     )
-    return Sequences(caption=caption, rows=tuple(made), first=start, mark=mark)
-
-
-def _at(tokens: Sequence[object], place: int) -> str | None:
-    return str(tokens[place]) if place < len(tokens) else None
+    return Sequences(caption=caption, rows=tuple(made)[:MOST_PANELS], first=start, mark=mark)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,8 +16,9 @@ from grader.kernel.wire import Array
 
 LONGEST = 3400
 """Characters of a snippet."""
-MOST_NUMBERS = (240, 48)
+MOST_NUMBERS = (72, 24)
 """Numbers of a tensor that are written out; fewer where the snippet would be too long otherwise."""
+MOST_WHOLE_NUMBERS = 400
 _WIDTH = 96
 _MOST_PRINTED = 3
 _BLANK_LINES = re.compile(r"\n\s*\n")
@@ -51,11 +53,21 @@ def snippet(
             continue
         printed = [f"print({writer.expression(each)})" for each in able[:_MOST_PRINTED]] if found else []
         random = ["Tensors of many numbers are random here, so the numbers differ from the report's."]
-        comments = [f"# {line}" for line in (*remarks, *(random if writer.is_random else ()))]
-        text = "\n".join(["import torch", "", *writer.lines, *printed, *comments])
+        comments = as_comments([*remarks, *(random if writer.is_random else ())])
+        text = written([*writer.lines, *printed, *comments])
         if len(text) <= LONGEST:
             return text
     return ""
+
+
+def written(lines: Sequence[str]) -> str:
+    """Lines of code as a whole that runs below the student's class."""
+    return "\n".join(["import torch", "", *lines])
+
+
+def as_comments(sentences: Sequence[str]) -> list[str]:
+    """Sentences as comments of ordinary width."""
+    return [f"# {line}" for sentence in sentences for line in textwrap.wrap(sentence, _WIDTH - 2)]
 
 
 class _Unwritable(Exception):
@@ -127,7 +139,7 @@ class _Writer:
         if value.size > self.most and value.dtype.kind == "f":
             self.is_random = True
             return f"torch.randn({shape})"
-        if value.size > 2 * self.most or not np.all(np.isfinite(value)):
+        if value.size > MOST_WHOLE_NUMBERS or not np.all(np.isfinite(value)):
             raise _Unwritable
         if value.size == 0:
             return f"torch.zeros({shape or '()'}, dtype=torch.{value.dtype})"
@@ -208,8 +220,7 @@ class _Writer:
         rows = []
         for name, value in weights.items():
             key = f"    {name!r}: "
-            # Lines of a matrix go below its name, further left than numpy would put them.
-            text = self._literal(value, 12).replace("\n" + " " * 12, "\n" + " " * 8)
+            text = self._literal(value, len(key) + 13)
             rows.append(f"{key}{text},")
         if not rows:
             return []

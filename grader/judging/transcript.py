@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from grader.kernel.remote import Recording, Remote, operand, slot_of
-from grader.kernel.wire import Array
 
 Path = tuple[int | str, ...]
 CHANGES = ("load", "mode")
@@ -64,17 +63,24 @@ class Transcript:
         """Note what came back."""
         self.replies[-1] = (self.replies[-1][0], answer)
 
-    def source_of(self, value: Array) -> Found | None:
-        """Where a tensor came from that a property compared; None if no reply holds it as it is."""
+    def source_of(self, value: Any) -> Found | None:
+        """Where a tensor or a text came from that a property compared; None if no reply holds it as it is."""
         for wanted, answer in reversed(self.replies):
             for found, came in _values(wanted, answer):
-                if isinstance(came, np.ndarray) and _is_same(came, value):
+                if _is_same(came, value):
                     return found
         return None
 
     def last_asked(self) -> list[Found]:
-        """What the last round asked for."""
-        return [Found(slot) for slot in dict.fromkeys(_slots(self.replies[-1][0]))] if self.replies else []
+        """What the last round asked for, as far as a notebook can make it, or else the last call that it can."""
+        asked = [Found(slot) for slot in dict.fromkeys(_slots(self.replies[-1][0]))] if self.replies else []
+        able = [each for each in asked if self.needed_for([each.slot]) is not None]
+        if able:
+            return able
+        calls = [each for each in self.operations if each.name in ("call", "call_any")]
+        last = [each for each in calls if self.needed_for([each.slot]) is not None][-1:]
+        # The object is shown, too, as what is wrong may be what it consists of.
+        return [Found(slot) for each in last for slot in (_target(each), each.slot)]
 
     def needed_for(self, slots: Sequence[int]) -> list[Operation] | None:
         """The operations that the results in some slots depend on, in order; None if one of them needs a stand-in.
@@ -147,8 +153,12 @@ def _parts(value: Any, depth: int = 2) -> Iterator[tuple[Path, Any]]:
             yield from (((key, *path), inner) for path, inner in _parts(item, depth - 1))
 
 
-def _is_same(came: Array, value: Array) -> bool:
-    """Whether two tensors hold the same numbers, of any type, but for axes of one entry."""
+def _is_same(came: Any, value: Any) -> bool:
+    """Whether two texts are the same, or two tensors hold the same numbers, of any type, but for axes of one entry."""
+    if isinstance(came, str) and isinstance(value, str):
+        return came == value
+    if not isinstance(came, np.ndarray) or not isinstance(value, np.ndarray):
+        return False
     if came.size != value.size or [n for n in came.shape if n != 1] != [n for n in value.shape if n != 1]:
         return False
     one, other = came.astype(np.float64), value.astype(np.float64).reshape(came.shape)

@@ -16,14 +16,18 @@ LARGEST = 300_000
 """Bytes of a report. What is repeated in the text beside it is left out first."""
 SIGNS = {"passed": "✓", "partial": "◐", "failed": "✗", "pending": "·", "error": "!"}
 WORDS = {"passed": "passed", "partial": "in part", "failed": "failed", "pending": "pending", "error": "not judged"}
-_WAITS = {"manual": "A person grades this.", "training": "The model is trained, or a person grades this.", "automatic": "Not judged."}
+_WAITS = {
+    "manual": "A person grades these.",
+    "training": "The model is trained, or a person grades it.",
+    "automatic": "These were not judged.",
+}
 
 
 @dataclass(frozen=True)
 class CodeLine:
-    """A line of the student's code; ``marked`` says that an exception passed here."""
+    """A line of the student's code, or without a number a note on lines that are left out; ``marked`` is what it is about."""
 
-    number: int
+    number: int | None
     text: str
     marked: bool = False
 
@@ -121,20 +125,19 @@ def _report(result: Result, reader: Reader, detail: Detail) -> str:
         reader=reader,
         sections=sections,
         told=[section for section in sections if not section.is_empty],
-        waiting=[item for item in result.items if item.status == "pending"],
+        waiting=_waiting(result.items),
         cells=[cell for cell in result.cells if cell.decision != "run" or cell.status != "ok"],
         pending=pending_words(result.items),
         bars={item.id: _bar(item, reader.unchecked) for item in result.items},
         missing=_missing(reader.unchecked),
         signs=SIGNS,
         words=WORDS,
-        waits=_WAITS,
     )
 
 
 def _section(item: ItemResult, code: Sequence[Excerpt], detail: Detail) -> Section:
     findings = []
-    for criteria in alike(item.criteria, "failed"):
+    for criteria in _grouped(item.criteria):
         first = criteria[0]
         requirement = first.requirement or first.title
         if len({criterion.requirement for criterion in criteria}) > 1:
@@ -145,6 +148,24 @@ def _section(item: ItemResult, code: Sequence[Excerpt], detail: Detail) -> Secti
     shown = tuple(_defining(item.id, code)) if findings and detail.code and not all(each.code for each in findings) else ()
     broken = tuple(criterion for criterion in item.criteria if criterion.status == "error")
     return Section(item, tuple(findings), broken, shown)
+
+
+def _grouped(criteria: Sequence[CriterionResult]) -> list[list[CriterionResult]]:
+    """The criteria that failed, those together that failed by the same exception of the same line, or in the same words."""
+    groups: list[list[CriterionResult]] = []
+    for found in alike(criteria, "failed"):
+        first = found[0]
+        same = (each for each in groups if first.places and _cause(each[0]) == _cause(first))
+        known = next(same, None)
+        if known is None:
+            groups.append(list(found))
+        else:
+            known.extend(found)
+    return groups
+
+
+def _cause(criterion: CriterionResult) -> tuple[str, object]:
+    return criterion.message, criterion.places[-1:]
 
 
 def _places(criteria: Sequence[CriterionResult], code: Sequence[Excerpt]) -> Iterator[Code]:
@@ -171,9 +192,14 @@ def _has(excerpt: Excerpt, line: int) -> bool:
 
 
 def _code(excerpt: Excerpt, marks: set[int], what: str) -> Code:
-    lines = enumerate(excerpt.text.split("\n"), start=excerpt.first)
-    made = tuple(CodeLine(number, text, number in marks) for number, text in lines)
-    return Code(f"Your code cell {excerpt.cell}. {what}", made)
+    first, last = excerpt.folded or (0, 0)
+    made = []
+    for number, text in enumerate(excerpt.text.split("\n"), start=excerpt.first):
+        if number == first and not any(first <= mark <= last for mark in marks):
+            made.append(CodeLine(None, f"lines {first} to {last}: docstring"))
+        elif not made or made[-1].number is not None or not first <= number <= last:
+            made.append(CodeLine(number, text, number in marks))
+    return Code(f"Your code cell {excerpt.cell}. {what}", tuple(made))
 
 
 def _bar(item: ItemResult, unchecked: Unchecked) -> Mapping[str, float]:
@@ -182,6 +208,16 @@ def _bar(item: ItemResult, unchecked: Unchecked) -> Mapping[str, float]:
     whole = item.max_points + left_out or 1.0
     earned, waiting = 100 * (item.points or 0.0) / whole, 100 * (item.pending + left_out) / whole
     return {"earned": earned, "open": waiting, "lost": max(0.0, 100 - earned - waiting)}
+
+
+def _waiting(items: Sequence[ItemResult]) -> list[tuple[str, str, float]]:
+    """Why items wait, which ones, and what they are worth."""
+    found = []
+    for kind, why in _WAITS.items():
+        waiting = [item for item in items if item.status == "pending" and item.kind == kind]
+        if waiting:
+            found.append((why, ", ".join(item.id for item in waiting), sum(item.max_points for item in waiting)))
+    return found
 
 
 def _missing(unchecked: Unchecked) -> str:

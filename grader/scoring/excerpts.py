@@ -17,6 +17,8 @@ MOST_LINES_OF_BROKEN = 60
 AROUND = 6
 """Lines before and after one where an exception passed."""
 MOST_PLACES = 20
+LONG_DOCSTRING = 4
+"""Lines of a docstring, at least, that a report leaves out."""
 
 
 def excerpts(
@@ -49,12 +51,20 @@ def _judged(definitions: Sequence[Definition]) -> Definition | None:
 
 
 def _of_class(cell: CodeCell, name: str, definition: Definition, item: str) -> Excerpt:
-    first, last = definition.line, definition.line + MOST_LINES_OF_BROKEN
+    first, last, folded = definition.line, definition.line + MOST_LINES_OF_BROKEN, None
     for node in _classes(cell.source):
         if node.name == name and node.lineno == definition.line:
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            last = node.end_lineno or last
-    return _excerpt(cell, first, last, (item,))
+            last, folded = node.end_lineno or last, _docstring(node)
+    return _excerpt(cell, first, last).model_copy(update={"items": (item,), "folded": folded})
+
+
+def _docstring(node: ast.ClassDef) -> tuple[int, int] | None:
+    """The lines of a docstring that is long."""
+    start = node.body[0]
+    if ast.get_docstring(node) is None or start.end_lineno is None:
+        return None
+    return (start.lineno, start.end_lineno) if start.end_lineno - start.lineno >= LONG_DOCSTRING else None
 
 
 def _classes(source: str) -> Iterator[ast.ClassDef]:
@@ -62,7 +72,7 @@ def _classes(source: str) -> Iterator[ast.ClassDef]:
     yield from (node for node in (tree.body if tree else ()) if isinstance(node, ast.ClassDef))
 
 
-def _excerpt(cell: CodeCell, first: int, last: int, items: tuple[str, ...] = ()) -> Excerpt:
+def _excerpt(cell: CodeCell, first: int, last: int) -> Excerpt:
     """Lines of a cell, as many as may be kept."""
     kept: list[str] = []
     room = LONGEST_EXCERPT
@@ -73,7 +83,7 @@ def _excerpt(cell: CodeCell, first: int, last: int, items: tuple[str, ...] = ())
         if room < 0:
             break
         kept.append(text)
-    return Excerpt(cell=cell.number, first=first, text="\n".join(kept), items=items)
+    return Excerpt(cell=cell.number, first=first, text="\n".join(kept))
 
 
 def _holds(excerpt: Excerpt, cell: int, line: int) -> bool:

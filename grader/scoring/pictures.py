@@ -15,7 +15,7 @@ MOST_ENTRIES = 12
 """Rows, and columns, of a matrix or a grid that are shown."""
 MOST_TOKENS = 16
 MOST_ROWS = 24
-MOST_PANELS = 6
+MOST_PANELS = 8
 
 NotFinite = Literal["nan", "inf", "-inf"]
 Number = float | NotFinite
@@ -45,6 +45,7 @@ class Matrices(Record):
     kind: Literal["matrices"] = "matrices"
     caption: Line = ""
     panels: tuple[Matrix, ...] = Field(min_length=1, max_length=MOST_PANELS)
+    is_plain: bool = Field(default=False, description="Whether numbers are not colored by their size.")
 
 
 class Tiles(Record):

@@ -74,6 +74,9 @@ class Excerpt(Record):
     first: int = Field(ge=1, description="Number of the first line, from 1.")
     text: Code
     items: tuple[str, ...] = Field(default=(), description="The items whose classes these lines define.")
+    folded: tuple[int, int] | None = Field(
+        default=None, description="First and last line of a long docstring, which a report need not show."
+    )
 
 
 class CriterionResult(Record):

@@ -18,7 +18,7 @@ from grader.homework3.attention_head.weights import (
 )
 from grader.homework3.excuses import InexcusableViolation, Judged
 from grader.homework3.strategies import SequenceCase
-from grader.judging import expect
+from grader.judging import expect, pictures
 from grader.judging.property import Program, property_of
 from grader.kernel.remote import Remote, Student
 from grader.kernel.wire import Array
@@ -61,7 +61,10 @@ def test_alpha_is_the_softmax_of_scaled_scores(student: Student, case: SequenceC
             q, k = pairs[int(np.argmin(gaps))]
             if any(checks.has_other_temperature(alphas[0], unmasked_alphas(case.x, *pair)) for pair in pairs):
                 raise InexcusableViolation(
-                    f"{why}: the scores have another scale", {"your alpha": expect.show(alphas[0])}
+                    f"{why}: the scores have another scale",
+                    {"your alpha": expect.show(alphas[0])},
+                    draw=lambda: pictures.matrices([("your alpha", alphas[0], 0)]),
+                    values=[alphas[0]],
                 )
             for x, alpha in zip(inputs, alphas, strict=True):
                 expect.close(alpha, unmasked_alphas(x, q, k), "alpha", why, scale=2.0)

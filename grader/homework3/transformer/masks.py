@@ -28,7 +28,7 @@ from grader.homework3.transformer.names import (
     SAME_IN_MODES,
     SHAPES,
 )
-from grader.judging import expect
+from grader.judging import expect, pictures
 from grader.judging.property import Program, property_of
 from grader.kernel.remote import Student
 from grader.kernel.wire import Array
@@ -129,7 +129,8 @@ def mask_arrives(mask: Any, call: Call) -> None:
     shown = (
         {} if equal else {"the mask that a block gets": expect.show(got), "expected mask": expect.show(want)}
     )
-    expect.holds(equal, why, shown)
+    entry = np.unravel_index(int(np.argmax(got != want)), got.shape)
+    expect.holds(equal, why, shown, draw=lambda: pictures.comparison(got, want, "mask", entry, titles=("given", "expected")))
 
 
 @property_of(PART, (ordinary(), square()), examples=2)

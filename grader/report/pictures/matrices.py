@@ -22,7 +22,7 @@ def draw_matrices(picture: Matrices) -> Markup:
     for panel in picture.panels:
         sizes = [abs(value) for row in panel.rows for value in row if isinstance(value, float)]
         largest[panel.scale] = max([largest.get(panel.scale, 0.0), *sizes])
-    return svg.panels(_panel(panel, largest[panel.scale]) for panel in picture.panels)
+    return svg.panels(_panel(panel, 0.0 if picture.is_plain else largest[panel.scale]) for panel in picture.panels)
 
 
 def written(value: Number) -> str:
