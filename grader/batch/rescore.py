@@ -78,6 +78,14 @@ def prepare(store: Store, path: Path) -> Rescoring:
     return Rescoring(store, manifest, new, path.read_bytes(), records, changes, old.total, new.total)
 
 
+def rewrite(store: Store) -> None:
+    """Write what is made of the store, the gradebook and the rubric anew; raises `GraderError`."""
+    manifest = store.manifest()
+    rubric = load_rubric(store.folder / "rubric.yaml")
+    decisions = Decisions(store.folder, manifest, rubric)
+    report(store, manifest, rubric, load_records(store, manifest), decisions.state())
+
+
 def _rows(store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]) -> list[Row]:
     state = Decisions(store.folder, manifest, rubric).state()
     return rows_of(manifest, rubric, results_of(store, manifest, rubric, records), state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from grader.batch import reports
 from grader.batch.context import training_context_of
+from grader.batch.fairness import fairness_of, recheck_markdown
 from grader.batch.rows import Row, rows_of
 from grader.batch.store import Manifest, Record, Store, scored, unreadable
 from grader.batch.training import known_training
@@ -24,6 +25,9 @@ def report(
             store.put(f"feedback/{row.member.key}.md", reports.feedback(row, rubric))
     store.put("grades.csv", reports.grades_csv(rows, rubric))
     store.put("summary.md", reports.summary(rows, rubric, manifest.strange))
+    fairness = fairness_of(store, manifest, rubric, records)
+    if fairness is not None:
+        store.put("recheck.md", recheck_markdown(fairness))
     store.drop_others({row.member.key for row in rows if row.result is not None})
     return rows
 
