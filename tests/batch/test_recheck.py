@@ -233,6 +233,6 @@ def _moved(text: str, one: str, worth: float, other: str, its: float) -> str:
         start = text.index(f"id: {name}\n")
         place = text.index("points:", start)
         end = text.index("\n", place)
-        assert float(text[place + 7 : end].split(",")[0]) == before
+        assert float(text[place + 7 : end].split(",", maxsplit=1)[0]) == before
         text = f"{text[:place]}points: {after:g}{text[end:]}"
     return text
