@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.batch.decisions import Decisions
-from grader.batch.falls import graded, graded_before, record_falls
+from grader.batch.falls import record_falls
 from grader.batch.results import load_records, report, results_of
 from grader.batch.rows import Row, rows_of
+from grader.batch.snapshots import graded, graded_before
 from grader.batch.store import Manifest, Record, Store
 from grader.errors import UsageError
 from grader.scoring.rubric import Rubric, load_rubric
