@@ -49,9 +49,9 @@ def interval(value: float, low: float, high: float) -> Markup:
     """A value with its interval on a scale from -1 to 1, for a cell of a table. The table says the same in numbers."""
     middle, scale = 60.0, 56.0
     parts = [
-        element("path", d=f"M{middle} 1V15", class_="rule"),
+        element("path", d=f"M{middle - scale:g} 8H{middle + scale:g}M{middle:g} 1V15", class_="rule"),
         element("path", d=f"M{middle + low * scale:.1f} 8H{middle + high * scale:.1f}", class_="whisker"),
-        element("circle", cx=middle + value * scale, cy=8, r=3.5, class_="bar" if low > 0 else "bar lost"),
+        element("circle", cx=middle + value * scale, cy=8, r=3, class_="bar" if low > 0 else "bar lost"),
     ]
     return _small(120, 16, parts)
 
