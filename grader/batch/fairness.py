@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from grader.batch.rechecks import Recheck, rechecks_of
 from grader.batch.store import Manifest, Record, Store, StoredVerdict
 from grader.insight.rates import Rate
+from grader.report.terminal import points
 from grader.scoring.result import totals
 from grader.scoring.rubric import AutomaticItem, Rubric
 from grader.scoring.score import Verdict, VerdictStatus, score
+from grader.text.safe_text import for_markdown, one_line
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,14 @@ class ChangedVerdict:
     message: str
     """What a seed found with which the property did not pass."""
     counterexample: str
+
+    @property
+    def in_words(self) -> str:
+        """``passed; with other seeds: failed once, passed twice``."""
+        counts = Counter(self.others)
+        times = {1: "once", 2: "twice"}
+        others = ", ".join(f"{status} {times.get(often, f'{often} times')}" for status, often in counts.items())
+        return f"{self.status}; with other seeds: {others}"
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,15 @@ class Fairness:
     """Submissions with a changed verdict of those that were judged again. They are independent, so the bound holds."""
     errors: int
     """Verdicts that the grader itself could not reach with one of the seeds; they count nowhere else."""
+
+
+def rate_in_words(rate: Rate, what: str) -> str:
+    """``2 of 90 verdicts changed (2.2%, at most 6.8% with 95% confidence)``."""
+    if rate.share is None or rate.bound is None:
+        return f"no {what} were judged again"
+    return (
+        f"{rate.count} of {rate.total} {what} changed ({rate.share:.2%}; at most {rate.bound:.2%} with 95% confidence)"
+    )
 
 
 def fairness_of(
@@ -149,3 +169,35 @@ def _points(rubric: Rubric, verdicts: Mapping[str, StoredVerdict]) -> float:
     items = tuple(item for item in rubric.items if isinstance(item, AutomaticItem))
     judged: dict[str, Verdict] = {name: stored.verdict() for name, stored in verdicts.items()}
     return totals(score(rubric.model_copy(update={"items": items}), judged)).score
+
+
+def recheck_markdown(fairness: Fairness) -> str:
+    """What other seeds found, as `recheck.md` states it."""
+    return "\n".join(_markdown(fairness)) + "\n"
+
+
+def _markdown(fairness: Fairness) -> Iterator[str]:
+    yield f"# Judged again with {fairness.seeds} other seed{'' if fairness.seeds == 1 else 's'}"
+    yield ""
+    yield f"- {for_markdown(rate_in_words(fairness.submissions, 'submissions'))}"
+    yield f"- {for_markdown(rate_in_words(fairness.verdicts, 'verdicts'))}"
+    yield f"- the class has {fairness.known} different submissions; the sample is random"
+    if fairness.errors:
+        yield f"- verdicts that the grader itself failed to reach: {fairness.errors}"
+    yield ""
+    yield "No grade depends on this. Submissions are independent, so their bound holds; verdicts on one submission are not."
+    if not fairness.changed:
+        return
+    yield ""
+    yield "| submission | criterion | property | verdict | found |"
+    yield "|---|---|---|---|---|"
+    for each in fairness.changed:
+        cells = (", ".join(each.keys), each.criterion, each.property, each.in_words, one_line(each.message))
+        yield f"| {' | '.join(for_markdown(cell) for cell in cells)} |"
+    if fairness.scores:
+        yield ""
+        yield "| submission | automatic points | lowest with another seed | highest |"
+        yield "|---|---:|---:|---:|"
+        for changed in fairness.scores:
+            given = (points(changed.score), points(changed.lowest), points(changed.highest))
+            yield f"| {for_markdown(', '.join(changed.keys))} | {' | '.join(given)} |"

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from itertools import chain
 
 from grader.batch.memory import differences
-from grader.batch.results import load_records, results_of
 from grader.batch.store import Manifest, Member, Record, Store, Stored, StoredVerdict, read_stored
-from grader.errors import RubricError
 from grader.report.terminal import points
 from grader.scoring.result import CriterionResult, ItemResult, Result
-from grader.scoring.rubric import Rubric, load_rubric
+from grader.scoring.rubric import Rubric
 from grader.text.safe_text import one_line
 
 NAME = "falls.json"
@@ -53,22 +51,6 @@ class Graded:
     rubric: Rubric
     records: Mapping[str, Record]
     results: Mapping[str, Result]
-
-
-def graded(store: Store, manifest: Manifest, rubric: Rubric, records: Mapping[str, Record]) -> Graded:
-    """The class by these records."""
-    return Graded(manifest, rubric, records, results_of(store, manifest, rubric, dict(records)))
-
-
-def graded_before(store: Store, manifest: Manifest | None) -> Graded | None:
-    """The class as the folder has it; None where nothing is graded yet, or its rubric cannot be read any more."""
-    try:
-        rubric = load_rubric(store.folder / "rubric.yaml") if manifest is not None else None
-    except RubricError:
-        return None
-    if manifest is None or rubric is None:
-        return None
-    return graded(store, manifest, rubric, load_records(store, manifest))
 
 
 def load_falls(store: Store) -> tuple[Fall, ...]:

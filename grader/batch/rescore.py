@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.batch.decisions import Decisions
-from grader.batch.falls import graded, graded_before, record_falls
+from grader.batch.falls import record_falls
 from grader.batch.results import load_records, report, results_of
 from grader.batch.rows import Row, rows_of
+from grader.batch.snapshots import graded, graded_before
 from grader.batch.store import Manifest, Record, Store
 from grader.errors import UsageError
 from grader.scoring.rubric import Rubric, load_rubric
@@ -76,6 +77,14 @@ def prepare(store: Store, path: Path) -> Rescoring:
         )
     changes = _changes(_rows(store, manifest, old, records), _rows(store, manifest, new, records), old, new)
     return Rescoring(store, manifest, new, path.read_bytes(), records, changes, old.total, new.total)
+
+
+def rewrite(store: Store) -> None:
+    """Write what is made of the store, the gradebook and the rubric anew; raises `GraderError`."""
+    manifest = store.manifest()
+    rubric = load_rubric(store.folder / "rubric.yaml")
+    decisions = Decisions(store.folder, manifest, rubric)
+    report(store, manifest, rubric, load_records(store, manifest), decisions.state())
 
 
 def _rows(store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]) -> list[Row]:

@@ -14,7 +14,7 @@ from grader.assignment import Assignment
 from grader.batch.context import code_of_homework, code_of_judging, context_of, training_context_of
 from grader.batch.decisions import Decisions
 from grader.batch.fairness import Fairness, fairness_of
-from grader.batch.falls import Fall, graded, graded_before, record_falls
+from grader.batch.falls import Fall, record_falls
 from grader.batch.jobs import Backend, Job, Progress, grade_job
 from grader.batch.leftovers import clear_after_a_kill
 from grader.batch.memory import Settings, differences, refuse_differences, refuse_lost_students, settings_of
@@ -23,6 +23,7 @@ from grader.batch.recheck import Asked, Rechecking
 from grader.batch.results import report
 from grader.batch.roster import ROSTER, load_roster
 from grader.batch.rows import scores
+from grader.batch.snapshots import graded, graded_before
 from grader.batch.store import Manifest, Member, Record, Store, Training
 from grader.batch.submissions import Entry, find_submissions
 from grader.batch.training import Trainee, Trainees, trainees_of

@@ -19,13 +19,13 @@ LONGEST = 20_000
 """Characters of one text on a page."""
 
 
-def page(template: str, *, script: str = "", **values: Any) -> str:
+def page(template: str, *, script: str = "", style: str = "style.css", **values: Any) -> str:
     """A page by a template that extends ``base.html``, as one HTML file that needs no other.
 
     Every text among ``values`` is made printable and escaped where it is put in. ``script`` is ours, and the only one that the
-    page's policy lets run.
+    page's policy lets run. ``style`` names files with styles, separated by spaces.
     """
-    style = (PAGES / "style.css").read_text(encoding="utf-8")
+    style = "".join((PAGES / name).read_text(encoding="utf-8") for name in style.split())
     policy = ["default-src 'none'", f"style-src {_hash(style)}", "img-src data:", "form-action 'none'", "base-uri 'none'"]
     if script:
         policy.append(f"script-src {_hash(script)}")
