@@ -111,6 +111,11 @@ class Homework:
         return (self.package or self.folder) / "fingerprints.json"
 
     @property
+    def named_mutants(self) -> Path:
+        """Mechanical mutants whose cause a person named, to measure how well causes are named; a homework may have none."""
+        return (self.package or self.folder) / "named_mutants.yaml"
+
+    @property
     def stand_ins(self) -> Path:
         """The source of the stand-ins, which runs in the kernel; a homework may have none."""
         return (self.package or self.folder) / "stand_ins.py"

@@ -137,6 +137,21 @@ def load_all(criteria: Collection[str], folder: Path | None = None) -> list[Case
     return [case for cases, _ in loaded for case in cases]
 
 
+def load_causes(path: Path) -> dict[str, str]:
+    """The causes that a file names, in words, by id; raises `UsageError` where it is no corpus."""
+    try:
+        return _parsed(path)[0].causes
+    except Fault as fault:
+        raise UsageError(f"{path.name}:{fault.line}: {fault.reason}") from None
+    except ValidationError as error:
+        raise UsageError(f"{path.name}: {error.errors(include_url=False)[0]['msg']}") from None
+
+
+def _parsed(path: Path) -> tuple[_File, Lines]:
+    plain, lines = read_yaml(_bytes(path), most=MAX_BYTES, scalars="text")
+    return _File.model_validate(plain), lines
+
+
 def _natural(part: str) -> tuple[int, str]:
     """Sorts 10a after 9a."""
     number = part.rstrip("abcdefghijklmnopqrstuvwxyz")

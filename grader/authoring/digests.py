@@ -9,7 +9,7 @@ import ast
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from grader.homework import Homework
@@ -57,6 +57,11 @@ def part_digest(homework: Homework, part: str) -> str:
     corpus = homework.corpus / f"{part}.yaml"
     text = corpus.read_bytes() if corpus.is_file() else b""
     return hashlib.sha256(properties_digest(homework, part).encode() + text).hexdigest()[:_LENGTH]
+
+
+def stale_parts(sources: Mapping[str, str], homework: Homework) -> list[str]:
+    """The parts of which ``sources`` has another `part_digest`: what was found out about them is out of date."""
+    return [part for part, digest in sources.items() if digest != part_digest(homework, part)]
 
 
 def _reached(modules: Iterable[str], folder: Path) -> set[Path]:
