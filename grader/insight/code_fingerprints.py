@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,13 +13,22 @@ from numpy.typing import NDArray
 from grader.insight.data_flow import Node, Statement
 
 Matrix = NDArray[np.float32]
+_BLOCK = 4096
+"""Signatures that are multiplied at once."""
 
 
 @dataclass
 class Fingerprint:
-    """One part of a submission: its operations by signature, as a whole and by statement."""
+    """One part of a submission.
+
+    Args:
+        signatures: how often each operation occurs, told by its operands and theirs.
+        choices: operations told by their direct operands alone: one decision of the author each.
+        statements: the signatures of the operations in each statement.
+    """
 
     signatures: Counter[int] = field(default_factory=Counter)
+    choices: set[int] = field(default_factory=set)
     statements: dict[Statement, list[int]] = field(default_factory=lambda: defaultdict(list))
 
 
@@ -27,25 +36,31 @@ def fingerprints_of(nodes: Sequence[Node], given: Collection[int] = frozenset())
     """The fingerprint of each part, without what was ``given``."""
     found: dict[str, Fingerprint] = defaultdict(Fingerprint)
     for node in nodes:
-        if node.statement is None:
-            continue
         own = [signature for signature in node.signatures if signature not in given]
-        if own:
-            part = found[node.statement.part]
-            part.signatures.update(own)
-            part.statements[node.statement] += own
+        if node.statement is None or not own:
+            continue
+        part = found[node.statement.part]
+        part.signatures.update(own)
+        part.statements[node.statement] += own
+        if node.signatures[0] not in given:
+            part.choices.add(node.signatures[0])
     return dict(found)
 
 
 @dataclass(frozen=True)
 class Weights:
-    """How much each signature of a part tells: little where many people write it."""
+    """How much it tells that two people write the same: little where many do.
+
+    Args:
+        people: how many wrote the part.
+        often: how many of them have each signature.
+    """
 
     people: int
     often: Counter[int]
 
     @classmethod
-    def of(cls, prints: Sequence[Fingerprint]) -> Weights:
+    def of(cls, prints: Collection[Fingerprint]) -> Weights:
         """The weights in a population."""
         often: Counter[int] = Counter()
         for one in prints:
@@ -60,33 +75,82 @@ class Weights:
 
 @dataclass(frozen=True)
 class Overlaps:
-    """How much code pairs have in common: ``shared[i, j]`` of ``own[i]``, in the weights' unit."""
+    """What each pair of submissions has in common in one part, as symmetric matrices.
+
+    Args:
+        shared: the weight of the common code.
+        own: the weight of all code of each submission.
+        evidence: the weight of the common choices, in nats.
+    """
 
     shared: Matrix
-    own: NDArray[np.float32]
+    own: Matrix
+    evidence: Matrix
+
+    @property
+    def share(self) -> Matrix:
+        """How much of both is common, from 0 to 1."""
+        both = self.own[:, None] + self.own[None, :]
+        found: Matrix = 2 * self.shared / np.maximum(both, 1e-6)
+        return found
 
 
 def overlaps(prints: Sequence[Fingerprint | None], weights: Weights) -> Overlaps:
-    """The overlap of each pair in one part; None stands for a submission without it."""
-    places: dict[tuple[int, int], int] = {}
-    values: list[float] = []
-    own = np.zeros(len(prints), dtype=np.float32)
-    rows: list[list[int]] = []
-    for number, one in enumerate(prints):
-        row = []
-        for signature, count in one.signatures.items() if one else ():
-            weight = weights.weight(signature)
-            own[number] += weight * count
-            if weights.often[signature] < 2 or not weight:
-                continue
-            # The second occurrence of an operation is a signature of its own, so that products count the smaller number.
+    """The overlaps in one part; None stands for a submission without it."""
+    shared, own = _products([one.signatures if one else {} for one in prints], weights)
+    evidence, _ = _products([dict.fromkeys(one.choices, 1) if one else {} for one in prints], weights)
+    return Overlaps(shared, own, evidence)
+
+
+def _products(held: Sequence[Mapping[int, int]], weights: Weights) -> tuple[Matrix, Matrix]:
+    """The weight that each pair holds in common, counting the smaller number of each signature, and that of each by itself."""
+    own = np.zeros(len(held), dtype=np.float32)
+    columns: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for row, signatures in enumerate(held):
+        for signature, count in signatures.items():
+            own[row] += weights.weight(signature) * count
             for occurrence in range(count):
-                place = places.setdefault((signature, occurrence), len(values))
-                if place == len(values):
-                    values.append(weight)
-                row.append(place)
-        rows.append(row)
-    holds = np.zeros((len(prints), len(values)), dtype=np.float32)
-    for number, row in enumerate(rows):
-        holds[number, row] = 1
-    return Overlaps((holds * np.asarray(values, dtype=np.float32)) @ holds.T, own)
+                columns[signature, occurrence].append(row)
+    shared = np.zeros((len(held), len(held)), dtype=np.float32)
+    common = [(signature, rows) for (signature, _), rows in columns.items() if len(rows) > 1]
+    for start in range(0, len(common), _BLOCK):
+        block = common[start : start + _BLOCK]
+        holds = np.zeros((len(held), len(block)), dtype=np.float32)
+        for column, (_, rows) in enumerate(block):
+            holds[rows, column] = 1
+        shared += (holds * np.array([weights.weight(signature) for signature, _ in block], dtype=np.float32)) @ holds.T
+    return shared, own
+
+
+def counterparts(
+    first: Fingerprint, second: Fingerprint, weight: Callable[[int], float], least: float
+) -> list[tuple[Statement, Statement, list[int]]]:
+    """Each statement of the first with the one of the second that is most alike, and what they share.
+
+    Only statements of which at least ``least`` is shared, by weight, have a counterpart.
+    """
+    holders: dict[int, list[Statement]] = defaultdict(list)
+    for statement, signatures in second.statements.items():
+        for signature in dict.fromkeys(signatures):
+            holders[signature].append(statement)
+    found = []
+    for statement, signatures in first.statements.items():
+        unique = list(dict.fromkeys(signatures))
+        common = [signature for signature in unique if signature in holders]
+        # An operation that everybody uses still belongs to the statement.
+        total = sum(weight(signature) + 0.1 for signature in unique)
+        if not common or sum(weight(signature) + 0.1 for signature in common) < least * total:
+            continue
+        votes: Counter[Statement] = Counter()
+        for signature in common:
+            for holder in holders[signature]:
+                votes[holder] += weight(signature) + 0.1  # type: ignore[assignment]
+        best = max(votes, key=lambda one: (votes[one], -one.cell, -one.first))
+        found.append((statement, best, common))
+    return found
+
+
+def many_have(prints: Iterable[Fingerprint], signatures: Collection[int], least: float) -> int:
+    """How many people have at least a share of the signatures."""
+    wanted = set(signatures)
+    return sum(len(wanted & one.signatures.keys()) >= least * len(wanted) for one in prints) if wanted else 0

@@ -12,6 +12,8 @@ from grader.insight.data_flow import Node, Statement
 
 MOST_NODES = 20_000
 """Of one program; helpers that call helpers may be read very often."""
+SELF = "self"
+"""The label of the object whose method is read."""
 
 _OPERATORS: dict[type[ast.AST], str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**",
@@ -48,7 +50,6 @@ class Frame:
     returned: list[Node] = field(default_factory=list)
     tests: list[Node] = field(default_factory=list)
     loops: list[Node] = field(default_factory=list)
-    self_name: str = ""
     parameters: frozenset[str] = frozenset()
 
 
@@ -116,7 +117,7 @@ class Expressions(ABC):
         return self.leaf("class" if name in self.own_classes else f"name {self.aliases.get(name, name)}")
 
     def _Attribute(self, node: ast.Attribute, environment: Environment) -> Value:
-        if isinstance(node.value, ast.Name) and node.value.id == self.frame.self_name:
+        if is_self(node.value, environment):
             key = f"self.{node.attr}"
             if key in environment:
                 return environment[key]
@@ -129,7 +130,7 @@ class Expressions(ABC):
         """Whether an expression is a name such as ``torch.nn``, which is no variable."""
         while isinstance(node, ast.Attribute):
             node = node.value
-        if not isinstance(node, ast.Name) or node.id == self.frame.self_name:
+        if not isinstance(node, ast.Name):
             return False
         return node.id not in environment and node.id not in self.functions and node.id not in self.own_classes
 
@@ -250,7 +251,7 @@ class Expressions(ABC):
         if isinstance(target, ast.Name):
             environment[target.id] = value
         elif isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
-            if target.value.id == self.frame.self_name:
+            if is_self(target.value, environment):
                 environment[f"self.{target.attr}"] = value
         elif isinstance(target, ast.Starred):
             self.bind(target.value, value, environment)
@@ -285,8 +286,7 @@ class Expressions(ABC):
                 return "", value
             if self._is_module(function.value, environment):
                 return function.attr, None
-            is_own = isinstance(function.value, ast.Name) and function.value.id == self.frame.self_name
-            if not is_own:
+            if not is_self(function.value, environment):
                 return function.attr, value.children[0] if value.children else None
             return "call", value
         value = self.read(function, environment)
@@ -295,6 +295,14 @@ class Expressions(ABC):
         if not value.children and value.label.startswith("name "):
             return value.label.removeprefix("name "), None
         return "call", value
+
+
+def is_self(node: ast.expr, environment: Environment) -> bool:
+    """Whether an expression is the object whose method is read."""
+    if not isinstance(node, ast.Name):
+        return False
+    value = environment.get(node.id)
+    return isinstance(value, Node) and value.label == SELF
 
 
 def _is_text(node: ast.expr) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from grader.insight.data_flow import Node, Statement
-from grader.insight.expressions import Environment, Expressions, Frame, Function, Value
+from grader.insight.expressions import SELF, Environment, Expressions, Frame, Function, Value
 
 _DEEPEST = 5
 """Helpers that call helpers, up to this depth."""
@@ -62,17 +62,16 @@ class Reader(Expressions):
             return self.node("call", arguments)
         self.calls += 1
         environment = dict(function.environment)
-        if function.is_method:
-            environment |= {key: value for key, value in self.current.items() if key not in environment}
-        frame = self._frame(function, environment, arguments, named)
-        outside, self.frame, statement, cell = self.frame, frame, self.statement, self.cell
+        attributes = {key: value for key, value in self.current.items() if key.startswith("self.")}
+        environment |= attributes
+        outside, statement, cell = self.frame, self.statement, self.cell
         self.depth, self.cell = self.depth + 1, function.cell
+        frame = self._frame(function, environment, arguments, named)
         frame.tests, frame.loops = list(outside.tests), list(outside.loops)
         self._body(function, frame, environment)
         self.frame, self.statement, self.cell = outside, statement, cell
         self.depth -= 1
-        if function.is_method:
-            self.current.update((key, value) for key, value in environment.items() if key.startswith("self."))
+        self.current.update((key, value) for key, value in environment.items() if key.startswith("self."))
         if not frame.returned:
             return self.leaf("None")
         found = frame.returned[-1]
@@ -87,11 +86,13 @@ class Reader(Expressions):
         spelled = function.node.args
         parameters = [*spelled.posonlyargs, *spelled.args]
         is_bound = function.is_method and bool(parameters) and not _is_static(function.node)
-        frame = Frame(self_name=parameters[0].arg if is_bound else self.frame.self_name)
+        frame = Frame()
+        if is_bound:
+            environment[parameters[0].arg] = self.leaf(SELF)
         names = [one.arg for one in parameters[is_bound:]]
         defaults = dict(zip(reversed(names), reversed(spelled.defaults), strict=False))
         defaults |= {one.arg: value for one, value in zip(spelled.kwonlyargs, spelled.kw_defaults, strict=True) if value}
-        is_called = self.frame.self_name != "" or bool(arguments) or bool(named)
+        is_called = self.depth > 0
         for place, name in enumerate([*names, *(one.arg for one in spelled.kwonlyargs)]):
             if place < len(arguments) and place < len(names):
                 environment[name] = arguments[place]
