@@ -249,7 +249,8 @@ class Gradebook:
     def lock(self, who: str, submission: str, item: str, seconds: float = LOCK_SECONDS) -> bool:
         """Lock an answer, or extend the own lock; False if somebody else has it open."""
         soon = self._clock() + timedelta(seconds=_FRESH * seconds)
-        if any((each.submission, each.item, each.who) == (submission, item, who) and each.until > soon for each in self.locks()):
+        own = [lock.until for lock in self.locks() if (lock.submission, lock.item, lock.who) == (submission, item, who)]
+        if own and own[0] > soon:
             return True
         with self._database.writing_briefly() as connection:
             if any((each.submission, each.item) == (submission, item) and each.who != who for each in self._locks(connection)):

@@ -20,9 +20,10 @@ from tests.pdfs import styles
 from tests.pdfs.answers import Answer, Block
 from tests.review.made import RUBRIC, Pupil, make_class, pupils
 
-FIRST = ("Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gia", "Hal", "Ida", "Jon", "Kai", "Lea", "Max", "Nia", "Ole", "Pia", "Quy", "Ria")
-LAST = ("Abel", "Berg", "Cole", "Diaz", "Egli", "Funk", "Gupta", "Haas", "Imai", "Jain", "Kim", "Lam", "Mori", "Nash", "Ott", "Park")
-MOST = len(FIRST) * len(LAST) * 4
+FIRST = "Ada Ben Cleo Dan Eve Finn Gia Hal Ida Jon Kai Lea Max Nia Ole Pia Quy Ria".split()
+LAST = "Abel Berg Cole Diaz Egli Funk Gupta Haas Imai Jain Kim Lam Mori Nash Ott Park".split()
+MIDDLE = ("", "von ", "de ", "Mac")
+MOST = len(FIRST) * len(LAST) * len(MIDDLE)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def make_large_class(root: Path, size: int = 300, seed: int = 0, *, pdfs: bool =
 def _names(size: int, seed: int) -> list[str]:
     if size > MOST:
         raise ValueError(f"a class has at most {MOST} names")
-    all_names = [f"{first} {middle}{last}" for middle in ("", "von ", "de ", "Mac") for first in FIRST for last in LAST]
+    all_names = [f"{first} {middle}{last}" for middle in MIDDLE for first in FIRST for last in LAST]
     return random.Random(seed).sample(all_names, size)
 
 
@@ -84,7 +85,7 @@ def _evidence(key: str, number: int, by_item: dict[str, dict[str, MadeAnswer]]) 
             pieces.append(Evidence(kind="reported_accuracy", title="reported by code cell 30", cell=30, text=text))
         if "image" in item.evidence:
             pieces += [
-                Evidence(kind="image", title=f"image from code cell {cell}", cell=cell, mime="image/png", data=plot(number, cell))
+                Evidence(kind="image", title=f"code cell {cell}", cell=cell, mime="image/png", data=plot(number, cell))
                 for cell in (31, 32)
             ]
         text = by_item[item.id][key].text.strip() if item.id in by_item else ""

@@ -127,6 +127,11 @@ class Client:
         self._connection.connect()
         self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
+    def reconnect(self) -> None:
+        """Go on with a server that was started again at the same port."""
+        self._connection.close()
+        self._connect()
+
     def get(self, path: str) -> Reply:
         """A page, without following redirects."""
         return self._send("GET", path)
