@@ -11,9 +11,8 @@ from grader.scoring import result
 
 HEAD = """# The result file
 
-`grader grade --json FILE` writes a result, and a class folder keeps one for each student in `results/`. Its JSON schema ships with the
-grader (`grader/scoring/result.schema.json`). The version in `schema_version` changes its first number only when a reader of the old
-form would misread the new one.
+`grader grade --json FILE` writes a result, and a class folder keeps one for each student in `results/`. Its JSON schema ships
+with the grader (`grader/scoring/result.schema.json`).
 """
 
 

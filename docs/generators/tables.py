@@ -19,7 +19,8 @@ def table_of(model: type[BaseModel]) -> str:
     rows = ["| key | value | default | |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
         default = "required" if field.is_required() else _default(field)
-        rows.append(f"| `{field.alias or name}` | {_words(field.annotation)} | {default} | {field.description or notes.get(name, '')} |")
+        note = field.description or notes.get(name, "")
+        rows.append(f"| `{field.alias or name}` | {_words(field.annotation)} | {default} | {note} |")
     return "\n".join(rows)
 
 
