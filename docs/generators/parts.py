@@ -23,8 +23,8 @@ def pages() -> Mapping[str, str]:
     ]
     head = (
         "# Every part, and the mistakes it catches\n\n"
-        "Each part of the homework that is judged automatically has a page, made from the rubric, the properties and the corpus "
-        "of the audit. The pages are for instructors: they name criteria that students do not see before they hand in. "
+        "Each part of the homework that is judged automatically has a page, made from the rubric, the properties and the "
+        "corpus of the audit. The pages are for instructors: they name criteria that students do not see before they hand in. "
         "A *mutant* is a wrong answer that must lose the criterion it is listed under, and nothing else. A *variant* is a "
         "right answer in another style, which must lose nothing.\n\n"
         "| item | | points | criteria | properties | mutants | variants |\n|---|---|---|---|---|---|---|\n"
