@@ -23,9 +23,10 @@ def pages() -> Mapping[str, str]:
     ]
     head = (
         "# Every part, and the mistakes it catches\n\n"
-        "Each part of the homework that is judged automatically has a page, made from the rubric, the properties and the corpus of the audit. "
-        "A *mutant* is a wrong answer that must lose the criterion it is listed under, and nothing else. A *variant* is a right answer in "
-        "another style, which must lose nothing.\n\n"
+        "Each part of the homework that is judged automatically has a page, made from the rubric, the properties and the "
+        "corpus of the audit. The pages are for instructors: they name criteria that students do not see before they hand in. "
+        "A *mutant* is a wrong answer that must lose the criterion it is listed under, and nothing else. A *variant* is a "
+        "right answer in another style, which must lose nothing.\n\n"
         "| item | | points | criteria | properties | mutants | variants |\n|---|---|---|---|---|---|---|\n"
     )
     names = "\n".join(item.id for item in rubric.automatic)
@@ -38,23 +39,31 @@ def _count(cases: Sequence[Case], part: str, kind: str) -> int:
 
 
 def _page(homework: Homework, item: AutomaticItem, cases: Sequence[Case]) -> str:
-    sections = [f"# {item.id}: {item.title}\n\n{item.points:g} points."]
+    sections = [f"# {item.id}: {item.title}\n\n{_points(item.points)}."]
     for criterion in item.criteria:
         caught = [case for case in cases if case.part == item.id and criterion.id in case.entry.loses]
         public = "Students can check it themselves." if criterion.public else "Students do not see it before they hand in."
-        text = f"## {criterion.id}\n\n{criterion.title} {criterion.points:g} points. {public}\n\n> {criterion.quote}\n\n### Properties\n\n"
+        text = f"## {criterion.id}\n\n{criterion.title} {_points(criterion.points)}. {public}\n\n"
+        text += f"> {criterion.quote}\n\n### Properties\n\n"
         for name in criterion.properties:
             prop = homework.properties[name]
             title = " ".join(prop.title.split())
             text += f"- `{name.rpartition('.')[2]}`: {title}{_when(prop.when)}\n"
         if caught:
-            text += "\n### Mistakes it catches\n\n" + "".join(f"- {' '.join(case.entry.title.split())}\n" for case in caught)
+            text += "\n### Mistakes it catches\n\n" + _titles(caught)
         sections.append(text.rstrip())
     variants = [case for case in cases if case.part == item.id and case.entry.kind == "variant"]
     if variants:
-        listed = "".join(f"- {' '.join(case.entry.title.split())}\n" for case in variants)
-        sections.append(f"## Right answers that pass\n\n{listed}".rstrip())
+        sections.append(f"## Right answers that pass\n\n{_titles(variants)}".rstrip())
     return "\n\n".join(sections) + "\n"
+
+
+def _titles(cases: Sequence[Case]) -> str:
+    return "".join(f"- {' '.join(case.entry.title.split())}\n" for case in cases)
+
+
+def _points(points: float) -> str:
+    return f"{points:g} point" if points == 1 else f"{points:g} points"
 
 
 def _when(when: str) -> str:

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel
-
-from generators.tables import table_of
-from grader.scoring import result
+from generators.tables import models_of, table_of
+from grader.scoring.result import Result
 
 HEAD = """# The result file
 
-`grader grade --json FILE` writes a result, and a class folder keeps one for each student in `results/`. Its JSON schema ships with the
-grader (`grader/scoring/result.schema.json`). The version in `schema_version` changes its first number only when a reader of the old
-form would misread the new one.
+`grader grade --json FILE` writes a result, and a class folder keeps one for each student in `results/`. Its JSON schema ships
+with the grader (`grader/scoring/result.schema.json`).
 """
 
 
 def pages() -> Mapping[str, str]:
     """One page with a table for each object of a result."""
-    models = [
-        value
-        for value in vars(result).values()
-        if isinstance(value, type) and issubclass(value, BaseModel) and value.__module__ == result.__name__
-        and not value.__name__.startswith("_")
-    ]  # fmt: skip
-    models.sort(key=lambda model: model.__name__ != "Result")
-    sections = [HEAD, *(f"## {model.__name__}\n\n{model.__doc__}\n\n{table_of(model)}" for model in models)]
+    sections = [HEAD, *(f"## {model.__name__}\n\n{model.__doc__}\n\n{table_of(model)}" for model in models_of(Result))]
     return {"reference/result.md": "\n\n".join(sections) + "\n"}

@@ -14,8 +14,9 @@ ORDER = (
 )  # fmt: skip
 HEAD = """# The rubric file
 
-`rubric.yaml` says what each part of the homework is worth. It is read strictly: an unknown key, a missing one or points that do not add
-up are refused, and one message names every faulty line. Change a rubric of a class that is graded already with `grader rescore`.
+`rubric.yaml` says what each part of the homework is worth. It is read strictly: an unknown key, a missing one or points that
+do not add up are refused, and one message names every faulty line. Change a rubric of a class that is graded already with
+`grader rescore`.
 """
 
 

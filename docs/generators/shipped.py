@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = {"ARCHITECTURE.md": "explanation/architecture.md", "THREATS.md": "explanation/threats.md", "CHANGELOG.md": "reference/changelog.md"}
+PAGES = {
+    "ARCHITECTURE.md": "explanation/architecture.md",
+    "THREATS.md": "explanation/threats.md",
+    "CHANGELOG.md": "reference/changelog.md",
+}
 _LINK = re.compile(r"\]\((?P<target>[^)#:]+)(?P<anchor>#[^)]*)?\)")
 
 
 def pages() -> Mapping[str, str]:
     """The pages, with their links as they are within the site."""
-    return {place: _linked((ROOT / name).read_text(encoding="utf-8"), place) for name, place in PAGES.items() if (ROOT / name).exists()}
+    return {place: _linked((ROOT / name).read_text(encoding="utf-8"), place) for name, place in PAGES.items()}
 
 
 def _linked(text: str, place: str) -> str:

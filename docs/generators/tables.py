@@ -19,8 +19,24 @@ def table_of(model: type[BaseModel]) -> str:
     rows = ["| key | value | default | |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
         default = "required" if field.is_required() else _default(field)
-        rows.append(f"| `{field.alias or name}` | {_words(field.annotation)} | {default} | {field.description or notes.get(name, '')} |")
+        note = field.description or notes.get(name, "")
+        rows.append(f"| `{field.alias or name}` | {_words(field.annotation)} | {default} | {note} |")
     return "\n".join(rows)
+
+
+def models_of(root: type[BaseModel]) -> list[type[BaseModel]]:
+    """A class and all that its fields hold, each once, in the order in which they are met."""
+    found = [root]
+    for model in found:
+        for field in model.model_fields.values():
+            found += [held for held in _held(field.annotation) if held not in found]
+    return found
+
+
+def _held(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return list(dict.fromkeys(held for each in get_args(annotation) for held in _held(each)))
 
 
 def _notes(model: type[BaseModel]) -> dict[str, str]:

@@ -6,6 +6,7 @@ The same seed makes the same class.
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import random
@@ -55,11 +56,12 @@ def write_demo(folder: Path, students: int = 6, seed: int = 0, homework: Homewor
     names = [_name(number) for number in range(students)]
     mistakes: dict[str, tuple[str, ...]] = {}
     parts = _mutants(chosen)
+    master = notebooks.build_master(chosen)
     for number, name in enumerate(names):
         wrong = lots.sample(sorted(parts), min(number % (MOST_MISTAKES + 1), len(parts)))
         cases = [lots.choice(parts[part]) for part in wrong]
         mistakes[name] = tuple(case.name for case in cases)
-        notebook = notebooks.build_master(chosen)
+        notebook = copy.deepcopy(master)
         for case in cases:
             _put_in(notebook, case)
         _answer(notebook, lots)

@@ -26,7 +26,6 @@ app = typer.Typer(
     help="Grades notebooks of a deep-learning homework.\n\n"
     "Start with:  grader grade --example",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help wraps at any width, and is as good in a file as on a terminal
 )
