@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from grader.report.terminal import points
-from grader.text.safe_text import clean
+from grader.text.safe_text import clean, shorten
 
 PAGES = Path(__file__).resolve().parent / "pages"
 LONGEST = 20_000
@@ -49,6 +49,7 @@ def _environment() -> Environment:
         finalize=_printable,
     )
     environment.filters["points"] = points
+    environment.filters["short"] = shorten
     return environment
 
 
