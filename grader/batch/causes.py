@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from grader.authoring.digests import stale_parts
 from grader.batch.rows import Row
 from grader.batch.store import Record
 from grader.homework import Homework
@@ -30,6 +31,18 @@ def causes_of_class(
     """
     parts = [part for row in rows for part in lost_parts(row, records.get(row.member.digest), rubric)]
     return causes_of(parts, load_fingerprints(homework.fingerprints))
+
+
+def outdated_note(homework: Homework) -> str:
+    """A line that says which parts' fingerprints are older than what they were made of; empty where none are."""
+    table = load_fingerprints(homework.fingerprints)
+    stale = stale_parts(table.sources, homework)
+    if not stale:
+        return ""
+    return (
+        f"likely causes of {', '.join(stale)} may be wrong: the corpus or its properties have changed since; "
+        "run `grader audit fingerprints`"
+    )
 
 
 def lost_parts(row: Row, record: Record | None, rubric: Rubric) -> Iterator[LostPart]:
