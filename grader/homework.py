@@ -44,6 +44,7 @@ class Homework:
         provided_classes: classes of the template that students do not write, for templates without marked cells.
         provided_methods: (class, method) pairs that the template provides within classes that students write.
         files: files that a notebook finds in its working directory, by name.
+        text_calls: names of functions that generate text: what their cells print is evidence where an item asks for such text.
         training: how items of the kind `training` are judged; None where nothing is trained.
         formulas: what each item asks formulas for, which people who grade can check against the model answer.
         source: what `load_homework` finds it by; it sets this itself.
@@ -57,6 +58,7 @@ class Homework:
     provided_classes: frozenset[str] = frozenset()
     provided_methods: tuple[tuple[str, str], ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
+    text_calls: frozenset[str] = frozenset()
     training: TrainingCheck | None = None
     formulas: Mapping[str, AskedFormulas] = field(default_factory=dict)
     source: str = DEFAULT

@@ -95,6 +95,7 @@ class Case:
     entry: Entry
     cells: tuple[str, ...]
     causes: tuple[str, ...] = ()
+    class_name: str = ""
 
     @property
     def name(self) -> str:
@@ -219,7 +220,8 @@ def _cases(file: _File, criteria: Collection[str], lines: Lines) -> tuple[list[C
                 faults.append(Fault(lines[unnamed], f"{name} is not among the file's causes"))
         words = tuple(file.causes[name] for name in entry.causes if name in file.causes) or (entry.title,)
         try:
-            cases.append(Case(file.part, entry, tuple(cells_of(file.class_name, entry)), words))
+            cells = tuple(cells_of(file.class_name, entry))
+            cases.append(Case(file.part, entry, cells, words, file.class_name))
         except Fault as fault:
             faults.append(Fault(line, f"{entry.id}: {fault.reason}"))
     return cases, faults
@@ -262,28 +264,30 @@ def cells_of(class_name: str, entry: Entry) -> Iterable[str]:
     """The cells of a right submission, with an entry instead of one class."""
     found = False
     for cell in reference_cells():
-        source = _class_source(cell, class_name)
+        source = class_source(cell, class_name)
         if source is None:
             yield cell
             continue
         found = True
         if entry.before is not None:
             yield entry.before
-        yield cell.replace(source, entry.code if entry.code is not None else _edited(source, entry.edits))
+        yield cell.replace(source, entry.code if entry.code is not None else edited(source, entry.edits))
         if entry.after is not None:
             yield entry.after
     if not found:
         raise Fault(1, f"the reference has no class {class_name}")
 
 
-def _class_source(cell: str, name: str) -> str | None:
+def class_source(cell: str, name: str) -> str | None:
+    """The source of a class that a cell defines, or None."""
     for node in ast.parse(cell).body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             return "\n".join(cell.splitlines()[node.lineno - 1 : node.end_lineno])
     return None
 
 
-def _edited(source: str, edits: Iterable[Edit]) -> str:
+def edited(source: str, edits: Iterable[Edit]) -> str:
+    """The source with each edit made. Raises `Fault` where its text does not occur exactly once."""
     for edit in edits:
         count = source.count(edit.replace)
         if count != 1:

@@ -12,6 +12,7 @@ from grader.homework3 import (
     dialogue_loss,
     multi_headed_attention,
     patch_embed,
+    shakespeare,
     tokenizer,
     transformer,
 )
@@ -35,6 +36,7 @@ HOMEWORK = Homework(
     provided_classes=frozenset({"FFN", "AttentionResidual", "VisionTransformer", "DialogueDataset"}),
     provided_methods=(("DialogueGPT", "generate"),),
     training=ImageTraining(),
-    files={"input.txt": assets.DATA / "shakespeare.txt"},
+    text_calls=frozenset({"generate", "decode"}),
+    files={"input.txt": shakespeare.PATH},
     formulas=FORMULAS,
 )

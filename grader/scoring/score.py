@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from grader.scoring.result import CriterionResult, Evidence, ItemResult, ItemStatus
+from grader.scoring.pictures import Picture
+from grader.scoring.result import CodeLine, CriterionResult, Evidence, ItemResult, ItemStatus
 from grader.scoring.rubric import AutomaticItem, Criterion, ManualItem, Rubric, TrainingItem
 
 VerdictStatus = Literal["passed", "failed", "unreached", "error", "inapplicable"]
@@ -29,6 +30,11 @@ class Verdict:
     """What a person should know about how the item was judged."""
     defers_to: tuple[str, ...] = ()
     """The properties of which one must fail, as this one left a case to them; else a fault would be found by nobody."""
+    pictures: tuple[Picture, ...] = ()
+    snippet: str = ""
+    """Code that reproduces the counterexample in the notebook."""
+    places: tuple[CodeLine, ...] = ()
+    """Where in the notebook an exception passed."""
 
 
 def score(
@@ -99,6 +105,9 @@ def _criterion(
         message=decisive.message or f"{decisive.property} gave no reason",
         requirement=decisive.title or None,
         counterexample=decisive.counterexample,
+        pictures=decisive.pictures,
+        snippet=decisive.snippet,
+        places=decisive.places,
     )
 
 
