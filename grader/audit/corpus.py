@@ -139,8 +139,17 @@ def load_all(criteria: Collection[str], folder: Path | None = None) -> list[Case
 
 def load_causes(path: Path) -> dict[str, str]:
     """The causes that a file names, in words, by id; raises `UsageError` where it is no corpus."""
+    return _file(path).causes
+
+
+def class_of(path: Path) -> str:
+    """The class whose answers a file holds; raises `UsageError` where it is no corpus."""
+    return _file(path).class_name
+
+
+def _file(path: Path) -> _File:
     try:
-        return _parsed(path)[0].causes
+        return _parsed(path)[0]
     except Fault as fault:
         raise UsageError(f"{path.name}:{fault.line}: {fault.reason}") from None
     except ValidationError as error:

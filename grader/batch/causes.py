@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
+from grader.authoring.digests import stale_parts
 from grader.batch.rows import Row
 from grader.batch.store import Record
+from grader.errors import UsageError
 from grader.homework import Homework
 from grader.insight.causes import Cause, LostCriterion, LostPart, causes_of
 from grader.insight.fingerprints import load_fingerprints
 from grader.insight.symptoms import symptoms_of
+from grader.report.terminal import points
 from grader.scoring.result import CriterionResult, ItemResult
 from grader.scoring.rubric import AutomaticItem, Rubric
+from grader.text.safe_text import for_markdown, one_line
+
+MOST_CAUSES = 15
+LONGEST_CAUSE = 200
 
 
 def causes_of_class(
@@ -30,6 +38,61 @@ def causes_of_class(
     """
     parts = [part for row in rows for part in lost_parts(row, records.get(row.member.digest), rubric)]
     return causes_of(parts, load_fingerprints(homework.fingerprints))
+
+
+@dataclass(frozen=True)
+class ClassCauses:
+    """The causes of a class, and a note where they cannot be trusted; empty where they can."""
+
+    causes: tuple[Cause, ...] = ()
+    note: str = ""
+
+
+def found_causes(rows: Sequence[Row], records: Mapping[str, Record], rubric: Rubric, homework: Homework) -> ClassCauses:
+    """`causes_of_class` for reports, which a damaged table does not stop."""
+    try:
+        return ClassCauses(tuple(causes_of_class(rows, records, rubric, homework)), outdated_note(homework))
+    except UsageError as error:
+        return ClassCauses((), str(error))
+
+
+def for_summary(found: ClassCauses) -> str:
+    """The costliest causes as a section of ``summary.md``; empty where no points were lost."""
+    if not found.causes and not found.note:
+        return ""
+    lines = ["", "## Likely causes of lost points", ""]
+    lines += [f"{for_markdown(found.note)}", ""] if found.note else []
+    if found.causes:
+        lines += ["| item | cause | confidence | submissions | points lost |", "|---|---|---:|---:|---:|"]
+    for cause in found.causes[:MOST_CAUSES]:
+        confidence = f"{cause.confidence:.0%}" if cause.is_known else "unknown"
+        others = f"; or: {' '.join(cause.alternatives)}" if cause.alternatives else ""
+        text = for_markdown(one_line(cause.text, LONGEST_CAUSE) + others)
+        lines.append(f"| {cause.part} | {text} | {confidence} | {len(cause.losses)} | {points(cause.points_lost)} |")
+    if len(found.causes) > MOST_CAUSES:
+        lines += ["", f"{len(found.causes) - MOST_CAUSES} more cost less; see report.html."]
+    return "\n".join(lines) + "\n"
+
+
+def causes_by_student(causes: Sequence[Cause]) -> dict[str, list[Cause]]:
+    """The known causes by key of the row, for students where the rubric lets them see causes."""
+    found: dict[str, list[Cause]] = {}
+    for cause in causes:
+        for key in cause.losses if cause.is_known else ():
+            found.setdefault(key, []).append(cause)
+    return found
+
+
+def outdated_note(homework: Homework) -> str:
+    """A line that says which parts' fingerprints are older than what they were made of; empty where none are."""
+    table = load_fingerprints(homework.fingerprints)
+    stale = stale_parts(table.sources, homework)
+    if not stale:
+        return ""
+    return (
+        f"likely causes of {', '.join(stale)} may be wrong: the corpus or its properties have changed since; "
+        "run `grader audit fingerprints`"
+    )
 
 
 def lost_parts(row: Row, record: Record | None, rubric: Rubric) -> Iterator[LostPart]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from grader.batch.rows import Row, scores
 from grader.gradebook.state import Override
+from grader.insight.causes import Cause
 from grader.report.terminal import alike, points
 from grader.scoring.result import ItemResult
 from grader.scoring.rubric import Rubric
@@ -68,9 +69,12 @@ def _in_words(override: Override) -> str:
 # -- feedback ----------------------------------------------------------------------------------------------------
 
 
-def feedback(row: Row, rubric: Rubric) -> str:
-    """What one student reads: points by item, and for each lost criterion the property and the smallest counterexample."""
-    return "\n".join(_feedback(row, rubric)) + "\n"
+def feedback(row: Row, rubric: Rubric, causes: Sequence[Cause] = ()) -> str:
+    """What one student reads: points by item, and for each lost criterion the property and the smallest counterexample.
+
+    ``causes`` are told as guesses at the end.
+    """
+    return "\n".join([*_feedback(row, rubric), *_causes(causes)]) + "\n"
 
 
 def _feedback(row: Row, rubric: Rubric) -> Iterator[str]:
@@ -132,6 +136,19 @@ def _feedback(row: Row, rubric: Rubric) -> Iterator[str]:
             f"- code cell {cell.number}: {for_markdown(cell.error or cell.reason or cell.status)}"
             for cell in broken
         )
+
+
+def _causes(causes: Sequence[Cause]) -> Iterator[str]:
+    """What probably went wrong, as a guess."""
+    if causes:
+        yield ""
+        yield "## What may have gone wrong"
+        yield ""
+        yield "A guess from what failed, by comparison with known mistakes."
+        yield ""
+    for cause in causes:
+        others = f" It could also be: {' '.join(cause.alternatives)}" if cause.alternatives else ""
+        yield f"- {cause.part}: {for_markdown(cause.text + others)}"
 
 
 def _by_a_person(item: ItemResult) -> Iterator[str]:

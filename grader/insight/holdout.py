@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from grader.insight.diagnosis import Diagnosis, Match, Part
 from grader.insight.fingerprints import Calibration, Fingerprints, KnownFault
@@ -21,6 +24,8 @@ BINS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
 _SHARPNESS = (4.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0)
 _FLOOR = (0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
 _SECOND = (0.05, 0.1, 0.15, 0.2, 0.3)
+_FEWEST = 20
+"""With fewer trials nothing is fitted."""
 _LEAST = 1e-3
 """Below this a probability costs no more, so that one odd fault does not decide the fit."""
 
@@ -110,26 +115,41 @@ def _outcome(diagnosis: Diagnosis, causes: frozenset[str]) -> Outcome:
 
 def fitted(trials: Sequence[Trial]) -> Calibration:
     """The calibration by which the held out faults are the likeliest; what no other fault has the cause of is unknown."""
-    if len(trials) < 20:
+    if len(trials) < _FEWEST:
         return Calibration()
-    return min(_grid(), key=lambda calibration: _surprise(trials, calibration))
+    found: list[tuple[float, Calibration]] = []
+    for second in _SECOND:
+        similar, right = _by_cause(trials, second)
+        for sharpness, floor in itertools.product(_SHARPNESS, _FLOOR):
+            weights = np.exp(sharpness * (similar - 1))
+            none = math.exp(sharpness * (floor - 1))
+            total = weights.sum(1) + none
+            likely = np.where(right.any(1), (weights * right).sum(1), np.where(_is_known(trials), 0.0, none)) / total
+            found.append((-float(np.log(np.maximum(likely, _LEAST)).sum()), Calibration(sharpness, floor, second)))
+    return min(found, key=lambda each: each[0])[1]
 
 
-def _grid() -> Iterator[Calibration]:
-    for sharpness, floor, second in itertools.product(_SHARPNESS, _FLOOR, _SECOND):
-        yield Calibration(sharpness, floor, second)
+def _is_known(trials: Sequence[Trial]) -> NDArray[np.bool_]:
+    return np.array([trial.has_other for trial in trials])
 
 
-def _surprise(trials: Sequence[Trial], calibration: Calibration) -> float:
-    total = 0.0
+def _by_cause(trials: Sequence[Trial], second: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """For each trial a row with the similarity of each cause to it, and which of them is right, if it has others."""
+    rows: list[dict[frozenset[str], float]] = []
     for trial in trials:
-        diagnosis = _weighed(trial, calibration)
-        probability = diagnosis.unknown
+        best: dict[frozenset[str], float] = {}
+        for match in trial.matches:
+            causes = frozenset(cause for fault in match.faults for cause in fault.causes)
+            value = match.similarity - second * (len(match.faults) - 1)
+            best[causes] = max(best.get(causes, -np.inf), value)
+        rows.append(best)
+    width = max((len(best) for best in rows), default=0)
+    similar, right = np.full((len(rows), width), -np.inf), np.zeros((len(rows), width), bool)
+    for number, (trial, best) in enumerate(zip(trials, rows, strict=True)):
+        similar[number, : len(best)] = list(best.values())
         if trial.has_other:
-            causes = frozenset(trial.fault.causes)
-            probability = sum(each.probability for each in diagnosis.guesses if frozenset(each.causes) == causes)
-        total -= math.log(max(probability, _LEAST))
-    return total
+            right[number, : len(best)] = [causes == frozenset(trial.fault.causes) for causes in best]
+    return similar, right
 
 
 def calibrated(table: Fingerprints) -> Fingerprints:

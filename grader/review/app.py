@@ -8,7 +8,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from grader.review import entries, formula, grading, groups, overview, submissions
+from grader.review import causes, entries, formula, grading, groups, overview, submissions
 from grader.review.security import Guard
 from grader.review.web import HERE, Site, View, endpoint
 
@@ -52,6 +52,8 @@ def make_app(site: Site) -> ASGIApp:
         post("/groups/{item}", groups.grade),
         get("/entries/{item}", entries.show),
         post("/entries/{item}", entries.change),
+        get("/causes", causes.show),
+        post("/causes/{key}", causes.decide),
         get("/submission/{key}", submissions.show),
         post("/submission/{key}/{what}", submissions.decide),
         Mount("/static", StaticFiles(directory=HERE / "static")),
