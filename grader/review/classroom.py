@@ -34,11 +34,15 @@ class NotThere(GraderError):
 
 @dataclass(frozen=True)
 class Question:
-    """What stands beside an answer: the template's text, the model answer, and notes for graders."""
+    """What stands beside an answer: the template's text, the model answer, and notes for graders.
+
+    ``template`` is the text with the line on which the answer begins, as students get it.
+    """
 
     text: str
     model_answer: str
     notes: str
+    template: str = ""
 
 
 @dataclass(frozen=True)
@@ -211,7 +215,7 @@ def questions_of(homework: Homework, items: Mapping[str, ByHand]) -> dict[str, Q
         cells = [cell.source for cell in template.markdown if cell.part == name] if template else []
         text = "\n\n".join(_YOUR_ANSWER.sub("", cell).strip() for cell in cells)
         heading = item.model_answer if isinstance(item, ManualItem) else name
-        found[name] = Question(text, models.get(heading, ""), item.grading_notes)
+        found[name] = Question(text, models.get(heading, ""), item.grading_notes, "\n\n".join(cells))
     return found
 
 
@@ -224,7 +228,7 @@ def template_of(homework: Homework) -> Submission | None:
 
 
 def in_order_after(order: Sequence[str], submission: str | None) -> list[str]:
-    """An order that begins after a submission and goes round to it."""
+    """An order that begins after a submission and goes round to it, without it."""
     if submission is None or submission not in order:
         return list(order)
     place = order.index(submission) + 1

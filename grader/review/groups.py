@@ -56,7 +56,7 @@ class Groups:
             known = self._known.get(item)
             if known is None or known[0] != state:
                 texts = {key: answer.text for key, answer in gradable.items()}
-                known = state, alike(texts, klass.questions[item].text)
+                known = state, alike(texts, klass.questions[item].template)
                 self._known[item] = known
         return tuple(_proposal(group, answers) for group in known[1])
 

@@ -92,9 +92,10 @@ def item_progress(klass: Class, state: State, item: str, pace: float | None) -> 
     )
 
 
-def grades_given(state: State) -> list[Event]:
-    """All events that gave a grade and were not undone, in order."""
-    return [event for event in state.log.grades if event.submission is not None and not state.is_undone(event)]
+def grades_given(state: State, item: str | None = None) -> list[Event]:
+    """The events that gave a grade and were not undone, in order; of one item or of all."""
+    undone = state.log.undone
+    return [event for event in state.log.grades if (item is None or event.item == item) and event.act not in undone]
 
 
 def pace_of(events: Sequence[Event]) -> float | None:
@@ -127,7 +128,6 @@ def grader_progress(state: State) -> list[GraderProgress]:
 
 def paces(state: State, items: Iterable[str]) -> dict[str, float | None]:
     """The pace of each item, or that of all items where it has too few grades: a mean over graders of their medians."""
-    events = grades_given(state)
 
     def of(chosen: Sequence[Event]) -> float | None:
         by_grader: dict[str, list[Event]] = defaultdict(list)
@@ -136,8 +136,8 @@ def paces(state: State, items: Iterable[str]) -> dict[str, float | None]:
         known = [pace for each in by_grader.values() if (pace := pace_of(each)) is not None]
         return statistics.fmean(known) if known else None
 
-    found = {item: of([event for event in events if event.item == item]) for item in items}
+    found = {item: of(grades_given(state, item)) for item in items}
     if None in found.values():
-        overall = of(events)
+        overall = of(grades_given(state))
         found = {item: overall if own is None else own for item, own in found.items()}
     return found

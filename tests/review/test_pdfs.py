@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,6 +57,24 @@ def test_each_answer_is_shown_with_its_pages(tmp_path: Path) -> None:
 
     overview = browser.get("/").text
     assert "nobody known.pdf" in overview and third.name in overview and "damaged" in overview
+    site.room.close()
+
+
+def test_pages_of_the_answers_that_come_next_are_drawn_before_anybody_opens_them(tmp_path: Path) -> None:
+    people = make_class(tmp_path / "hw3", 4)
+    for one in people:
+        write_pdf(tmp_path / "pdfs" / f"{one.name}.pdf", [["Problem 1a", one.name], ["Problem 1b", "More."]])
+    site = site_of(tmp_path / "hw3", tmp_path / "pdfs")
+    assert site.room.pdfs is not None
+    for one in people:
+        site.room.pdfs.shown(one.key, "1b", None)
+    Browser(site).get("/item/1b", follow_redirects=True)
+    drawn, deadline = tmp_path / "hw3" / "pdfs" / "pages", time.monotonic() + 60
+    # The page that is open is drawn when its browser asks for it.
+    while len(names := [path.name for path in drawn.glob("[!.]*.png")]) < len(people) - 1:
+        assert time.monotonic() < deadline, names
+        time.sleep(0.05)
+    assert all("-2-" in name for name in names)
     site.room.close()
 
 
