@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from grader.batch import reports
+from grader.batch.causes import causes_of_class
 from grader.batch.class_report import Findings, class_report
 from grader.batch.context import training_context_of
 from grader.batch.fairness import fairness_of, recheck_markdown
@@ -34,7 +35,8 @@ def report(
     if fairness is not None:
         store.put("recheck.md", recheck_markdown(fairness))
     pages = {row.member.key for row in rows if (store.folder / "feedback" / f"{row.member.key}.html").is_file()}
-    findings = Findings(fairness, load_falls(store), pages=pages)
+    causes = causes_of_class(rows, records, rubric, manifest.homework)
+    findings = Findings(fairness, load_falls(store), causes, pages=pages)
     store.put("report.html", class_report(manifest, rubric, rows, findings))
     store.drop_others({row.member.key for row in rows if row.result is not None})
     return rows

@@ -52,7 +52,7 @@ def made_class(folder: Path, students: int = 300, *, hostile: bool = False, seed
             (folder / "judged" / f"{member.digest}-{CONTEXT}.json").write_text(record.model_dump_json(), encoding="utf-8")
             if i < 30:
                 _recheck(store, i, record)
-        store.put(FALLS, _falls(members, hostile))
+        store.put(FALLS, _falls(hostile))
         manifest = Manifest(context=CONTEXT, seed="secret", members=tuple(members), strange=(HOSTILE,) if hostile else ())
         store.write_manifest(manifest)
     return Store(folder, create=False)
@@ -125,9 +125,9 @@ def _recheck(store: Store, i: int, record: Record) -> None:
         keep_recheck(store, Recheck(content=record.content, context=CONTEXT, number=number, verdicts=verdicts))
 
 
-def _falls(members: list[Member], hostile: bool) -> str:
+def _falls(hostile: bool) -> str:
     fall = Fall(
-        key=members[2].key,
+        key=_member(2, hostile).key,
         item="2a",
         criterion="2a.mask",
         before=1,
