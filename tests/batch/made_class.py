@@ -22,8 +22,9 @@ from grader.insight.causes import Cause, Example
 from grader.insight.similar_code import Cell, Lines, MatchedSpan, Pair, PartMatch
 from grader.scoring.compose import Facts, Findings, compose_result
 from grader.scoring.facts import versions
+from grader.scoring.pictures import Matrices, Matrix
 from grader.scoring.result import Cell as CellResult
-from grader.scoring.result import Evidence, Flag, Isolation
+from grader.scoring.result import Evidence, Excerpt, Flag, Isolation
 from grader.scoring.rubric import Rubric, load_rubric
 from grader.scoring.score import Verdict
 
@@ -34,13 +35,14 @@ MESSAGE = "alpha[0, 2, 2] is 0.4387, expected 0.4069; the mask is applied after 
 COUNTEREXAMPLE = "x = [[1, 0], [0, 1], [1, 1]]\nmask = [[1, 1, 0], [1, 1, 1], [1, 1, 1]]\n" + (
     "alpha = [[0.50, 0.50, 0.00], [0.33, 0.33, 0.34]]"
 )
+SNIPPET = "import torch\n\nhead = AttentionHead(4, 4)\nx = torch.eye(4)[None]\nprint(head(x, None))"
 
 
 def made_class(folder: Path, students: int = 300, *, hostile: bool = False, seed: int = 0) -> Store:
     """A class in a folder that must not exist yet; ``hostile`` puts markup into every text that a student has a hand in."""
     random = np.random.default_rng(seed)
     rubric = load_rubric(HOMEWORK.rubric)
-    difficulty = {name: random.normal(-1.5, 1) for item in rubric.automatic for c in item.criteria for name in c.properties}
+    difficulty = {name: random.normal(-2.2, 1) for item in rubric.automatic for c in item.criteria for name in c.properties}
     members = [_member(i, hostile) for i in range(students)]
     with Store(folder) as store:
         store.put("rubric.yaml", HOMEWORK.rubric.read_text(encoding="utf-8"))
@@ -87,9 +89,26 @@ def _verdicts(random: np.random.Generator, difficulty: Mapping[str, float], text
         found[name] = (
             Verdict(name, "passed", title="A row of alpha sums to 1.")
             if passed
-            else Verdict(name, "failed", message, text or COUNTEREXAMPLE, title=text or "A row of alpha sums to 1.")
+            else Verdict(
+                name,
+                "failed",
+                message,
+                text or COUNTEREXAMPLE,
+                title=text or "A row of alpha sums to 1.",
+                pictures=(_picture(random, text),),
+                snippet=SNIPPET,
+            )
         )
     return found
+
+
+def _picture(random: np.random.Generator, text: str) -> Matrices:
+    """Attention matrices, the kind of picture that a counterexample has most often."""
+    panels = [
+        Matrix(title=text or title, rows=tuple(map(tuple, random.random((5, 5)).tolist())), whole=(5, 5), marks=((0, 2),))
+        for title in ("your alpha", "expected", "difference")
+    ]
+    return Matrices(caption=text or "The entry that is marked differs most.", panels=tuple(panels))
 
 
 def _record(
@@ -105,6 +124,9 @@ def _record(
         warnings=(text,) if text else (),
         flags=tuple(flags),
         cells=tuple(cells),
+        code=tuple(
+            Excerpt(cell=n, first=1, text=text or SOURCE, items=(item.id,)) for n, item in enumerate(rubric.automatic, 7)
+        ),
         isolation=(Isolation(layer="landlock", active=i % 50 != 9, note=text or "this kernel has no Landlock"),),
         seed="secret",
         seconds={"read": 0.1, "cells": float(random.gamma(3, 1.2)), "judge": float(random.gamma(4, 1.5))},

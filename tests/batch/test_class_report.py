@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from grader.batch import rescore
 from grader.batch.class_report import Findings, class_report
 from grader.batch.decisions import empty_state
 from grader.batch.fairness import fairness_of
@@ -153,6 +155,21 @@ def test_the_command_writes_all_of_it_again(tmp_path: Path) -> None:
     assert written == {name: (tmp_path / "class" / name).read_bytes() for name in written}
 
 
+@pytest.mark.long
+def test_all_reports_of_a_class_of_300_take_less_than_20_seconds(tmp_path: Path) -> None:
+    store = made_class(tmp_path / "class", 300)
+    with store:
+        # Of the processor, as other tests run beside this one; no second core is used.
+        started = time.process_time()
+        rescore.rewrite(store)
+        took = time.process_time() - started
+    pages = list((tmp_path / "class" / "feedback").glob("*.html"))
+    assert len(pages) == 300
+    assert max(page.stat().st_size for page in pages) < 300_000
+    assert (tmp_path / "class" / "report.html").stat().st_size < LARGEST
+    assert took < 20
+
+
 def test_a_folder_that_is_no_class_is_refused_in_one_line(tmp_path: Path) -> None:
     from grader.errors import UsageError
 
@@ -265,4 +282,5 @@ def test_it_is_valid_html(which: str, request: pytest.FixtureRequest, tmp_path: 
     path.write_text(request.getfixturevalue(which), encoding="utf-8")
     jar = Path(validator.__file__).with_name("vnu.jar")
     checked = subprocess.run(["java", "-jar", jar, path], capture_output=True, text=True, timeout=300, check=False)
-    assert (checked.returncode, checked.stderr) == (0, "")
+    # Its knowledge of style sheets ends in 2019.
+    assert [line for line in checked.stderr.splitlines() if " CSS: " not in line] == []
