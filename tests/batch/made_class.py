@@ -30,6 +30,8 @@ from grader.scoring.score import Verdict
 
 CONTEXT = "0123456789abcdef"
 HOSTILE = '</td></script><script>document.title="owned"</script><img src=x onerror=alert(1)>{{ 7*7 }}\u202e\x1b[31m"\'`'
+AT_RANDOM, REVERSED = "2b.mask", "4d.padding"
+"""Criteria that are answered at random, and graded the wrong way round."""
 NAMES = ("ada", "bob", "cyd", "dan", "eva", "fay", "gus", "hal", "ivy", "jon", "kim", "leo", "mia", "ned", "ola", "pat")
 MESSAGE = "alpha[0, 2, 2] is 0.4387, expected 0.4069; the mask is applied after the softmax"
 COUNTEREXAMPLE = "x = [[1, 0], [0, 1], [1, 1]]\nmask = [[1, 1, 0], [1, 1, 1], [1, 1, 1]]\n" + (
@@ -42,14 +44,14 @@ def made_class(folder: Path, students: int = 300, *, hostile: bool = False, seed
     """A class in a folder that must not exist yet; ``hostile`` puts markup into every text that a student has a hand in."""
     random = np.random.default_rng(seed)
     rubric = load_rubric(HOMEWORK.rubric)
-    difficulty = {name: random.normal(-2.2, 1) for item in rubric.automatic for c in item.criteria for name in c.properties}
+    difficulty = {c.id: random.normal(-0.7, 1) for item in rubric.automatic for c in item.criteria}
     members = [_member(i, hostile) for i in range(students)]
     with Store(folder) as store:
         store.put("rubric.yaml", HOMEWORK.rubric.read_text(encoding="utf-8"))
         for i, member in enumerate(members):
             if not member.digest or store.load(member.digest, CONTEXT) is not None:
                 continue
-            verdicts = _verdicts(random, difficulty, HOSTILE if hostile else "")
+            verdicts = _verdicts(random, rubric, difficulty, HOSTILE if hostile else "")
             record = _record(i, member, verdicts, rubric, random, HOSTILE if hostile else "")
             (folder / "judged" / f"{member.digest}-{CONTEXT}.json").write_text(record.model_dump_json(), encoding="utf-8")
             if i < 30:
@@ -76,15 +78,19 @@ def _member(i: int, hostile: bool) -> Member:
     )
 
 
-def _verdicts(random: np.random.Generator, difficulty: Mapping[str, float], text: str) -> dict[str, Verdict]:
+def _verdicts(
+    random: np.random.Generator, rubric: Rubric, difficulty: Mapping[str, float], text: str
+) -> dict[str, Verdict]:
     ability = random.normal()
+    lots = random.random(len(difficulty))
     found = {}
-    for i, (name, hard) in enumerate(difficulty.items()):
-        # One criterion is answered at random, and one is graded the wrong way round.
-        right = 1 / (1 + np.exp(-1.7 * (ability - hard)))
-        right = 0.5 if i == 3 else 1 - right if i == 6 else right
+    of = {name: c.id for item in rubric.automatic for c in item.criteria for name in c.properties}
+    places = {name: n for n, name in enumerate(difficulty)}
+    for name, criterion in of.items():
+        right = 1 / (1 + np.exp(-1.7 * (ability - difficulty[criterion])))
+        right = 0.5 if criterion == AT_RANDOM else 1 - right if criterion == REVERSED else right
+        passed = lots[places[criterion]] < right
         note = "nondeterministic: this failed once and did not fail again for the same input and random seed. "
-        passed = random.random() < right
         message = (note if random.random() < 0.004 else "") + (text or MESSAGE)
         found[name] = (
             Verdict(name, "passed", title="A row of alpha sums to 1.")
