@@ -22,6 +22,8 @@ from grader.scoring.rubric import Rubric
 
 MOST_COMPARED = 20
 """Pairs that are shown side by side; the table has all of them."""
+MOST_CAUSES = 40
+"""Causes that are shown, those that cost most."""
 MOST_SLOW = 10
 
 
@@ -70,6 +72,8 @@ def class_report(manifest: Manifest, rubric: Rubric, rows: Sequence[Row], findin
         students=class_tables.students(rows, rubric),
         comparisons=[compared(pair, findings.cells if n < MOST_COMPARED else {}) for n, pair in enumerate(findings.pairs)],
         findings=findings,
+        causes=list(findings.causes[:MOST_CAUSES]),
+        more_causes=list(findings.causes[MOST_CAUSES:]),
         rates=_rates(findings.fairness),
         plots=plots,
         manifest=manifest,
