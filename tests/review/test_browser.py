@@ -42,7 +42,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     }
     key = make_class(folder, SIZE)[0].key
     flags = [Flag(kind="altered", message=HOSTILE)]
-    people = make_class(folder, SIZE, evidence={key: hostile}, names=[HOSTILE], flags=flags, warnings=[HOSTILE])
+    make_class(folder, SIZE, evidence={key: hostile}, names=[HOSTILE], flags=flags, warnings=[HOSTILE])
     with serving(site_of(folder)) as served:
         yield served
 
