@@ -135,6 +135,11 @@ def rendered(template: str, call: Call, **values: Any) -> str:
     )
 
 
+def standing(template: str) -> str:
+    """A template that needs nothing of a class or a grader."""
+    return _ENVIRONMENT.get_template(template).render()
+
+
 def duration(left: timedelta | None) -> str:
     """A length of time in words: `2 h 5 min`."""
     if left is None:
