@@ -50,7 +50,7 @@ def next_in_item(call: Call) -> Response:
     if found is None:
         state = room.book.state()
         progress = item_progress(klass, state, item, paces(state, [item])[item])
-        return call.page("finished.html", item=klass.item(item), progress=progress)
+        return call.page("finished.html", item=klass.item(item), progress=progress, start=next_item(klass, state, item))
     return RedirectResponse(address(found), 303)
 
 

@@ -201,7 +201,8 @@
   }
 
   const next = alone(async () => {
-    if (!view() || !view().dataset.next || !(await settled())) return;
+    if (!view()?.dataset.next) document.getElementById("start")?.click();
+    if (!view()?.dataset.next || !(await settled())) return;
     const waiting = ready && ready.next === view().dataset.next ? ready.fetched : null;
     let found = await waiting;
     // What was finished before the last save may be so in another way now.
