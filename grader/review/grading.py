@@ -25,7 +25,7 @@ from grader.review.desk import (
 )
 from grader.review.events import told
 from grader.review.formula import quantities_of
-from grader.review.progress import item_progress, paces
+from grader.review.progress import item_progress, next_item, paces
 from grader.review.web import Call, duration
 
 _MOST_KEYS = 9
