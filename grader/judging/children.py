@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Protocol
 
-from grader.kernel.channel import PropertyChannel
 from grader.kernel.limits import Limits
+from grader.kernel.remote import PropertyChannel
 from grader.kernel.stage import Stage
 
 

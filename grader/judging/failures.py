@@ -9,8 +9,7 @@ from typing import Any
 from grader.errors import HostError, KernelError
 from grader.judging.children import Kernel
 from grader.judging.expect import Violation
-from grader.kernel.channel import PropertyChannel
-from grader.kernel.remote import BadReply, NoReply, ReplyTimedOut, StudentError
+from grader.kernel.remote import BadReply, NoReply, PropertyChannel, ReplyTimedOut, StudentError
 
 GRADERS_OWN = (OSError, KernelError, HostError, ImportError)
 """Exceptions that count as the grader's own even after a reply arrived. Any other exception then counts as the submission's.

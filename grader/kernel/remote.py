@@ -263,10 +263,7 @@ class Connection:
         header = {"trials": rows, "stop": stop, "stage": stage and stage.header(), "fresh": self._fresh}
         self._told, self._fresh = True, False
         try:
-            frames.send_frame(self._stream, header, buffers, self._deadline)
-            replies, received = frames.receive_frame(
-                self._stream, self._deadline, most_text=MAX_REPLY_TEXT, most_payload=MAX_REPLY_BYTES
-            )
+            replies, received = self._exchange(header, buffers)
             allowance = Allowance()
             if type(replies) is not list or not 0 < len(replies) <= len(trials):
                 raise WireError("a reply of the wrong length")
@@ -287,9 +284,22 @@ class Connection:
         except MemoryError:
             raise BadReply("a reply that is larger than the grader's memory for it") from None
 
-    def close(self) -> None:
-        """Hang up; the child ends."""
-        self._stream.close()
+    def _exchange(self, header: dict[str, Any], buffers: list[bytes]) -> tuple[Any, list[bytes]]:
+        """Send a round and receive its replies; raises `frames.FrameError`."""
+        frames.send_frame(self._stream, header, buffers, self._deadline)
+        return frames.receive_frame(
+            self._stream, self._deadline, most_text=MAX_REPLY_TEXT, most_payload=MAX_REPLY_BYTES
+        )
+
+
+@dataclass
+class PropertyChannel:
+    """A property's connection and the child behind it."""
+
+    connection: Connection
+    pid: Any
+    ended: bool = False
+    status: int | None = None
 
 
 def _encoded(part: Any, buffers: list[bytes]) -> Any:

@@ -11,9 +11,10 @@ from pathlib import Path
 from grader.errors import KernelError
 from grader.kernel import confinement
 from grader.kernel.cells import CellOutcome, CellRunner, Progress
-from grader.kernel.channel import PropertyChannel, property_channel, reap, trainer_connection
+from grader.kernel.channel import property_channel, reap, trainer_connection
 from grader.kernel.limits import Deadlines, Limits
 from grader.kernel.process import WarmLink
+from grader.kernel.remote import PropertyChannel
 from grader.kernel.running import KernelOptions, RunningKernel
 from grader.kernel.stage import Stage
 from grader.submission.planning import Plan
