@@ -17,9 +17,8 @@ class Kernel(Protocol):
     def limits(self) -> Limits:
         """How long a property may take."""
 
-    @property
-    def cell_of_execution(self) -> dict[int, int]:
-        """Numbers of the notebook's cells by those of their executions."""
+    def cell_name(self, execution: int) -> str:
+        """What people call the cell of an execution count."""
 
     def property(self, stage: Stage) -> contextlib.AbstractContextManager[PropertyChannel]:
         """A connection to a fresh child."""

@@ -93,6 +93,5 @@ def failure_of(error: Violation | StudentError, case: Any, kernel: Kernel) -> Fa
         if place.cell == 0:
             shown[f"provided code, in {place.function}"] = place.text
             continue
-        number = kernel.cell_of_execution.get(place.cell, place.cell)
-        shown[f"code cell {number}, line {place.line}, in {place.function}"] = place.text
+        shown[f"{kernel.cell_name(place.cell)}, line {place.line}, in {place.function}"] = place.text
     return Failure(f"raised {error.type_name}", message, tuple(shown.items()))

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 
 from grader.errors import KernelError
-from grader.kernel.remote import Connection, PropertyChannel
+from grader.kernel.remote import PropertyChannel, SocketConnection
 from grader.kernel.running import RunningKernel
 from grader.kernel.stage import Stage
 
@@ -30,7 +30,7 @@ def property_channel(
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     with theirs:
         answer = kernel.ask({"op": "property"}, min(AGENT_SECONDS, seconds), [theirs.fileno()])
-    channel = PropertyChannel(Connection(ours, stage, seconds, last=last), answer.get("pid"))
+    channel = PropertyChannel(SocketConnection(ours, stage, seconds, last=last), answer.get("pid"))
     try:
         yield channel
     finally:

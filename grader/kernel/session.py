@@ -115,6 +115,10 @@ class Session:
         """Numbers of the notebook's cells by the kernel's execution counts."""
         return self.kernel.cell_of_execution
 
+    def cell_name(self, execution: int) -> str:
+        """The cell of an execution count, by its number in the notebook."""
+        return f"code cell {self.cell_of_execution.get(execution, execution)}"
+
     def explain(self, reasons: Mapping[str, str]) -> None:
         """Say why names are not defined, where they are not, to whoever asks for them. Call it after the cells have run."""
         self.kernel.stand_for_names(reasons)

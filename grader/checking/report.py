@@ -1,0 +1,132 @@
+"""What a check found, as a table for a notebook and as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from grader.checking.public import CheckedCriterion, PublicItem
+from grader.text.safe_text import clean, for_html, one_line
+
+_SIGNS = {"passed": "✓", "failed": "✗", "error": "!"}
+_COLORS = {"passed": "#188038", "failed": "#c5221f", "error": "#b06000"}
+_STYLE = (
+    "<style>"
+    ".hw-check{border-collapse:collapse;margin:.4em 0;max-width:60em}"
+    ".hw-check td{text-align:left!important;vertical-align:top;padding:.25em .6em;border-top:1px solid #8884}"
+    ".hw-check tr{background:none!important}"
+    ".hw-check pre{margin:.3em 0 0;padding:.4em .6em;background:#8882;overflow-x:auto;white-space:pre;font-size:90%}"
+    ".hw-check .quiet{opacity:.7}"
+    "</style>"
+)
+
+
+@dataclass(frozen=True)
+class CheckedItem:
+    """An item with its checked criteria, or with the reason why none of them could be checked."""
+
+    item: PublicItem
+    criteria: tuple[CheckedCriterion, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found. It shows itself as a table in a notebook."""
+
+    title: str
+    items: tuple[CheckedItem, ...]
+    submit: str = ""
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        """passed, failed or error, by the id of each criterion that was checked."""
+        return {each.criterion.id: each.decision.status for item in self.items for each in item.criteria}
+
+    @property
+    def summary(self) -> str:
+        """How many criteria passed, in one line."""
+        found = list(self.statuses.values())
+        words = f"{found.count('passed')} of {len(found)} public checks passed"
+        errors = found.count("error")
+        return f"{words}, {errors} could not be run" if errors else words
+
+    @property
+    def unchecked(self) -> str:
+        """What grading judges beside the public criteria, in one line; empty if there is nothing."""
+        left = {item.item.id: item.item.unchecked for item in self.items if item.item.unchecked}
+        named = "; ".join(
+            f"{name} {', '.join(each.partition('.')[2] for each in criteria)}" for name, criteria in left.items()
+        )
+        return f"Not checked here, but graded: {named}." if named else ""
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    __repr__ = __str__
+
+    def _lines(self) -> Iterator[str]:
+        for item in self.items:
+            yield f"{item.item.id} {one_line(item.item.title)}"
+            if item.note:
+                yield f"    {one_line(item.note)}"
+            for each in item.criteria:
+                yield f"  {_SIGNS[each.decision.status]} {one_line(each.criterion.title)}"
+                yield from (f"      {line}" for line in _explanation(each).splitlines())
+        yield ""
+        yield from (line for line in (self.summary + ".", self.unchecked, self.submit) if line)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(_rows(item) for item in self.items)
+        below = "".join(
+            f'<div class="quiet">{for_html(line)}</div>' for line in (self.unchecked, self.submit) if line
+        )
+        head = f"<b>{for_html(self.title)}</b> {for_html(self.summary)}"
+        return f'{_STYLE}<div>{head}<table class="hw-check">{rows}</table>{below}</div>'
+
+
+def _rows(item: CheckedItem) -> str:
+    """The table's rows of an item."""
+    name = f"<b>{for_html(item.item.id)}</b>"
+    if item.note and not item.criteria:
+        return f'<tr><td>{name}</td><td></td><td class="quiet">{for_html(item.note)}</td></tr>'
+    rows = []
+    for number, each in enumerate(item.criteria):
+        status = each.decision.status
+        sign = f'<span style="color:{_COLORS[status]}" title="{status}">{_SIGNS[status]}</span>'
+        text = for_html(each.criterion.title)
+        if each.decision.by is not None:
+            text += f"<br>{for_html(each.decision.message)}"
+        for line in each.elsewhere:
+            text += f'<br><span class="quiet">{for_html(line)}</span>'
+        if requirement := _requirement(each):
+            text += f'<br><span class="quiet">{for_html(requirement)}</span>'
+        if each.decision.by is not None and each.decision.by.counterexample:
+            text += f"<details open><summary>Smallest counterexample</summary>{_counterexample(each)}</details>"
+        rows.append(f"<tr><td>{name if number == 0 else ''}</td><td>{sign}</td><td>{text}</td></tr>")
+    if item.note:
+        rows.append(f'<tr><td></td><td></td><td class="quiet">{for_html(item.note)}</td></tr>')
+    return "".join(rows)
+
+
+def _counterexample(each: CheckedCriterion) -> str:
+    assert each.decision.by is not None
+    return f"<pre>{for_html(each.decision.by.counterexample or '')}</pre>"
+
+
+def _explanation(each: CheckedCriterion) -> str:
+    """What there is to say about a criterion below its title, in lines."""
+    lines = [clean(line) for line in each.elsewhere]
+    if each.decision.by is not None:
+        lines.append(clean(each.decision.message))
+        if requirement := _requirement(each):
+            lines.append(clean(requirement))
+        if each.decision.by.counterexample:
+            lines += ["Smallest counterexample:", *(f"| {line}" for line in clean(each.decision.by.counterexample).splitlines())]
+    return "\n".join(lines)
+
+
+def _requirement(each: CheckedCriterion) -> str:
+    """The sentence of the property that failed, unless it is the criterion's own."""
+    title = each.decision.by.title if each.decision.by is not None else ""
+    return f"Requirement: {title}" if title and title != each.criterion.title else ""
