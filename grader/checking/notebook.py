@@ -30,4 +30,4 @@ def show(report: Report) -> None:
     if get_ipython() is None:
         print(report)
     else:
-        display(report)
+        display(report)  # type: ignore[no-untyped-call]

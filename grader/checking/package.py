@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ class Contents:
     modules: tuple[str, ...]
     home: str
     provided: Mapping[str, Sequence[tuple[str, str, str]]]
+    needs: Mapping[str, Sequence[str]]
     seed: str
     submit: str = ""
 
@@ -96,11 +98,22 @@ class Package:
         """
         chosen = self._chosen(items)
         names = notebook_names() if namespace is None else namespace
-        verdicts, notes = self._judge(chosen, names, seed)
-        checked = tuple(
-            CheckedItem(item, decided(item, verdicts), notes.get(item.id, "")) for item in chosen
+        missing = {item.id: self._missing(item) for item in chosen}
+        possible = [item for item in chosen if not missing[item.id]]
+        verdicts, notes = self._judge(possible, names, seed)
+        checked = [
+            CheckedItem(item, (), f"not checked: it needs {missing[item.id]}; run %pip install {missing[item.id]}")
+            if missing[item.id]
+            else CheckedItem(item, decided(item, verdicts), notes.get(item.id, ""))
+            for item in chosen
+        ]
+        return Report(self.contents.title, tuple(checked), self.contents.submit if not items else "")
+
+    def _missing(self, item: PublicItem) -> str:
+        """The packages that an item needs and that are not installed, separated by spaces."""
+        return " ".join(
+            name for name in self.contents.needs.get(item.id, ()) if importlib.util.find_spec(name) is None
         )
-        return Report(self.contents.title, checked, self.contents.submit if not items else "")
 
     def _chosen(self, items: Sequence[str]) -> list[PublicItem]:
         known = {item.id: item for item in self.contents.items}

@@ -1,7 +1,7 @@
 """The criteria that students may check, and the verdicts on them.
 
-`grader check` and the package for notebooks decide alike: by the public properties alone, and where one of these leaves a case to
-a property that is not public, at its word.
+`grader check` and the package for notebooks decide alike: by the public properties alone. Where one of these leaves a case to a
+property that is not public, it is taken at its word.
 """
 
 from __future__ import annotations

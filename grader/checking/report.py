@@ -122,7 +122,8 @@ def _explanation(each: CheckedCriterion) -> str:
         if requirement := _requirement(each):
             lines.append(clean(requirement))
         if each.decision.by.counterexample:
-            lines += ["Smallest counterexample:", *(f"| {line}" for line in clean(each.decision.by.counterexample).splitlines())]
+            lines.append("Smallest counterexample:")
+            lines += [f"| {line}" for line in clean(each.decision.by.counterexample).splitlines()]
     return "\n".join(lines)
 
 

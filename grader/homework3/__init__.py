@@ -5,17 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from grader import assets
-from grader.homework import Homework
+from grader.homework import CheckPackage, Homework
 from grader.homework3 import (
     attention_head,
     dialogue_gpt,
     dialogue_loss,
+    identify,
     multi_headed_attention,
+    oracles,
     patch_embed,
     tokenizer,
     transformer,
 )
+from grader.homework3.attention_head import weights
 from grader.homework3.formulas import FORMULAS
+from grader.homework3.patch_embed import cutting
 from grader.homework3.training.check import ImageTraining
 
 HOMEWORK = Homework(
@@ -37,4 +41,10 @@ HOMEWORK = Homework(
     training=ImageTraining(),
     files={"input.txt": assets.DATA / "shakespeare.txt"},
     formulas=FORMULAS,
+    check_package=CheckPackage(
+        "hw3-check",
+        data=(assets.DATA / "nltk", assets.DATA / "shakespeare.txt"),
+        submit="To submit: run all cells from the top, save the notebook, and upload this .ipynb file to Gradescope.",
+        oracles=(oracles, identify, cutting, weights),
+    ),
 )
