@@ -10,6 +10,7 @@ from grader.text.safe_text import clean, for_html, one_line
 
 _SIGNS = {"passed": "✓", "failed": "✗", "error": "!"}
 _COLORS = {"passed": "#188038", "failed": "#c5221f", "error": "#b06000"}
+_UNWRITTEN = "your code raised NotImplementedError: "
 _STYLE = (
     "<style>"
     ".hw-check{border-collapse:collapse;margin:.4em 0;max-width:60em}"
@@ -96,12 +97,12 @@ def _rows(item: CheckedItem) -> str:
         sign = f'<span style="color:{_COLORS[status]}" title="{status}">{_SIGNS[status]}</span>'
         text = for_html(each.criterion.title)
         if each.decision.by is not None:
-            text += f"<br>{for_html(each.decision.message)}"
+            text += f"<br>{for_html(_message(each))}"
         for line in each.elsewhere:
             text += f'<br><span class="quiet">{for_html(line)}</span>'
         if requirement := _requirement(each):
             text += f'<br><span class="quiet">{for_html(requirement)}</span>'
-        if each.decision.by is not None and each.decision.by.counterexample:
+        if _counterexample_of(each):
             text += f"<details open><summary>Smallest counterexample</summary>{_counterexample(each)}</details>"
         rows.append(f"<tr><td>{name if number == 0 else ''}</td><td>{sign}</td><td>{text}</td></tr>")
     if item.note:
@@ -110,24 +111,39 @@ def _rows(item: CheckedItem) -> str:
 
 
 def _counterexample(each: CheckedCriterion) -> str:
-    assert each.decision.by is not None
-    return f"<pre>{for_html(each.decision.by.counterexample or '')}</pre>"
+    return f"<pre>{for_html(_counterexample_of(each))}</pre>"
+
+
+def _is_unwritten(each: CheckedCriterion) -> bool:
+    """Whether all that is wrong is that the student has not written the part yet."""
+    return each.decision.message.startswith(_UNWRITTEN)
+
+
+def _message(each: CheckedCriterion) -> str:
+    """Why a criterion is not earned."""
+    return each.decision.message.removeprefix(_UNWRITTEN) or "not implemented yet"
+
+
+def _counterexample_of(each: CheckedCriterion) -> str:
+    """The counterexample, where it tells something."""
+    by = each.decision.by
+    return "" if by is None or _is_unwritten(each) else by.counterexample or ""
 
 
 def _explanation(each: CheckedCriterion) -> str:
     """What there is to say about a criterion below its title, in lines."""
     lines = [clean(line) for line in each.elsewhere]
     if each.decision.by is not None:
-        lines.append(clean(each.decision.message))
+        lines.append(clean(_message(each)))
         if requirement := _requirement(each):
             lines.append(clean(requirement))
-        if each.decision.by.counterexample:
+        if counterexample := _counterexample_of(each):
             lines.append("Smallest counterexample:")
-            lines += [f"| {line}" for line in clean(each.decision.by.counterexample).splitlines()]
+            lines += [f"| {line}" for line in clean(counterexample).splitlines()]
     return "\n".join(lines)
 
 
 def _requirement(each: CheckedCriterion) -> str:
     """The sentence of the property that failed, unless it is the criterion's own."""
-    title = each.decision.by.title if each.decision.by is not None else ""
+    title = "" if each.decision.by is None or _is_unwritten(each) else each.decision.by.title
     return f"Requirement: {title}" if title and title != each.criterion.title else ""
