@@ -12,7 +12,7 @@ from grader.assignment import Assignment
 from grader.authoring.notebooks import END, START
 from grader.check import public_criteria
 
-SMALLEST = 12
+SMALLEST = 9
 """Nodes of the syntax tree that an expression or a statement needs to count as somebody's own work."""
 SENTENCE = 60
 """Characters that a written sentence needs for the same."""

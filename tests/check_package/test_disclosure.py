@@ -51,7 +51,7 @@ def test_no_solution_shows(packed: dict[str, bytes], assignment: Assignment) -> 
         for shape in shapes_of(region)
     }
     given = {shape for cell in assignment.template.cells for shape in shapes_of(cell.source)}
-    assert len(secret - given) > 30
+    assert len(secret - given) > 40
     for name, data in packed.items():
         if name.endswith(".py"):
             assert not shapes_of(data.decode()).keys() & (secret - given), name
