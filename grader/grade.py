@@ -235,7 +235,7 @@ class _Judging:
         notes |= trained.notes
         for item, note in definition_notes(self.cells_run.definitions, assignment.properties).items():
             notes[item] = [*notes.get(item, ()), note]
-        evidence = collect(self.submission, assignment.rubric)
+        evidence = collect(self.submission, assignment.rubric, assignment.homework.text_calls)
         for item, shown in trained.evidence.items():
             evidence[item] = [*evidence.get(item, []), *shown]
         facts = facts_of_run(self.cells_run, assignment, self.verdicts, self.clock.seconds)

@@ -61,6 +61,7 @@ class Homework:
         provided_classes: classes of the template that students do not write, for templates without marked cells.
         provided_methods: (class, method) pairs that the template provides within classes that students write.
         files: files that a notebook finds in its working directory, by name.
+        text_calls: names of functions that generate text: what their cells print is evidence where an item asks for such text.
         training: how items of the kind `training` are judged; None where nothing is trained.
         check_package: the package for students; by default it is called after the homework and has no data.
         formulas: what each item asks formulas for, which people who grade can check against the model answer.
@@ -75,6 +76,7 @@ class Homework:
     provided_classes: frozenset[str] = frozenset()
     provided_methods: tuple[tuple[str, str], ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
+    text_calls: frozenset[str] = frozenset()
     training: TrainingCheck | None = None
     formulas: Mapping[str, AskedFormulas] = field(default_factory=dict)
     check_package: CheckPackage | None = None
@@ -121,6 +123,16 @@ class Homework:
     def equivalent(self) -> Path:
         """The mechanical mutants that a person found to be as right as the reference; a homework may have none."""
         return (self.package or self.folder) / "equivalent.yaml"
+
+    @property
+    def fingerprints(self) -> Path:
+        """What each wrong answer of the corpus fails by, which names likely causes; a homework may have none."""
+        return (self.package or self.folder) / "fingerprints.json"
+
+    @property
+    def named_mutants(self) -> Path:
+        """Mechanical mutants whose cause a person named, to measure how well causes are named; a homework may have none."""
+        return (self.package or self.folder) / "named_mutants.yaml"
 
     @property
     def stand_ins(self) -> Path:

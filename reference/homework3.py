@@ -3,7 +3,8 @@
 
 An import from `reference` stands for the source of what it names, which the notebook shows in its place. All
 other imports move into the first code cell. Cells with `only="master"` are for teachers; students do not get
-them. `grader.authoring.notebooks` builds the notebooks.
+them. `grader.authoring.notebooks` builds the notebooks. It is long on purpose: it is read from top to bottom, as the
+notebook is.
 """
 
 # %% [markdown] id="welcome" part="0" role="provided"

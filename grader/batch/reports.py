@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 
 from grader.batch.rows import Row, scores
 from grader.gradebook.state import Override
-from grader.report.terminal import points
-from grader.scoring.result import CriterionResult, ItemResult
+from grader.report.terminal import alike, points
+from grader.scoring.result import ItemResult
 from grader.scoring.rubric import Rubric
 from grader.text.safe_text import for_csv, for_markdown, markdown_code
 
@@ -106,7 +106,7 @@ def _feedback(row: Row, rubric: Rubric) -> Iterator[str]:
         yield ""
         yield for_markdown(comment)
     for found in result.items:
-        for criteria in _alike([c for c in found.criteria if c.status == "failed"]):
+        for criteria in alike(found.criteria, "failed"):
             names = ", ".join(criterion.id for criterion in criteria)
             worth = points(sum(criterion.max_points for criterion in criteria))
             yield ""
@@ -147,16 +147,6 @@ def _by_a_person(item: ItemResult) -> Iterator[str]:
     if item.grading.comment:
         yield ""
         yield for_markdown(item.grading.comment)
-
-
-def _alike(criteria: Sequence[CriterionResult]) -> list[list[CriterionResult]]:
-    groups: dict[tuple[str, str | None, str | None], list[CriterionResult]] = {}
-    for criterion in criteria:
-        # A class that is not defined fails every criterion by the same words.
-        requirement = criterion.requirement if criterion.counterexample else None
-        finding = (criterion.message, requirement, criterion.counterexample)
-        groups.setdefault(finding, []).append(criterion)
-    return list(groups.values())
 
 
 # -- summary -----------------------------------------------------------------------------------------------------

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from grader.batch import reports
+from grader.batch.class_report import Findings, class_report
 from grader.batch.context import training_context_of
+from grader.batch.fairness import fairness_of, recheck_markdown
+from grader.batch.falls import load_falls
 from grader.batch.rows import Row, rows_of
 from grader.batch.store import Manifest, Record, Store, scored, unreadable
 from grader.batch.training import known_training
 from grader.gradebook.state import State
+from grader.report.student import Reader, student_report
 from grader.scoring.facts import versions
 from grader.scoring.result import Result
 from grader.scoring.rubric import Rubric
@@ -22,8 +26,16 @@ def report(
         if row.result is not None:
             store.put(f"results/{row.member.key}.json", row.result.to_json())
             store.put(f"feedback/{row.member.key}.md", reports.feedback(row, rubric))
+            reader = Reader(row.member.name, row.member.notes)
+            store.put(f"feedback/{row.member.key}.html", student_report(row.result, reader))
     store.put("grades.csv", reports.grades_csv(rows, rubric))
     store.put("summary.md", reports.summary(rows, rubric, manifest.strange))
+    fairness = fairness_of(store, manifest, rubric, records)
+    if fairness is not None:
+        store.put("recheck.md", recheck_markdown(fairness))
+    pages = {row.member.key for row in rows if (store.folder / "feedback" / f"{row.member.key}.html").is_file()}
+    findings = Findings(fairness, load_falls(store), pages=pages)
+    store.put("report.html", class_report(manifest, rubric, rows, findings))
     store.drop_others({row.member.key for row in rows if row.result is not None})
     return rows
 

@@ -39,9 +39,13 @@ class LocalKernel:
         self.current: LocalConnection | None = None
         self._deadlines = Deadlines(limits)
 
-    def cell_name(self, execution: int) -> str:
+    def cell_number(self, execution: int) -> int:
+        """The same: a notebook that is open shows execution counts."""
+        return execution
+
+    def cell_name(self, number: int) -> str:
         """A cell as the notebook shows it."""
-        return f"In [{execution}]"
+        return f"In [{number}]"
 
     def begin_part(self) -> None:
         """Count the time of a part from now on."""

@@ -37,14 +37,15 @@ app = typer.Typer(
     help="Grades notebooks of a deep-learning homework.\n\n"
     "Start with:  grader grade --example",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help wraps at any width, and is as good in a file as on a terminal
 )
 app.command()(notebooks.grade)
 app.command()(notebooks.train)
 app.command()(notebooks.check)
+app.command()(classes.demo)
 app.command()(classes.batch)
+app.command()(classes.report)
 app.command()(classes.rescore)
 app.command()(grades.grades)
 app.command()(review.review)

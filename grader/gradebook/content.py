@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 
 from grader.scoring.evidence import MOST_TEXT
-from grader.scoring.result import ItemResult
+from grader.scoring.result import ItemResult, Result
+
+_DIGEST = "sha256:"
+"""No base64 has a colon."""
 
 
 def content_of(item: ItemResult | None, notebook: str | None = None, pdf: str = "") -> str:
@@ -23,10 +26,29 @@ def content_of(item: ItemResult | None, notebook: str | None = None, pdf: str = 
     if shown and is_whole:
         digest = hashlib.sha256()
         for each in shown:
-            for text in (each.kind, each.text or "", each.mime or "", each.data or ""):
+            for text in (each.kind, each.text or "", each.mime or "", _digest(each.data)):
                 digest.update(text.encode("utf-8", "backslashreplace") + b"\0")
         parts = {"answer": digest.hexdigest()[:16], **parts}
     return " ".join(f"{name}={value}" for name, value in parts.items() if value)
+
+
+def without_images(result: Result) -> Result:
+    """A result with digests in place of images, which are hundreds of megabytes in a class; contents stay the same."""
+    return result.model_copy(update={"items": tuple(map(_without_images, result.items))})
+
+
+def _without_images(item: ItemResult) -> ItemResult:
+    evidence = tuple(
+        each.model_copy(update={"data": _digest(each.data)}) if each.data else each for each in item.evidence
+    )
+    return item.model_copy(update={"evidence": evidence})
+
+
+def _digest(data: str | None) -> str:
+    """What stands for an image, in base64 or replaced already; empty for none."""
+    if not data or data.startswith(_DIGEST):
+        return data or ""
+    return _DIGEST + hashlib.sha256(data.encode()).hexdigest()
 
 
 def differs(seen: str, now: str) -> bool:

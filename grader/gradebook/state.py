@@ -132,6 +132,7 @@ class Log:
         undone: acts that were undone.
         undos: the events that undid them.
         acts: all acts.
+        grades: all events that gave or settled a grade, in order.
     """
 
     last: int = 0
@@ -139,6 +140,7 @@ class Log:
     undone: frozenset[str] = frozenset()
     undos: tuple[Event, ...] = ()
     acts: frozenset[str] = frozenset()
+    grades: tuple[Event, ...] = ()
 
     def followed_by(self, events: Iterable[Event]) -> Log:
         """This log with more events after it."""
@@ -155,7 +157,8 @@ class Log:
                 undone.add(str(undo.data["act"]))
         last = max((self.last, *(event.id for event in events)))
         acts = self.acts | {event.act for event in events}
-        return Log(last, places, frozenset(undone), undos, acts)
+        grades = (*self.grades, *(event for event in events if event.kind in (Kind.grade, Kind.settle)))
+        return Log(last, places, frozenset(undone), undos, acts, grades)
 
     def at(self, submission: str | None, item: str | None, *kinds: Kind) -> list[Event]:
         """The events of these kinds at a place that were not undone, in order."""
@@ -182,18 +185,25 @@ class State:
         self._worth = worth or {}
         self._entries: dict[str, tuple[RubricEntry, ...]] = {}
         self._grades: dict[tuple[str, str], Grade | None] = {}
-        self._by_submission: dict[str, list[str | None]] = {}
-        self._by_item: dict[str, list[str]] = {}
-        for submission, item in log.events:
+        self._by_submission: dict[str, tuple[str | None, ...]] = {}
+        self._by_item: dict[str, tuple[str, ...]] = {}
+        self._index(log.events)
+
+    def _index(self, places: Iterable[Place]) -> None:
+        for submission, item in places:
             if submission is not None:
-                self._by_submission.setdefault(submission, []).append(item)
+                self._by_submission[submission] = (*self._by_submission.get(submission, ()), item)
                 if item is not None:
-                    self._by_item.setdefault(item, []).append(submission)
+                    self._by_item[item] = (*self._by_item.get(item, ()), submission)
 
     def followed_by(self, events: Iterable[Event]) -> State:
         """The state after more events."""
         events = tuple(events)
-        later = State(self.log.followed_by(events), self._items, self._worth)
+        later = State(Log(), self._items, self._worth)
+        later.log = self.log.followed_by(events)
+        later._by_submission, later._by_item = dict(self._by_submission), dict(self._by_item)
+        places = dict.fromkeys((event.submission, event.item) for event in events)
+        later._index(place for place in places if place not in self.log.events)
         if not any(event.kind in (Kind.undo, Kind.entry) for event in events):
             changed = {(event.submission, event.item) for event in events}
             later._entries = self._entries
@@ -286,7 +296,7 @@ class State:
 
     def stale(self, submission: str, item: str, content: str) -> bool:
         """Whether a person decided on the item when its answer was another one: it needs a second look."""
-        decided = [self.grade(submission, item), *self.overrides(submission, item)]
+        decided: list[Grade | Override | None] = [self.grade(submission, item), *self.overrides(submission, item)]
         return any(differs(each.content, content) for each in decided if each is not None)
 
     def second(self, item: str) -> Mapping[str, Grade]:
@@ -307,7 +317,8 @@ class State:
     def overrides(self, submission: str, item: str | None = None) -> tuple[Override, ...]:
         """The overrides of a submission that hold, of one item or of all."""
         found: dict[tuple[str, str | None], Override] = {}
-        for event in self._of(submission, Kind.override):
+        given = self._of(submission, Kind.override) if item is None else self.log.at(submission, item, Kind.override)
+        for event in given:
             criterion = event.data.get("criterion")
             name = str(criterion) if criterion else None
             points = event.data["points"]
@@ -318,7 +329,7 @@ class State:
                 found[key] = Override(
                     item=key[0], criterion=name, points=float(points), reason=reason, content=content, **_decided(event)
                 )
-        return tuple(each for each in found.values() if item is None or each.item == item)
+        return tuple(found.values())
 
     def penalties(self, submission: str) -> tuple[PenaltyGiven, ...]:
         """The penalties that a submission has."""

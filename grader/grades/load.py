@@ -28,6 +28,14 @@ class GradedClass:
     notes: tuple[str, ...] = ()
 
 
+def load_result(folder: Path, graded: GradedClass, key: str) -> Result | None:
+    """What the grader found about one submission of a class that was read, read anew; None if that is gone."""
+    store = Store(folder, create=False)
+    members = tuple(member for member in graded.manifest.members if member.key == key)
+    alone = graded.manifest.model_copy(update={"members": members})
+    return results_of(store, alone, graded.rubric, load_records(store, alone)).get(key)
+
+
 def load_class(folder: Path, lateness: Path | None = None) -> GradedClass:
     """Read the folder of a batch; ``lateness`` is a CSV file that says how late students were. Raises `GraderError`.
 

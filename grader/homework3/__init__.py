@@ -14,6 +14,7 @@ from grader.homework3 import (
     multi_headed_attention,
     oracles,
     patch_embed,
+    shakespeare,
     tokenizer,
     transformer,
 )
@@ -39,7 +40,8 @@ HOMEWORK = Homework(
     provided_classes=frozenset({"FFN", "AttentionResidual", "VisionTransformer", "DialogueDataset"}),
     provided_methods=(("DialogueGPT", "generate"),),
     training=ImageTraining(),
-    files={"input.txt": assets.DATA / "shakespeare.txt"},
+    text_calls=frozenset({"generate", "decode"}),
+    files={"input.txt": shakespeare.PATH},
     formulas=FORMULAS,
     check_package=CheckPackage(
         "hw3-check",

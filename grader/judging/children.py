@@ -17,8 +17,11 @@ class Kernel(Protocol):
     def limits(self) -> Limits:
         """How long a property may take."""
 
-    def cell_name(self, execution: int) -> str:
-        """What people call the cell of an execution count."""
+    def cell_number(self, execution: int) -> int:
+        """The number of the cell that has an execution count."""
+
+    def cell_name(self, number: int) -> str:
+        """What people call the cell with a number."""
 
     def property(self, stage: Stage) -> contextlib.AbstractContextManager[PropertyChannel]:
         """A connection to a fresh child."""

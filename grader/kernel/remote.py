@@ -201,6 +201,18 @@ def recording_of(student: Student) -> Recording:
     return student._recording
 
 
+def slot_of(remote: Remote) -> int:
+    """The number of the slot that holds a proxy's value in the kernel."""
+    return remote._slot.number
+
+
+def operand(argument: Any) -> Any:
+    """An argument of a recorded operation, as the property gave it."""
+    if isinstance(argument, _Value):
+        return argument.value
+    return [operand(item) for item in argument] if isinstance(argument, list) else argument
+
+
 _frames: dict[Hashable, tuple[list[Any], list[bytes]]] = {}
 
 

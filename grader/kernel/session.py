@@ -115,9 +115,13 @@ class Session:
         """Numbers of the notebook's cells by the kernel's execution counts."""
         return self.kernel.cell_of_execution
 
-    def cell_name(self, execution: int) -> str:
-        """The cell of an execution count, by its number in the notebook."""
-        return f"code cell {self.cell_of_execution.get(execution, execution)}"
+    def cell_number(self, execution: int) -> int:
+        """The notebook's number of the cell that has an execution count."""
+        return self.cell_of_execution.get(execution, execution)
+
+    def cell_name(self, number: int) -> str:
+        """What people call a cell."""
+        return f"code cell {number}"
 
     def explain(self, reasons: Mapping[str, str]) -> None:
         """Say why names are not defined, where they are not, to whoever asks for them. Call it after the cells have run."""

@@ -8,16 +8,17 @@ import hashlib
 import re
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from grader.authoring.notebooks import model_answers
 from grader.errors import GraderError, UsageError
 from grader.gradebook.book import Gradebook
-from grader.gradebook.content import content_of
-from grader.grades.load import GradedClass, load_class
+from grader.gradebook.content import content_of, without_images
+from grader.grades.load import GradedClass, load_class, load_result
 from grader.homework import Homework
 from grader.review.pdfs import Pdfs
+from grader.review.pictures import Pictures
 from grader.scoring.result import Evidence, ItemResult, Result
 from grader.scoring.rubric import ManualItem, TrainingItem
 from grader.submission.reading import Submission, read_submission
@@ -109,12 +110,6 @@ class Class:
         self.item(item)
         return tuple(self.answers[item])
 
-    def image(self, item: str, handle: str, number: int) -> bytes:
-        """The bytes of an image as the notebook holds it; raises `NotThere`."""
-        evidence = self.answer(item, handle).evidence
-        if not 0 <= number < len(evidence) or not evidence[number].data:
-            raise NotThere(f"{item}: there is no such image")
-        return base64.b64decode(evidence[number].data or "")
 
 
 class Room:
@@ -126,11 +121,24 @@ class Room:
         self._stamp = self._now()
         self._class = read_class(folder)
         self.book = Gradebook.of_class(folder, self._class.graded.rubric)
+        self.pictures = Pictures()
         self.pdfs = Pdfs(folder, archive, self._class.graded, self._class.homework) if archive else None
 
     def close(self) -> None:
         """Close the gradebook."""
         self.book.close()
+
+    def image(self, answer: Answer, number: int) -> bytes:
+        """The bytes of an image of an answer as the notebook holds it; raises `NotThere`."""
+        if not 0 <= number < len(answer.evidence) or not answer.evidence[number].data:
+            raise NotThere(f"{answer.item}: there is no such image")
+        graded = self.klass.graded
+        result = load_result(self.folder, graded, answer.submission)
+        found = next((each for each in result.items if each.id == answer.item), None) if result else None
+        student = graded.students.get(answer.submission)
+        if found is None or student is None or content_of(found, student.notebook) != answer.content:
+            raise NotThere(f"{answer.item}: the answer has changed; reload the page")
+        return base64.b64decode(found.evidence[number].data or "")
 
     @property
     def klass(self) -> Class:
@@ -159,6 +167,8 @@ class Room:
 def read_class(folder: Path) -> Class:
     """Read the folder of a batch for grading; raises `GraderError`."""
     graded = load_class(folder)
+    # `Room.image` reads an image again when a page shows it.
+    graded = replace(graded, results={key: without_images(result) for key, result in graded.results.items()})
     homework = graded.manifest.homework
     items = {item.id: item for item in graded.rubric.by_hand}
     if not items:

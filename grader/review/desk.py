@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from grader.review.progress import waits
 LOCK_SECONDS = 120.0
 _ACT = re.compile(r"[0-9a-f]{32}")
 _UNDOABLE = frozenset(Kind) - {Kind.undo, Kind.reveal}
+_COMING = 8
 SECOND_SHARE = 0.05
 
 
@@ -48,6 +50,14 @@ def next_answer(
         order.sort(key=lambda key: skipped.has(who, key, item))
     key = book.claim(who, item, order, LOCK_SECONDS, seen=state.log.last)
     return None if key is None else klass.answers[item][key]
+
+
+def coming_answers(klass: Class, state: State, answer: Answer) -> list[str]:
+    """The submissions whose answers are likely to be opened after an answer, so that their pages can be drawn."""
+    answers = klass.answers[answer.item]
+    others = in_order_after(klass.order(answer.item), answer.submission)[:-1]
+    waiting = (key for key in others if waits(state, answers[key]))
+    return list(itertools.islice(waiting, _COMING))
 
 
 def neighbor(klass: Class, answer: Answer, step: int) -> Answer | None:

@@ -10,11 +10,12 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 
 from grader.errors import UsageError
 from grader.gradebook.events import Decision, Kind
-from grader.gradebook.state import State
+from grader.gradebook.state import Grade, State
 from grader.review.classroom import Answer, NotThere
 from grader.review.desk import (
     LOCK_SECONDS,
     act_of,
+    coming_answers,
     grade_data,
     grading,
     last_act,
@@ -24,7 +25,6 @@ from grader.review.desk import (
 )
 from grader.review.events import told
 from grader.review.formula import quantities_of
-from grader.review.pictures import reencoded
 from grader.review.progress import item_progress, paces
 from grader.review.web import Call, duration
 
@@ -56,7 +56,14 @@ def next_in_item(call: Call) -> Response:
 
 def show(call: Call) -> Response:
     """The page of an answer."""
-    return call.page("answer.html", **page_of(call, _answer(call)))
+    answer = _answer(call)
+    page = page_of(call, answer)
+    room = call.site.room
+    if room.pdfs is not None:
+        state = room.book.state()
+        coming = coming_answers(room.klass, state, answer)
+        room.pdfs.draw_ahead([(key, answer.item, state.pages(key, answer.item)) for key in coming])
+    return call.page("answer.html", **page)
 
 
 def show_second(call: Call) -> Response:
@@ -159,7 +166,10 @@ def _save(call: Call, kind: Kind) -> Response:
     if seen and seen != answer.content:
         raise UsageError("The answer has changed since you opened it; reload the page and look again")
     data = grade_data(call.entries, call.form, answer.content)
-    decision = grading(answer, data, room.book.state(), kind)
+    state = room.book.state()
+    if kind is not Kind.second:
+        _refuse_unseen(call, state.grade(answer.submission, answer.item))
+    decision = grading(answer, data, state, kind)
     act = "" if decision is None else room.book.record(call.who, [decision], act=act_of(call.form))
     state = room.book.state()
     points = state.points_of(answer.item, [str(name) for name in call.entries], float(str(data["adjustment"])))
@@ -176,6 +186,14 @@ def _save(call: Call, kind: Kind) -> Response:
         total=progress.total,
         left="" if progress.left is None else duration(progress.left),
     )
+
+
+def _refuse_unseen(call: Call, grade: Grade | None) -> None:
+    """Refuse to replace a grade that somebody else gave after the page was opened, when its lock had expired."""
+    known = call.form.get("graded")
+    if grade is None or known is None or grade.who == call.who or grade.act == known:
+        return
+    raise UsageError(f"{grade.who} has graded this answer since you opened it; reload the page")
 
 
 def _is_of(lock: Any, answer: Answer) -> bool:
@@ -270,8 +288,8 @@ def page_numbers(text: str) -> Sequence[int]:
 
 def image(call: Call) -> Response:
     """An image of the notebook, encoded anew."""
-    number = int(call.path["number"])
-    data = reencoded(call.site.room.klass.image(call.path["item"], call.path["handle"], number))
+    room, answer, number = call.site.room, _answer(call), int(call.path["number"])
+    data = room.pictures.of((answer.submission, answer.item, answer.content, number), lambda: room.image(answer, number))
     if data is None:
         raise NotThere("the image cannot be decoded")
     return Response(data, media_type="image/png", headers=_IMAGE_HEADERS)

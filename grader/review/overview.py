@@ -61,7 +61,7 @@ def set_name(call: Call) -> Response:
     name = one_line(call.form.get("who", ""), 80).strip()
     if not name:
         raise UsageError("give your name, which is recorded with each decision")
-    call.session.who = name
+    call.site.access.name(call.session, name)
     return RedirectResponse("/", 303)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +17,14 @@ from grader.grades.load import GradedClass
 from grader.homework import Homework
 from grader.pdfs import Document, Found, Pairing, find_items, pair, read, render
 from grader.pdfs.process import require_pdfium
+from grader.pdfs.rendering import render_pages
 from grader.submission.reading import Submission, read_submission
 
 WIDTH = 1100
 """Pixels of a page."""
+_AHEAD_PAGES = 4
+_MOST_WANTED = 64
+"""Answers whose pages wait to be drawn; older ones are dropped, as their graders have moved on."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,34 @@ class Pdfs:
         self._template = _template(homework)
         self._lock = threading.Lock()
         self._known: dict[str, tuple[Document, Mapping[str, Found]] | str] = {}
+        self._wanted: deque[tuple[str, tuple[int, ...]]] = deque(maxlen=_MOST_WANTED)
+        self._is_wanted = threading.Condition()
+        self._artist: threading.Thread | None = None
+
+    def draw_ahead(self, places: Sequence[tuple[str, str, tuple[int, ...] | None]]) -> None:
+        """Draw the pages of answers that come next in another thread: submissions, items, and the pages that people chose."""
+        with self._is_wanted:
+            for submission, item, chosen in places:
+                found = self._known.get(submission)
+                if isinstance(found, tuple):
+                    pages = self.shown(submission, item, chosen).pages[:_AHEAD_PAGES]
+                    if pages and (submission, pages) not in self._wanted:
+                        self._wanted.append((submission, pages))
+            if self._artist is None:
+                self._artist = threading.Thread(target=self._draw, daemon=True)
+                self._artist.start()
+            self._is_wanted.notify()
+
+    def _draw(self) -> None:
+        while True:
+            with self._is_wanted:
+                self._is_wanted.wait_for(lambda: self._wanted)
+                submission, pages = self._wanted.popleft()
+            path = self.path(submission)
+            if path is not None:
+                # What cannot be drawn is said where it is shown.
+                with contextlib.suppress(GraderError):
+                    render_pages(path, pages, WIDTH, self._cache / "pages")
 
     def warm_up(self) -> None:
         """Read all PDFs in another thread, so that nobody waits for one."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import io
+import threading
 import warnings
+from collections.abc import Callable, Hashable
 
 from PIL import Image
 
@@ -13,7 +14,32 @@ WIDEST = 1600
 _FORMATS = ("PNG", "JPEG")
 
 
-@functools.lru_cache(maxsize=256)
+class Pictures:
+    """The images that were shown last, as `reencoded` made them, up to so many bytes."""
+
+    def __init__(self, most_bytes: int = 64 << 20) -> None:
+        self._most = most_bytes
+        self._lock = threading.Lock()
+        self._kept: dict[Hashable, bytes | None] = {}
+        self._size = 0
+
+    def of(self, name: Hashable, load: Callable[[], bytes]) -> bytes | None:
+        """The image of a name, which ``load`` reads where it is not kept; None where it cannot be decoded."""
+        with self._lock:
+            if name in self._kept:
+                self._kept[name] = found = self._kept.pop(name)
+                return found
+        image = reencoded(load())
+        with self._lock:
+            if name not in self._kept:
+                self._kept[name] = image
+                self._size += len(image or b"")
+            while self._size > self._most:
+                oldest = next(iter(self._kept))
+                self._size -= len(self._kept.pop(oldest) or b"")
+        return image
+
+
 def reencoded(data: bytes) -> bytes | None:
     """An image as PNG, at most 1600 pixels wide or high; None where it cannot be decoded or is too large."""
     try:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from grader.gradebook.events import Event, Kind
+from grader.gradebook.events import Event
 from grader.gradebook.state import State
 from grader.review.classroom import Answer, Class
 
@@ -73,9 +73,12 @@ def looks_again(state: State, answer: Answer) -> bool:
 def item_progress(klass: Class, state: State, item: str, pace: float | None) -> ItemProgress:
     """How far one item is, where a grade takes ``pace`` seconds."""
     answers = klass.answers[item].values()
-    waiting = sum(waits(state, answer) for answer in answers)
-    again = sum(state.stale(answer.submission, item, answer.content) for answer in answers)
-    requests = [state.request(answer.submission, item) for answer in answers]
+    waiting = again = requests = 0
+    for answer in answers:
+        request = state.request(answer.submission, item)
+        is_stale, is_open = state.stale(answer.submission, item, answer.content), request is not None and request.is_open
+        again, requests = again + is_stale, requests + is_open
+        waiting += is_stale or is_open or state.grade(answer.submission, item) is None
     left = None if pace is None else timedelta(seconds=round(pace * waiting))
     return ItemProgress(
         item,
@@ -84,32 +87,27 @@ def item_progress(klass: Class, state: State, item: str, pace: float | None) -> 
         len(answers) - waiting,
         len(answers),
         again,
-        sum(request is not None and request.is_open for request in requests),
+        requests,
         left,
     )
 
 
 def grades_given(state: State) -> list[Event]:
     """All events that gave a grade and were not undone, in order."""
-    events = [
-        event
-        for (submission, _), listed in state.log.events.items()
-        if submission is not None
-        for event in listed
-        if event.kind in (Kind.grade, Kind.settle) and not state.is_undone(event)
-    ]
-    return sorted(events, key=lambda event: event.id)
+    return [event for event in state.log.grades if event.submission is not None and not state.is_undone(event)]
 
 
 def pace_of(events: Sequence[Event]) -> float | None:
     """The median seconds between two answers of one person, of grades in order; None where there are too few."""
-    gaps = []
-    for before, after in itertools.pairwise(events):
+    gaps: list[float] = []
+    for after, before in itertools.pairwise(reversed(events)):
         # A group is one decision, and a change of mind is no new answer.
         is_new = after.act != before.act and (after.submission, after.item) != (before.submission, before.item)
         if is_new and after.at - before.at < PAUSE:
             gaps.append((after.at - before.at).total_seconds())
-    return statistics.median(gaps[-_PACED:]) if len(gaps) >= 3 else None
+            if len(gaps) == _PACED:
+                break
+    return statistics.median(gaps) if len(gaps) >= 3 else None
 
 
 def grader_progress(state: State) -> list[GraderProgress]:
@@ -138,9 +136,8 @@ def paces(state: State, items: Iterable[str]) -> dict[str, float | None]:
         known = [pace for each in by_grader.values() if (pace := pace_of(each)) is not None]
         return statistics.fmean(known) if known else None
 
-    overall = of(events)
-    found = {}
-    for item in items:
-        own = of([event for event in events if event.item == item])
-        found[item] = overall if own is None else own
+    found = {item: of([event for event in events if event.item == item]) for item in items}
+    if None in found.values():
+        overall = of(events)
+        found = {item: overall if own is None else own for item, own in found.items()}
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 import secrets
@@ -13,6 +14,8 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from grader.review.signed_in import SignedIn
 
 COOKIE = "grader_review"
 TOKEN = "token"
@@ -40,18 +43,27 @@ _WELCOME = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>
 
 @dataclass
 class Session:
-    """A browser that was let in: the name that its grader gave, and what its forms must send along."""
+    """A browser that was let in: what its forms must send along, and the name that its grader gave."""
 
-    csrf: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    cookie: str
     who: str = ""
+
+    @property
+    def csrf(self) -> str:
+        """Follows from the cookie, so that an open page can go on after a restart."""
+        return hmac.new(self.cookie.encode(), b"csrf", hashlib.sha256).hexdigest()
 
 
 @dataclass
 class Access:
-    """The one-time tokens that are still good, and the sessions that were opened with others."""
+    """The one-time tokens that are still good, and the sessions that were opened with others.
+
+    ``signed_in`` remembers sessions beyond the end of the server. Tokens end with it: the next start prints new ones.
+    """
 
     tokens: set[str] = field(default_factory=set)
     sessions: dict[str, Session] = field(default_factory=dict)
+    signed_in: SignedIn | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def new_token(self) -> str:
@@ -68,13 +80,32 @@ class Access:
             if known is None:
                 return None
             self.tokens.remove(known)
-            cookie = secrets.token_urlsafe(32)
-            self.sessions[cookie] = Session()
-            return cookie
+            session = Session(secrets.token_urlsafe(32))
+            self.sessions[session.cookie] = session
+            self._remember(session)
+            return session.cookie
 
     def session(self, cookie: str) -> Session | None:
         """The session of a cookie's value."""
-        return self.sessions.get(cookie)
+        known = self.sessions.get(cookie)
+        if self.signed_in is None or not cookie:
+            return known
+        with self._lock:
+            if known is None and (who := self.signed_in.known(cookie)) is not None:
+                known = self.sessions.setdefault(cookie, Session(cookie, who))
+            if known is not None:
+                self.signed_in.used(cookie)
+        return known
+
+    def name(self, session: Session, who: str) -> None:
+        """Remember the name that a grader gave."""
+        with self._lock:
+            session.who = who
+            self._remember(session)
+
+    def _remember(self, session: Session) -> None:
+        if self.signed_in is not None:
+            self.signed_in.remember(session.cookie, session.who)
 
 
 class Guard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import webbrowser
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import uvicorn
 from grader.errors import UsageError
 from grader.review.app import make_app
 from grader.review.classroom import Room
+from grader.review.signed_in import SignedIn, forget_all, ports
 from grader.review.web import Site
 
 HOST = "127.0.0.1"
@@ -38,14 +40,30 @@ def serve(
     port: int = 0,
     graders: int = 1,
     browser: bool = True,
+    sign_out: bool = False,
     show: Callable[[str], None] = print,
 ) -> None:
-    """Serve the class in a folder. Raises `GraderError` where it cannot be read or the port is taken."""
+    """Serve the class in a folder. Raises `GraderError` where it cannot be read or the port is taken.
+
+    Args:
+        folder: the folder of a batch.
+        archive: the students' PDFs.
+        port: where to listen; 0 takes the one of the last run, as open pages know it, or else a free one.
+        graders: how many one-time addresses to show.
+        browser: whether to open the first one.
+        sign_out: forget who was signed in before.
+        show: called with each line for the terminal.
+    """
     site = Site(Room(folder, archive))
     try:
+        if sign_out:
+            forget_all(folder)
         if site.room.pdfs is not None:
             site.room.pdfs.warm_up()
-        listening = listen(port)
+        listening = listen_again(folder) if port == 0 else listen(port)
+        site.access.signed_in = SignedIn(folder, listening.getsockname()[1])
+        if site.access.signed_in.problem:
+            show(f"Earlier sign-ins have ended: {site.access.signed_in.problem}")
         base = f"http://{HOST}:{listening.getsockname()[1]}"
         addresses = [f"{base}/?token={site.access.new_token()}" for _ in range(graders)]
 
@@ -61,6 +79,14 @@ def serve(
         _Server(config, ready).run([listening])
     finally:
         site.room.close()
+
+
+def listen_again(folder: Path) -> socket.socket:
+    """A socket on a port that a server of this class had lately, or else on a free one."""
+    for port in ports(folder):
+        with contextlib.suppress(UsageError):
+            return listen(port)
+    return listen(0)
 
 
 def listen(port: int) -> socket.socket:

@@ -10,6 +10,7 @@ from grader.scoring.result import (
     Cell,
     CriterionResult,
     Evidence,
+    Excerpt,
     Flag,
     Isolation,
     ItemResult,
@@ -52,6 +53,7 @@ class Facts:
     penalties: tuple[Penalty, ...] = ()
     flags: tuple[Flag, ...] = ()
     cells: tuple[Cell, ...] = ()
+    code: tuple[Excerpt, ...] = ()
     isolation: tuple[Isolation, ...] = ()
     seed: Literal["public", "secret"] = "public"
     tokenizer_data: str | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
 from grader.scoring.result import Evidence
@@ -20,14 +21,18 @@ MOST_TEXT = 3000
 _ACCURACY = re.compile(r"\bacc(?:uracy)?\b", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
 _MIMES: dict[str, Literal["image/png", "image/jpeg"]] = {"image/png": "image/png", "image/jpeg": "image/jpeg"}
-_GENERATES = re.compile(r"\bgenerate\s*\(|\bdecode\s*\(")
 
 
-def collect(submission: Submission, rubric: Rubric) -> dict[str, list[Evidence]]:
-    """Evidence by item id, for the kinds that the rubric asks for; bounded in number and size."""
-    finders = {
+def collect(
+    submission: Submission, rubric: Rubric, text_calls: Collection[str] = ()
+) -> dict[str, list[Evidence]]:
+    """Evidence by item id, for the kinds that the rubric asks for; bounded in number and size.
+
+    ``text_calls`` are the functions by whose calls a cell that generates text is known where no cell is marked.
+    """
+    finders: dict[str, Callable[[Submission, str], list[Evidence]]] = {
         "image": _images,
-        "generated_text": _generated,
+        "generated_text": functools.partial(_generated, _calls_of(text_calls)),
         "reported_accuracy": _accuracies,
         "written_answer": _written,
     }
@@ -65,11 +70,16 @@ def _texts(cell: CodeCell) -> str:
     return "\n".join(output.text for output in cell.outputs if output.text)
 
 
-def _generated(submission: Submission, part: str) -> list[Evidence]:
+def _calls_of(names: Collection[str]) -> re.Pattern[str]:
+    """Calls of one of these functions; nothing if there are none."""
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(names)))})\s*\(" if names else r"(?!)")
+
+
+def _generated(calls: re.Pattern[str], submission: Submission, part: str) -> list[Evidence]:
     found = []
     for cell in _cells(submission, part):
         text = _texts(cell)
-        if text.strip() and (cell.part == part or _GENERATES.search(cell.source)):
+        if text.strip() and (cell.part == part or calls.search(cell.source)):
             title = f"output of code cell {cell.number}"
             found.append(Evidence(kind="generated_text", title=title, cell=cell.number, text=text[-MOST_TEXT:]))
     return found[-MOST_TEXTS:]

@@ -57,6 +57,9 @@ def _criterion(
         message=decision.message,
         requirement=decisive.title or None,
         counterexample=decisive.counterexample,
+        pictures=decisive.pictures,
+        snippet=decisive.snippet,
+        places=decisive.places,
     )
 
 

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from grader.scoring.pictures import Picture
+    from grader.scoring.record import CodeLine
 
 VerdictStatus = Literal["passed", "failed", "unreached", "error", "inapplicable"]
 """`unreached`: the property found nothing wrong, but it could compare too few of its cases to say that the code is right.
@@ -29,6 +33,11 @@ class Verdict:
     """What a person should know about how the item was judged."""
     defers_to: tuple[str, ...] = ()
     """The properties of which one must fail, as this one left a case to them; else a fault would be found by nobody."""
+    pictures: tuple[Picture, ...] = ()
+    snippet: str = ""
+    """Code that reproduces the counterexample in the notebook."""
+    places: tuple[CodeLine, ...] = ()
+    """Where in the notebook an exception passed."""
 
 
 @dataclass(frozen=True)

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import uvicorn
 
 from grader.gradebook.events import Decision, Kind
-from grader.review.app import make_app
 from grader.review.classroom import handle_of
-from grader.review.serve import listen
-from grader.review.web import Site
 from grader.scoring.result import Evidence, Flag
 from tests.review.made import evidence_of, make_class, picture, site_of
+from tests.review.served import CHROMIUM, Served, chromium, serving
 
-sync_api = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [pytest.mark.long, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")]
 
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
 SIZE = 30
 TOO_WIDE = """
     [...document.querySelectorAll("body *")].filter((each) => !each.closest(".wide")).filter((each) =>
@@ -38,30 +27,6 @@ TOO_WIDE = """
 """What reaches beyond the window's edge."""
 HOSTILE = "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\"><style>*{display:none}</style>"
 MARKDOWN = f"{HOSTILE}\n\n![x](https://example.invalid/x.png) [y](javascript:alert(1)) $\\text{{{HOSTILE}}}$\n\n|a|\n|:-:|\n|b|"
-
-
-@dataclass
-class Served:
-    """A class that is served, and what browsers said on their consoles."""
-
-    site: Site
-    base: str
-    keys: list[str]
-    console: list[str] = field(default_factory=list)
-
-    def open(self, browser: Any, who: str = "Tessa", **options: Any) -> Any:
-        """A page of a new browser context, after its grader gave a name by keyboard."""
-        page = browser.new_context(**options).new_page()
-        page.set_default_timeout(120_000)
-        page.on("console", lambda message: self.console.append(message.text))
-        page.on("pageerror", lambda error: self.console.append(str(error)))
-        page.goto(f"{self.base}/?token={self.site.access.new_token()}")
-        page.wait_for_url("**/name")
-        page.locator("#who").focus()
-        page.keyboard.type(who)
-        page.keyboard.press("Enter")
-        page.wait_for_url(f"{self.base}/")
-        return page
 
 
 @pytest.fixture(scope="module")
@@ -78,23 +43,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     key = make_class(folder, SIZE)[0].key
     flags = [Flag(kind="altered", message=HOSTILE)]
     people = make_class(folder, SIZE, evidence={key: hostile}, names=[HOSTILE], flags=flags, warnings=[HOSTILE])
-    site = site_of(folder)
-    listening = listen(0)
-    server = uvicorn.Server(uvicorn.Config(make_app(site), log_level="warning", lifespan="off"))
-    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
-    thread.start()
-    yield Served(site, f"http://127.0.0.1:{listening.getsockname()[1]}", [one.key for one in people])
-    server.should_exit = True
-    thread.join(30)
-    site.room.close()
+    with serving(site_of(folder)) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as started:
         yield started
-        started.close()
 
 
 def wait_for(condition: Any, what: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from grader.homework3 import HOMEWORK
 from grader.scoring.evidence import _states_accuracy, collect
 from grader.scoring.rubric import load_rubric
-from grader.submission.reading import MarkdownCell, Output, Submission
+from grader.submission.reading import CodeCell, MarkdownCell, Output, Submission
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,17 @@ def test_an_image_pasted_into_an_answer_is_evidence() -> None:
         ("written_answer", None, "image/jpeg"),
     ]
     assert base64.b64decode(found[1].data or "") == b"photo"
+
+
+@pytest.mark.parametrize(
+    ("calls", "found"), [({"generate", "decode"}, ["Thou art"]), ({"sample"}, ["A map"]), ((), [])]
+)
+def test_text_is_looked_for_where_the_homework_says_that_it_is_generated(calls: set[str], found: list[str]) -> None:
+    rubric = load_rubric(HOMEWORK.rubric)
+    item = next(item.id for item in rubric.items if "generated_text" in getattr(item, "evidence", ()))
+    cells = tuple(
+        CodeCell(place, place + 1, "", source, outputs=(Output("stream", "text/plain", text=text),))
+        for place, (source, text) in enumerate([("print(gpt.generate (x))", "Thou art"), ("sample(3)", "A map")])
+    )
+    shown = collect(Submission("hw.ipynb", "", cells, ()), rubric, calls).get(item, [])
+    assert [each.text for each in shown] == found

@@ -45,7 +45,7 @@ def test_shapes(student: Student, case: GPTCase) -> Program:
 @property_of(
     PART,
     (
-        strategies.dialogues(full=True, dim=(3, 3)),
+        strategies.dialogues(spare=None, dim=(3, 3)),
         strategies.homework_dialogues(),
         strategies.square_dialogues(spare=0),
     ),
@@ -65,7 +65,7 @@ def test_the_longest_sequence_fits(student: Student, case: GPTCase) -> Program:
 
 @property_of(
     PART,
-    (strategies.dialogues(), strategies.dialogues(heads=(1, 1), layers=(1, 1))),
+    (strategies.dialogues(), strategies.dialogues(single=True)),
     examples=3,
     catches=True,
 )

@@ -9,6 +9,7 @@
   let ready = null; // the next answer's page, fetched while this one is read
   let saving = Promise.resolve(true); // the last save, after all before it
   let counted = null; // how far the item is, as the last save told
+  let moving = false;
   let leaving = false;
 
   const view = () => document.getElementById("answer");
@@ -116,6 +117,19 @@
     return { page, address: reply.url };
   }
 
+  // Waits for a server that is being restarted; null where it refuses.
+  async function loadPatiently(address) {
+    for (;;) {
+      try {
+        return await load(address);
+      } catch (error) {
+        if (!(error instanceof TypeError) || leaving) return null;
+        say("the server does not answer; trying again", "problem");
+        await pause(RETRY_AFTER);
+      }
+    }
+  }
+
   function preload() {
     const next = view() && view().dataset.next;
     ready = null;
@@ -153,30 +167,43 @@
     return saving;
   }
 
-  async function next() {
+  // One move at a time, however often its key is pressed.
+  function alone(move) {
+    return async (...given) => {
+      if (moving) return;
+      moving = true;
+      try {
+        await move(...given);
+      } finally {
+        moving = false;
+      }
+    };
+  }
+
+  const next = alone(async () => {
     if (!view() || !view().dataset.next || !(await settled())) return;
     const waiting = ready && ready.next === view().dataset.next ? ready.fetched : null;
     let found = await waiting;
     // What was finished before the last save may be so in another way now.
-    if (!placeOf(found)) found = await load(view().dataset.next).catch(() => null);
+    if (!placeOf(found)) found = await loadPatiently(view().dataset.next);
     if (found) {
       show(found);
       count();
     } else location.assign(view().dataset.next);
-  }
+  });
 
-  async function go(address) {
+  const go = alone(async (address) => {
     if (!address || !(await settled())) return;
-    const found = await load(address).catch(() => null);
+    const found = await loadPatiently(address);
     if (found) show(found);
     else location.assign(address);
-  }
+  });
 
   async function undo() {
     await settled();
     const data = await send("/undo", new URLSearchParams());
     if (view()) {
-      const found = await load(data.where || location.href).catch(() => null);
+      const found = await loadPatiently(data.where || location.href);
       if (found) show(found);
       say(data.problem || data.message, data.problem ? "problem" : "saved");
     } else location.reload();
