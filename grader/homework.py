@@ -37,7 +37,7 @@ class CheckPackage:
 
     Args:
         name: what pip calls it; Python calls it the same, with underscores.
-        data: files and folders of ``grader/data`` that the public properties read.
+        data: files and folders, of the homework or of ``grader/data``, that the public properties read.
         submit: the sentence that tells students how to submit.
         oracles: modules of the homework that say what right answers are. A public property that uses one is refused.
     """

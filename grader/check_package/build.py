@@ -19,11 +19,16 @@ from grader.checking.package import Contents
 from grader.errors import GraderError, UsageError
 from grader.homework import CheckPackage, Homework, load_homework
 from grader.kernel import inside
+from grader.report import pictures
 
 ENGINE = "_grader"
 HOMEWORK = "_homework"
-REQUIRES = ("torch>=2.1", "numpy>=1.26", "ipython>=7.34", "hypothesis>=6.100,<7")
-THERE = frozenset({"torch", "numpy", "IPython", "hypothesis"})
+REQUIRES = (
+    "torch>=2.1", "numpy>=1.26", "ipython>=7.34", "hypothesis>=6.100,<7",
+    "pydantic>=2.7,<3", "markupsafe>=2.1",
+)  # fmt: skip
+"""What Colab has, but for hypothesis. Pictures of counterexamples are pydantic's records and markupsafe's markup."""
+THERE = frozenset({"torch", "numpy", "IPython", "hypothesis", "pydantic", "markupsafe"})
 OPTIONAL = frozenset({"platformdirs"})
 """What the engine uses only where it is installed."""
 HIDDEN = "(not in this package)"
@@ -121,6 +126,8 @@ class _Assembly:
         found: dict[str, bytes] = {}
         for name in self._engine_modules(pruning.engine):
             self._add(found, name, required(name).text)
+        drawn = Path(pictures.__file__).parents[1] / "pages" / "pictures.css"
+        found[f"{self.package}/{ENGINE}/report/pages/pictures.css"] = drawn.read_bytes()
         for name in NAMES:
             text = (Path(inside.__file__).parent / f"{name}.py").read_text(encoding="utf-8")
             found[f"{self.package}/{ENGINE}/kernel/inside/{name}.py"] = text.encode()
@@ -200,14 +207,20 @@ class _Assembly:
         return sorted(found)
 
     def _data(self) -> dict[str, bytes]:
-        """The data files that the homework's public properties read."""
+        """The data files that the homework's public properties read, each where its reader looks for it."""
         found = {}
         for path in self.own.data:
-            for file in [path] if path.is_file() else sorted(path.rglob("*")):
-                if file.is_file():
-                    name = file.relative_to(assets.DATA).as_posix()
-                    found[f"{self.package}/{ENGINE}/data/{name}"] = file.read_bytes()
+            files = [path] if path.is_file() else [file for file in sorted(path.rglob("*")) if file.is_file()]
+            if not files:
+                raise UsageError(f"{path}: named by {self.homework.name}'s check package, but there is no such data")
+            for file in files:
+                found[self._data_place(file)] = file.read_bytes()
         return found
+
+    def _data_place(self, file: Path) -> str:
+        if file.is_relative_to(assets.PACKAGE):
+            return f"{self.package}/{ENGINE}/{file.relative_to(assets.PACKAGE).as_posix()}"
+        return f"{self.package}/{HOMEWORK}/{file.relative_to(self.homework.package or self.homework.folder).as_posix()}"
 
     def _add(self, found: dict[str, bytes], module: str, text: str) -> None:
         found[self._place(module)] = self._rewritten(text).encode()

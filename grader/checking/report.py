@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from grader.checking.public import CheckedCriterion, PublicItem
+from grader.report import pictures
 from grader.text.safe_text import clean, for_html, one_line
 
 _SIGNS = {"passed": "✓", "failed": "✗", "error": "!"}
 _COLORS = {"passed": "#188038", "failed": "#c5221f", "error": "#b06000"}
 _UNWRITTEN = "your code raised NotImplementedError: "
 _STYLE = (
-    "<style>"
+    ".hw-check{--page:#fff;--ink:#1c2128;--quiet:#565e6b;--line:#d8dce2;--tint:#f5f6f8;--accent:#1f5a96;--signal:#a5420b;"
+    "--signal-tint:#fbeee6;--depth:1;--mono:ui-monospace,Menlo,Consolas,monospace}"
     ".hw-check{border-collapse:collapse;margin:.4em 0;max-width:60em}"
     ".hw-check td{text-align:left!important;vertical-align:top;padding:.25em .6em;border-top:1px solid #8884}"
     ".hw-check tr{background:none!important}"
     ".hw-check pre{margin:.3em 0 0;padding:.4em .6em;background:#8882;overflow-x:auto;white-space:pre;font-size:90%}"
     ".hw-check .quiet{opacity:.7}"
-    "</style>"
+    ".hw-check figure{margin:.5em 0;padding:.5em;background:var(--page);color:var(--ink)}"
 )
+
+
+@functools.cache
+def _style() -> str:
+    """The style of the table, and that of pictures for what is within it."""
+    drawn = (Path(pictures.__file__).parents[1] / "pages" / "pictures.css").read_text(encoding="utf-8")
+    return f"<style>.hw-check{{{drawn}}}{_STYLE}</style>"
 
 
 @dataclass(frozen=True)
@@ -83,7 +94,7 @@ class Report:
             f'<div class="quiet">{for_html(line)}</div>' for line in (self.unchecked, self.submit) if line
         )
         head = f"<b>{for_html(self.title)}</b> {for_html(self.summary)}"
-        return f'{_STYLE}<div>{head}<table class="hw-check">{rows}</table>{below}</div>'
+        return f'{_style()}<div>{head}<table class="hw-check">{rows}</table>{below}</div>'
 
 
 def _rows(item: CheckedItem) -> str:
@@ -104,6 +115,9 @@ def _rows(item: CheckedItem) -> str:
             text += f'<br><span class="quiet">{for_html(requirement)}</span>'
         if _counterexample_of(each):
             text += f"<details open><summary>Smallest counterexample</summary>{_counterexample(each)}</details>"
+            if each.decision.by is not None and each.decision.by.snippet:
+                code = for_html(each.decision.by.snippet)
+                text += f"<details><summary>Code that reproduces it</summary><pre>{code}</pre></details>"
         rows.append(f"<tr><td>{name if number == 0 else ''}</td><td>{sign}</td><td>{text}</td></tr>")
     if item.note:
         rows.append(f'<tr><td></td><td></td><td class="quiet">{for_html(item.note)}</td></tr>')
@@ -111,7 +125,11 @@ def _rows(item: CheckedItem) -> str:
 
 
 def _counterexample(each: CheckedCriterion) -> str:
-    return f"<pre>{for_html(_counterexample_of(each))}</pre>"
+    drawn = "".join(
+        f"<figure>{pictures.draw(picture)}<figcaption>{for_html(picture.caption)}</figcaption></figure>"
+        for picture in (each.decision.by.pictures if each.decision.by is not None else ())
+    )
+    return f"{drawn}<pre>{for_html(_counterexample_of(each))}</pre>"
 
 
 def _is_unwritten(each: CheckedCriterion) -> bool:

@@ -45,7 +45,7 @@ HOMEWORK = Homework(
     formulas=FORMULAS,
     check_package=CheckPackage(
         "hw3-check",
-        data=(assets.DATA / "nltk", assets.DATA / "shakespeare.txt"),
+        data=(assets.DATA / "nltk", shakespeare.PATH),
         submit="To submit: run all cells from the top, save the notebook, and upload this .ipynb file to Gradescope.",
         oracles=(oracles, identify, cutting, weights),
     ),
