@@ -55,7 +55,7 @@ def class_report(manifest: Manifest, rubric: Rubric, rows: Sequence[Row], findin
     return page(
         "class.html",
         script=(PAGES / "sort.js").read_text(encoding="utf-8"),
-        style="style.css class.css",
+        style="style.css pictures.css class.css",
         title=rubric.title,
         rows=rows,
         states=Counter(row.status for row in rows).most_common(),

@@ -19,7 +19,7 @@ LONGEST = 20_000
 """Characters of one text on a page."""
 
 
-def page(template: str, *, script: str = "", style: str = "style.css", **values: Any) -> str:
+def page(template: str, *, script: str = "", style: str = "style.css pictures.css", **values: Any) -> str:
     """A page by a template that extends ``base.html``, as one HTML file that needs no other.
 
     Every text among ``values`` is made printable and escaped where it is put in. ``script`` is ours, and the only one that the

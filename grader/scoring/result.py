@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from grader.files.atomic import write_atomically
 from grader.scoring.pictures import Pictures
-from grader.scoring.record import Block, Line, Record
+from grader.scoring.record import Block, CodeLine, Line, Record
 from grader.text.safe_text import clean
 
 Kind = Literal["automatic", "training", "manual"]
@@ -68,13 +68,6 @@ class SetBy(Record):
 
     who: Line
     why: Line
-
-
-class CodeLine(Record):
-    """A line of a code cell."""
-
-    cell: int = Field(ge=1, description="Number of the code cell, from 1.")
-    line: int = Field(ge=1, description="Number of the line, from 1.")
 
 
 class Excerpt(Record):

@@ -26,7 +26,7 @@ from grader.scoring.pictures import Matrices, Matrix
 from grader.scoring.result import Cell as CellResult
 from grader.scoring.result import Evidence, Excerpt, Flag, Isolation
 from grader.scoring.rubric import Rubric, load_rubric
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 
 CONTEXT = "0123456789abcdef"
 HOSTILE = '</td></script><script>document.title="owned"</script><img src=x onerror=alert(1)>{{ 7*7 }}\u202e\x1b[31m"\'`'
