@@ -27,7 +27,7 @@ from grader.scoring.evidence import collect
 from grader.scoring.facts import Run, facts_of_run, facts_of_unjudged
 from grader.scoring.remarks import definition_notes, reasons_not_defined
 from grader.scoring.result import Result
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 from grader.submission.definitions import definitions_of
 from grader.submission.handin import HandIn, find_named
 from grader.submission.planning import Plan, make_plan
@@ -235,7 +235,7 @@ class _Judging:
         notes |= trained.notes
         for item, note in definition_notes(self.cells_run.definitions, assignment.properties).items():
             notes[item] = [*notes.get(item, ()), note]
-        evidence = collect(self.submission, assignment.rubric)
+        evidence = collect(self.submission, assignment.rubric, assignment.homework.text_calls)
         for item, shown in trained.evidence.items():
             evidence[item] = [*evidence.get(item, []), *shown]
         facts = facts_of_run(self.cells_run, assignment, self.verdicts, self.clock.seconds)

@@ -31,6 +31,23 @@ VARIABLE = "GRADER_HOMEWORK"
 DEFAULT = "grader.homework3"
 
 
+@dataclass(frozen=True)
+class CheckPackage:
+    """The package with which students check their notebook.
+
+    Args:
+        name: what pip calls it; Python calls it the same, with underscores.
+        data: files and folders, of the homework or of ``grader/data``, that the public properties read.
+        submit: the sentence that tells students how to submit.
+        oracles: modules of the homework that say what right answers are. A public property that uses one is refused.
+    """
+
+    name: str
+    data: tuple[Path, ...] = ()
+    submit: str = ""
+    oracles: tuple[ModuleType, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Homework:
     """Everything that the engine asks of a homework.
@@ -44,7 +61,9 @@ class Homework:
         provided_classes: classes of the template that students do not write, for templates without marked cells.
         provided_methods: (class, method) pairs that the template provides within classes that students write.
         files: files that a notebook finds in its working directory, by name.
+        text_calls: names of functions that generate text: what their cells print is evidence where an item asks for such text.
         training: how items of the kind `training` are judged; None where nothing is trained.
+        check_package: the package for students; by default it is called after the homework and has no data.
         formulas: what each item asks formulas for, which people who grade can check against the model answer.
         source: what `load_homework` finds it by; it sets this itself.
     """
@@ -57,8 +76,10 @@ class Homework:
     provided_classes: frozenset[str] = frozenset()
     provided_methods: tuple[tuple[str, str], ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
+    text_calls: frozenset[str] = frozenset()
     training: TrainingCheck | None = None
     formulas: Mapping[str, AskedFormulas] = field(default_factory=dict)
+    check_package: CheckPackage | None = None
     source: str = DEFAULT
 
     def __reduce__(self) -> tuple[Callable[[str], Homework], tuple[str]]:
@@ -102,6 +123,16 @@ class Homework:
     def equivalent(self) -> Path:
         """The mechanical mutants that a person found to be as right as the reference; a homework may have none."""
         return (self.package or self.folder) / "equivalent.yaml"
+
+    @property
+    def fingerprints(self) -> Path:
+        """What each wrong answer of the corpus fails by, which names likely causes; a homework may have none."""
+        return (self.package or self.folder) / "fingerprints.json"
+
+    @property
+    def named_mutants(self) -> Path:
+        """Mechanical mutants whose cause a person named, to measure how well causes are named; a homework may have none."""
+        return (self.package or self.folder) / "named_mutants.yaml"
 
     @property
     def stand_ins(self) -> Path:

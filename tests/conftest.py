@@ -25,6 +25,9 @@ settings.register_profile(
 )
 settings.load_profile("tests")
 
+FULL = {"2a": 4, "2b": 3, "2c": 3, "3a": 2, "4a": 2, "4c": 2, "4d": 2}
+"""The points of the automatic items."""
+
 
 def notebook(*sources: str) -> str:
     """A notebook's text with these code cells and nothing else: no metadata, no template cells."""
@@ -64,6 +67,15 @@ def handwritten(**replaced: str) -> list[str]:
         assert key in cells, key
         cells[key] = source
     return list(cells.values())
+
+
+def changed(name: str, *changes: tuple[str, str], before: str = "") -> str:
+    """A right cell of the homework with changes in its text, each of which must apply."""
+    text = solutions()[name]
+    for old, new in changes:
+        assert old in text, (name, old)
+        text = text.replace(old, new)
+    return before + text
 
 
 @pytest.fixture(scope="session")
@@ -131,3 +143,21 @@ def lost(result: Result) -> set[str]:
     criteria = [criterion for item in result.items for criterion in item.criteria]
     assert not [criterion for criterion in criteria if criterion.status == "error"]
     return {criterion.id for criterion in criteria if criterion.status == "failed"}
+
+
+def keeps_all(result: Result) -> bool:
+    """Whether every automatic item has its points; shows what is lost if not."""
+    wrong = [c for item in result.items for c in item.criteria if c.status != "passed"]
+    assert points(result) == FULL, (wrong[:3], [cell for cell in result.cells if cell.status != "ok"])
+    return True
+
+
+def messages(result: Result, item: str) -> set[str]:
+    """The different messages of an item's criteria."""
+    return {c.message for found in result.items if found.id == item for c in found.criteria}
+
+
+def remarks(result: Result) -> str:
+    """All that the result says of the notebook's cells."""
+    flags = [f"{flag.kind}: {flag.message}" for flag in result.flags]
+    return "\n".join([*flags, *(cell.error or "" for cell in result.cells)])

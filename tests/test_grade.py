@@ -19,9 +19,8 @@ from grader.homework3 import HOMEWORK
 from grader.kernel.process import WarmParent
 from grader.kernel.session import Limits
 from grader.scoring.result import Result
-from tests.conftest import handwritten, lost, notebook, points, solutions
+from tests.conftest import FULL, handwritten, lost, notebook, points, solutions
 
-FULL = {"2a": 4, "2b": 3, "2c": 3, "3a": 2, "4a": 2, "4c": 2, "4d": 2}
 Graded = Callable[[str], Result]
 
 

@@ -80,6 +80,35 @@ def test_the_engine_names_nothing_of_a_homework() -> None:
     assert found == []
 
 
+MOST_LINES = 400
+REASON = re.compile(r"long (file )?on purpose")
+
+
+def python_files() -> list[Path]:
+    """All files of the checkout that people read: the package, the reference, tests, benchmarks and tools."""
+    folders = (assets.PACKAGE, *(ROOT / name for name in ("reference", "tests", "benchmarks", "tools")))
+    return [path for folder in folders for path in sorted(folder.rglob("*.py")) if "_shipped" not in path.parts]
+
+
+def is_too_long(text: str) -> bool:
+    """Whether a module has more lines than one reads in one sitting, and its docstring does not say why."""
+    docstring = " ".join((ast.get_docstring(ast.parse(text)) or "").split())
+    return len(text.splitlines()) > MOST_LINES and not REASON.search(docstring)
+
+
+def test_a_long_file_says_why() -> None:
+    """By the words "long on purpose" in the module's docstring, before the reason."""
+    assert [str(path.relative_to(ROOT)) for path in python_files() if is_too_long(path.read_text("utf-8"))] == []
+
+
+@pytest.mark.parametrize(
+    ("docstring", "lines", "expected"),
+    [("What it is.", 399, False), ("What it is.", 400, True), ("It is one long file on purpose: it ...", 400, False)],
+)
+def test_what_counts_as_too_long(docstring: str, lines: int, expected: bool) -> None:
+    assert is_too_long(f'"""{docstring}"""\n' + "x = 1\n" * lines) is expected
+
+
 @pytest.fixture(scope="module")
 def contracts() -> dict[str, dict[str, object]]:
     if not SETTINGS.is_file():

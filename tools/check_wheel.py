@@ -21,7 +21,7 @@ NEEDED = (
     "grader/_shipped/student_template/homework3.ipynb",
     "grader/_shipped/reference/homework3.py",
     "grader/_shipped/examples/honest_mistakes.ipynb",
-    "grader/data/shakespeare.txt",
+    "grader/homework3/data/shakespeare.txt",
     "grader/authoring/skeleton_files/homework.py",
     "grader/kernel/inside/agent.py",
     "grader/review/static/review.js",

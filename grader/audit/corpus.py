@@ -4,9 +4,12 @@ A file is ``corpus/<part>.yaml``::
 
     part: 1a
     class: Softmax              # the class of the reference that each entry replaces
+    causes:                     # what graders are told where a submission fails like an entry
+      axis: The sum runs over the wrong axis.
     entries:
       - id: sum-of-all          # unique within the file
         kind: mutant            # or variant: a right answer in another style
+        causes: [axis]          # several if it holds several faults; by default its title is its cause
         title: The sum is over the whole batch.
         edits:                  # texts of the reference's class, each of which occurs once
           - {replace: sum(dim=-1), with: sum()}
@@ -35,6 +38,7 @@ from grader.homework import Homework, load_homework
 from grader.scoring.rubric import ItemId
 
 MAX_BYTES = 1 << 20
+_ID = r"^[a-z0-9][a-z0-9-]*$"
 
 
 class Edit(BaseModel):
@@ -51,8 +55,9 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    id: Annotated[str, Field(pattern=_ID)]
     kind: Literal["mutant", "variant"]
+    causes: tuple[str, ...] = ()
     title: Annotated[str, Field(min_length=1)]
     edits: tuple[Edit, ...] = ()
     code: str | None = None
@@ -68,6 +73,8 @@ class Entry(BaseModel):
             raise ValueError("changes nothing: give edits or code")
         if (self.kind == "mutant") != bool(self.loses):
             raise ValueError("a mutant says what it loses, and a variant loses nothing")
+        if self.causes and self.kind == "variant":
+            raise ValueError("a variant is right, so it has no causes")
         return self
 
 
@@ -76,16 +83,19 @@ class _File(BaseModel):
 
     part: ItemId
     class_name: Annotated[str, Field(alias="class")]
+    causes: dict[Annotated[str, Field(pattern=_ID)], Annotated[str, Field(min_length=1)]] = {}
     entries: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Case:
-    """An entry with the cells of its submission."""
+    """An entry with the cells of its submission; ``causes`` say in words what is wrong with it, one for each fault."""
 
     part: str
     entry: Entry
     cells: tuple[str, ...]
+    causes: tuple[str, ...] = ()
+    class_name: str = ""
 
     @property
     def name(self) -> str:
@@ -125,6 +135,30 @@ def load_all(criteria: Collection[str], folder: Path | None = None) -> list[Case
     if faults := [fault for _, found in loaded for fault in found]:
         raise UsageError("\n".join(faults))
     return [case for cases, _ in loaded for case in cases]
+
+
+def load_causes(path: Path) -> dict[str, str]:
+    """The causes that a file names, in words, by id; raises `UsageError` where it is no corpus."""
+    return _file(path).causes
+
+
+def class_of(path: Path) -> str:
+    """The class whose answers a file holds; raises `UsageError` where it is no corpus."""
+    return _file(path).class_name
+
+
+def _file(path: Path) -> _File:
+    try:
+        return _parsed(path)[0]
+    except Fault as fault:
+        raise UsageError(f"{path.name}:{fault.line}: {fault.reason}") from None
+    except ValidationError as error:
+        raise UsageError(f"{path.name}: {error.errors(include_url=False)[0]['msg']}") from None
+
+
+def _parsed(path: Path) -> tuple[_File, Lines]:
+    plain, lines = read_yaml(_bytes(path), most=MAX_BYTES, scalars="text")
+    return _File.model_validate(plain), lines
 
 
 def _natural(part: str) -> tuple[int, str]:
@@ -180,8 +214,14 @@ def _cases(file: _File, criteria: Collection[str], lines: Lines) -> tuple[list[C
             if name not in criteria:
                 absent: Where = (*where, "loses", n)
                 faults.append(Fault(lines[absent], f"the rubric has no criterion {name}"))
+        for n, name in enumerate(entry.causes):
+            if name not in file.causes:
+                unnamed: Where = (*where, "causes", n)
+                faults.append(Fault(lines[unnamed], f"{name} is not among the file's causes"))
+        words = tuple(file.causes[name] for name in entry.causes if name in file.causes) or (entry.title,)
         try:
-            cases.append(Case(file.part, entry, tuple(cells_of(file.class_name, entry))))
+            cells = tuple(cells_of(file.class_name, entry))
+            cases.append(Case(file.part, entry, cells, words, file.class_name))
         except Fault as fault:
             faults.append(Fault(line, f"{entry.id}: {fault.reason}"))
     return cases, faults
@@ -224,28 +264,31 @@ def cells_of(class_name: str, entry: Entry) -> Iterable[str]:
     """The cells of a right submission, with an entry instead of one class."""
     found = False
     for cell in reference_cells():
-        source = _class_source(cell, class_name)
+        source = class_source(cell, class_name)
         if source is None:
             yield cell
             continue
         found = True
         if entry.before is not None:
             yield entry.before
-        yield cell.replace(source, entry.code if entry.code is not None else _edited(source, entry.edits))
+        yield cell.replace(source, entry.code if entry.code is not None else edited(source, entry.edits))
         if entry.after is not None:
             yield entry.after
     if not found:
         raise Fault(1, f"the reference has no class {class_name}")
 
 
-def _class_source(cell: str, name: str) -> str | None:
+@functools.lru_cache(maxsize=256)
+def class_source(cell: str, name: str) -> str | None:
+    """The source of a class that a cell defines, or None."""
     for node in ast.parse(cell).body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             return "\n".join(cell.splitlines()[node.lineno - 1 : node.end_lineno])
     return None
 
 
-def _edited(source: str, edits: Iterable[Edit]) -> str:
+def edited(source: str, edits: Iterable[Edit]) -> str:
+    """The source with each edit made. Raises `Fault` where its text does not occur exactly once."""
     for edit in edits:
         count = source.count(edit.replace)
         if count != 1:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import ast
 import copy
 import difflib
-import hashlib
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from grader.audit.operators import EXPRESSIONS, STATEMENTS, Scope
 from grader.audit.places import Path, node_at, nodes_within, replaced
+from grader.authoring.digests import syntax_digest
 
 _WRAPS: dict[str, str] = {
     "detached": "({}).detach()",
@@ -88,19 +88,7 @@ def _compiled(tree: ast.Module) -> str | None:
 
 def _fingerprint(tree: ast.Module) -> str:
     """The id of code: a digest of its syntax, without docstrings, which every Python writes alike."""
-    return "m" + hashlib.sha256(repr(_syntax(tree)).encode()).hexdigest()[:8]
-
-
-def _syntax(node: object) -> object:
-    if isinstance(node, list):
-        return [_syntax(child) for child in node if not isinstance(child, ast.Pass)]
-    if not isinstance(node, ast.AST):
-        return node
-    fields = dict(ast.iter_fields(node))
-    if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-        fields["body"] = node.body[1:]
-    told = [(name, _syntax(value)) for name, value in fields.items()]
-    return type(node).__name__, [(name, value) for name, value in told if value not in (None, [])]
+    return "m" + syntax_digest(tree)[:8]
 
 
 def _replacements(

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import cache
@@ -21,6 +21,7 @@ from grader.judging.engine import Engine
 from grader.kernel.warm import Door, WarmHost, client_of
 from grader.scoring.result import ItemResult
 from grader.scoring.score import score
+from grader.scoring.verdict import Verdict as PropertyVerdict
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,28 @@ def judge_fast(
 
     With ``own_part`` only the properties of the case's own part are judged, and other parts lose nothing.
     """
+    started = time.perf_counter()
+    found = property_verdicts(case, seed, shrink=shrink, own_part=own_part)
+    rubric = _assignment(seed).rubric
+    items = [item for item in score(rubric, found.verdicts) if not own_part or item.id == case.part]
+    return _verdict(case, items, found.errors, found.notes, time.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The verdicts on a case by property, errors of its cells, and notes on how it was judged."""
+
+    verdicts: Mapping[str, PropertyVerdict]
+    errors: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def property_verdicts(
+    case: Case, seed: bytes = PUBLIC_SEED, *, shrink: bool = True, own_part: bool = False
+) -> Found:
+    """What `judge_fast` makes its verdict of."""
     from grader.audit.fast import FastKernel  # noqa: PLC0415  (imports torch)
 
-    started = time.perf_counter()
     assignment = _assignment(seed)
     with (
         FastKernel(case.cells) as kernel,
@@ -70,8 +90,7 @@ def judge_fast(
         ) as engine,
     ):
         verdicts = engine.judge(prop for prop in assignment.properties if not own_part or prop.part.item == case.part)
-    items = [item for item in score(assignment.rubric, verdicts) if not own_part or item.id == case.part]
-    return _verdict(case, items, kernel.errors, engine.notes.values(), time.perf_counter() - started)
+    return Found(verdicts, tuple(kernel.errors), tuple(engine.notes.values()))
 
 
 def judge_real(case: Case, seed: bytes = PUBLIC_SEED, warm: str | None = None) -> Verdict:

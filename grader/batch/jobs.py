@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import pickle
+import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from grader.assignment import Assignment
 from grader.batch.pool import WarmParentLost, alarm
@@ -35,6 +37,20 @@ class Backend:
     host: WarmHost | None = None
     judge: Judge = judge
     prepare: Callable[[Assignment, Collection[str] | None], None] = prepare
+
+
+@dataclass
+class Progress:
+    """How far a batch is; ``total``, ``done`` and ``failed`` count contents that are judged, or trained, in this run."""
+
+    doing: Literal["graded", "trained", "judged again"] = "graded"
+    started: float = field(default_factory=time.monotonic)
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    known: int = 0
+    running: list[str] = field(default_factory=list)
+    last: str = ""
 
 
 @dataclass(frozen=True)

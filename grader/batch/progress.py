@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from grader.batch.run import Progress
+from grader.batch.jobs import Progress
 from grader.report.console import FAILURE, QUIET
 from grader.text.safe_text import one_line
 

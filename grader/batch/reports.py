@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 
 from grader.batch.rows import Row, scores
 from grader.gradebook.state import Override
-from grader.report.terminal import points
-from grader.scoring.result import CriterionResult, ItemResult
+from grader.insight.causes import Cause
+from grader.report.terminal import alike, points
+from grader.scoring.result import ItemResult
 from grader.scoring.rubric import Rubric
 from grader.text.safe_text import for_csv, for_markdown, markdown_code
 
@@ -68,9 +69,12 @@ def _in_words(override: Override) -> str:
 # -- feedback ----------------------------------------------------------------------------------------------------
 
 
-def feedback(row: Row, rubric: Rubric) -> str:
-    """What one student reads: points by item, and for each lost criterion the property and the smallest counterexample."""
-    return "\n".join(_feedback(row, rubric)) + "\n"
+def feedback(row: Row, rubric: Rubric, causes: Sequence[Cause] = ()) -> str:
+    """What one student reads: points by item, and for each lost criterion the property and the smallest counterexample.
+
+    ``causes`` are told as guesses at the end.
+    """
+    return "\n".join([*_feedback(row, rubric), *_causes(causes)]) + "\n"
 
 
 def _feedback(row: Row, rubric: Rubric) -> Iterator[str]:
@@ -106,7 +110,7 @@ def _feedback(row: Row, rubric: Rubric) -> Iterator[str]:
         yield ""
         yield for_markdown(comment)
     for found in result.items:
-        for criteria in _alike([c for c in found.criteria if c.status == "failed"]):
+        for criteria in alike(found.criteria, "failed"):
             names = ", ".join(criterion.id for criterion in criteria)
             worth = points(sum(criterion.max_points for criterion in criteria))
             yield ""
@@ -134,6 +138,19 @@ def _feedback(row: Row, rubric: Rubric) -> Iterator[str]:
         )
 
 
+def _causes(causes: Sequence[Cause]) -> Iterator[str]:
+    """What probably went wrong, as a guess."""
+    if causes:
+        yield ""
+        yield "## What may have gone wrong"
+        yield ""
+        yield "A guess from what failed, by comparison with known mistakes."
+        yield ""
+    for cause in causes:
+        others = f" It could also be: {' '.join(cause.alternatives)}" if cause.alternatives else ""
+        yield f"- {cause.part}: {for_markdown(cause.text + others)}"
+
+
 def _by_a_person(item: ItemResult) -> Iterator[str]:
     """The rubric entries that a person chose, and the comment."""
     if item.grading is None:
@@ -147,16 +164,6 @@ def _by_a_person(item: ItemResult) -> Iterator[str]:
     if item.grading.comment:
         yield ""
         yield for_markdown(item.grading.comment)
-
-
-def _alike(criteria: Sequence[CriterionResult]) -> list[list[CriterionResult]]:
-    groups: dict[tuple[str, str | None, str | None], list[CriterionResult]] = {}
-    for criterion in criteria:
-        # A class that is not defined fails every criterion by the same words.
-        requirement = criterion.requirement if criterion.counterexample else None
-        finding = (criterion.message, requirement, criterion.counterexample)
-        groups.setdefault(finding, []).append(criterion)
-    return list(groups.values())
 
 
 # -- summary -----------------------------------------------------------------------------------------------------

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.batch.decisions import Decisions
+from grader.batch.falls import record_falls
 from grader.batch.results import load_records, report, results_of
 from grader.batch.rows import Row, rows_of
+from grader.batch.snapshots import graded, graded_before
 from grader.batch.store import Manifest, Record, Store
 from grader.errors import UsageError
 from grader.scoring.rubric import Rubric, load_rubric
@@ -45,13 +47,16 @@ class Rescoring:
         """
         decisions = Decisions(self.store.folder, self.manifest, self.rubric)
         imported = decisions.import_file()
-        settings = self.manifest.settings
+        earlier = graded_before(self.store, self.manifest)
+        manifest, settings = self.manifest, self.manifest.settings
         if settings is not None:
             # The next batch in this folder goes on with this rubric.
             settings = settings.model_copy(update={"rubric": self.rubric.digest[:16]})
-            self.store.write_manifest(self.manifest.model_copy(update={"settings": settings}))
+            manifest = manifest.model_copy(update={"settings": settings})
+            self.store.write_manifest(manifest)
         self.store.put("rubric.yaml", self.text.decode("utf-8", "replace"))
-        report(self.store, self.manifest, self.rubric, dict(self.records), decisions.state())
+        record_falls(self.store, earlier, graded(self.store, manifest, self.rubric, self.records))
+        report(self.store, manifest, self.rubric, dict(self.records), decisions.state())
         return imported
 
 
@@ -72,6 +77,14 @@ def prepare(store: Store, path: Path) -> Rescoring:
         )
     changes = _changes(_rows(store, manifest, old, records), _rows(store, manifest, new, records), old, new)
     return Rescoring(store, manifest, new, path.read_bytes(), records, changes, old.total, new.total)
+
+
+def rewrite(store: Store) -> None:
+    """Write what is made of the store, the gradebook and the rubric anew; raises `GraderError`."""
+    manifest = store.manifest()
+    rubric = load_rubric(store.folder / "rubric.yaml")
+    decisions = Decisions(store.folder, manifest, rubric)
+    report(store, manifest, rubric, load_records(store, manifest), decisions.state())
 
 
 def _rows(store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]) -> list[Row]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from grader.batch import reports
+from grader.batch.causes import causes_by_student, for_summary, found_causes
+from grader.batch.class_report import Findings, class_report
 from grader.batch.context import training_context_of
+from grader.batch.fairness import fairness_of, recheck_markdown
+from grader.batch.falls import load_falls
 from grader.batch.rows import Row, rows_of
 from grader.batch.store import Manifest, Record, Store, scored, unreadable
 from grader.batch.training import known_training
 from grader.gradebook.state import State
+from grader.report.student import Reader, student_report
 from grader.scoring.facts import versions
 from grader.scoring.result import Result
 from grader.scoring.rubric import Rubric
@@ -18,12 +23,22 @@ def report(
 ) -> list[Row]:
     """Write results, feedback, grades and summary for the class; gives its rows."""
     rows = rows_of(manifest, rubric, results_of(store, manifest, rubric, records), state)
+    found = found_causes(rows, records, rubric, manifest.homework)
+    shown = causes_by_student(found.causes) if rubric.causes_for == "students" else {}
     for row in rows:
         if row.result is not None:
             store.put(f"results/{row.member.key}.json", row.result.to_json())
-            store.put(f"feedback/{row.member.key}.md", reports.feedback(row, rubric))
+            store.put(f"feedback/{row.member.key}.md", reports.feedback(row, rubric, shown.get(row.member.key, ())))
+            reader = Reader(row.member.name, row.member.notes)
+            store.put(f"feedback/{row.member.key}.html", student_report(row.result, reader))
     store.put("grades.csv", reports.grades_csv(rows, rubric))
-    store.put("summary.md", reports.summary(rows, rubric, manifest.strange))
+    store.put("summary.md", reports.summary(rows, rubric, manifest.strange) + for_summary(found))
+    fairness = fairness_of(store, manifest, rubric, records)
+    if fairness is not None:
+        store.put("recheck.md", recheck_markdown(fairness))
+    pages = {row.member.key for row in rows if row.result is not None}
+    findings = Findings(fairness, load_falls(store), causes=found.causes, pages=pages)
+    store.put("report.html", class_report(manifest, rubric, rows, findings))
     store.drop_others({row.member.key for row in rows if row.result is not None})
     return rows
 

@@ -6,29 +6,25 @@ import functools
 import os
 import pickle
 import threading
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 from grader.assignment import Assignment
 from grader.batch.context import code_of_homework, code_of_judging, context_of, training_context_of
 from grader.batch.decisions import Decisions
-from grader.batch.jobs import Backend, Job, grade_job
+from grader.batch.fairness import Fairness, fairness_of
+from grader.batch.falls import Fall, record_falls
+from grader.batch.jobs import Backend, Job, Progress, grade_job
 from grader.batch.leftovers import clear_after_a_kill
 from grader.batch.memory import Settings, differences, refuse_differences, refuse_lost_students, settings_of
 from grader.batch.pool import Lost, workers
+from grader.batch.recheck import Asked, Rechecking
 from grader.batch.results import report
 from grader.batch.roster import ROSTER, load_roster
 from grader.batch.rows import scores
-from grader.batch.store import (
-    Manifest,
-    Member,
-    Record,
-    Store,
-    Training,
-)
+from grader.batch.snapshots import graded, graded_before
+from grader.batch.store import Manifest, Member, Record, Store, Training
 from grader.batch.submissions import Entry, find_submissions
 from grader.batch.training import Trainee, Trainees, trainees_of
 from grader.errors import UsageError
@@ -54,6 +50,7 @@ class Options:
         training: whether models are trained as well, after all properties were judged.
         change: which of `memory.CHANGES` may differ from what the class was graded with before.
         roster: a CSV file with everyone who gets a row; by default the one that the class was graded with before.
+        recheck: how submissions are judged again with other seeds; not at all by default.
     """
 
     jobs: int = 0
@@ -63,20 +60,7 @@ class Options:
     training: training_plan.Options = NO_TRAINING
     change: tuple[str, ...] = ()
     roster: Path | None = None
-
-
-@dataclass
-class Progress:
-    """How far a batch is; ``total``, ``done`` and ``failed`` count contents that are judged, or trained, in this run."""
-
-    doing: Literal["graded", "trained"] = "graded"
-    started: float = field(default_factory=time.monotonic)
-    total: int = 0
-    done: int = 0
-    failed: int = 0
-    known: int = 0
-    running: list[str] = field(default_factory=list)
-    last: str = ""
+    recheck: Asked | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +86,10 @@ class Outcome:
     strange: tuple[str, ...] = ()
     imported: tuple[str, ...] = ()
     """Overrides that `overrides.yaml` brought, or withdrew, now."""
+    fairness: Fairness | None = None
+    """What other seeds found, also in earlier runs."""
+    fell: tuple[Fall, ...] = ()
+    """Grades that are lower than before this run."""
 
 
 def run_batch(
@@ -157,6 +145,7 @@ def run_batch(
         if before is not None and (before.sources != manifest.sources or options.roster):
             refuse_lost_students(folder, gone, options.change)
         decisions = Decisions(folder, manifest, assignment.rubric, before)
+        earlier = graded_before(store, before)
         imported = decisions.import_file()
         store.write_manifest(manifest)
         store.put("rubric.yaml", rubric_text.decode("utf-8", "replace"))
@@ -170,6 +159,7 @@ def run_batch(
             store, assignment, context, wanted if options.only else None, records, show, backend or Backend()
         )
         not_yet = {entry.digest for entry in left}
+        fell: tuple[Fall, ...] = ()
         try:
             trainees = run.trainees(entries, options)
             if queue:
@@ -178,8 +168,10 @@ def run_batch(
             if able:
                 run.train(able[: options.limit], trainees.at_a_time)
                 not_yet |= {trainee.entry.digest for trainee in able[options.limit or len(able) :]}
+            run.recheck(entries, options)
         finally:
             # Also after Ctrl-C: the reports say what is known by then.
+            fell = record_falls(store, earlier, graded(store, manifest, assignment.rubric, run.records))
             rows = report(store, manifest, assignment.rubric, run.records, decisions.state())
         return Outcome(
             manifest.members,
@@ -195,6 +187,8 @@ def run_batch(
             imported=imported,
             gone=tuple(gone),
             strange=manifest.strange,
+            fairness=fairness_of(store, manifest, assignment.rubric, run.records),
+            fell=fell,
         )
 
 
@@ -316,6 +310,13 @@ class _Run:
             for trainee in trainees
         ]
         self._work(work, at_a_time, self._keep_training)
+
+    def recheck(self, entries: Sequence[Entry], options: Options) -> None:
+        """Judge submissions again with other seeds, if that is asked for."""
+        if options.recheck is not None:
+            again = Rechecking(self.store, self.assignment, self.context, self.backend, self.show)
+            again.run(options.recheck, self.records, entries, self.only, options.jobs, self.seconds)
+            self.lost += again.lost
 
     def _work(
         self,

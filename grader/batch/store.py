@@ -1,17 +1,19 @@
 """A batch's folder: what was judged, by content and never twice, and what is made of it.
 
     DIR/judged/CONTENT-CONTEXT.json   verdicts of one content; CONTEXT stands for grader, template, seed and time limits
+    DIR/rechecked/                    verdicts with other seeds; no grade depends on them
     DIR/trained/CONTENT-CONTEXT.json  what came of training it, or CONTENT-CONTEXT-WEIGHTS.json, of weights handed in with it
     DIR/batch.json                    the class: who handed in which content, and the context
     DIR/rubric.yaml                   the rubric by which it was scored last
     DIR/roster.csv                    who is in the class, where --roster said so
     DIR/gradebook.sqlite              what people decided; see `grader.gradebook`
     DIR/overrides.yaml                overrides to import into the gradebook, where somebody wrote some
+    DIR/falls.json                    grades that are lower than in an earlier run, and why
     DIR/results/KEY.json              \\
-    DIR/feedback/KEY.md                } made of the above, each time anew
+    DIR/feedback/KEY.md, KEY.html      } made of the above, each time anew
     DIR/grades.csv, DIR/summary.md    /
 
-A batch resumes from the first seven. Every file is written atomically.
+A batch resumes from the first nine. Every file is written atomically.
 """
 
 from __future__ import annotations
@@ -34,24 +36,28 @@ from grader.files.atomic import write_atomically
 from grader.grade import Judged
 from grader.homework import Homework, load_homework
 from grader.scoring.compose import Facts, Findings, compose_result
+from grader.scoring.pictures import Pictures
+from grader.scoring.record import CodeLine
 from grader.scoring.result import Evidence, Result, Versions
 from grader.scoring.rubric import Rubric
-from grader.scoring.score import Verdict, VerdictStatus
+from grader.scoring.verdict import Verdict, VerdictStatus
 from grader.text.safe_text import one_line
 from grader.training.plan import Outcome
 
 LOCK_SECONDS = 3.0
-_FOLDERS = ("judged", "trained", "results", "feedback")
+_FOLDERS = ("judged", "rechecked", "trained", "results", "feedback")
 
 
-class _Stored(BaseModel):
+class Stored(BaseModel):
+    """Something that a folder keeps: immutable, and closed."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-_Model = TypeVar("_Model", bound=_Stored)
+_Model = TypeVar("_Model", bound=Stored)
 
 
-def _read(path: Path, model: type[_Model]) -> _Model | None:
+def read_stored(path: Path, model: type[_Model]) -> _Model | None:
     """What a file holds; None if there is none, or if it is damaged."""
     try:
         return model.model_validate_json(path.read_bytes())
@@ -59,7 +65,7 @@ def _read(path: Path, model: type[_Model]) -> _Model | None:
         return None
 
 
-class StoredVerdict(_Stored):
+class StoredVerdict(Stored):
     """A `Verdict`, as it is written down."""
 
     property: str
@@ -69,6 +75,9 @@ class StoredVerdict(_Stored):
     title: str = ""
     notes: tuple[str, ...] = ()
     defers_to: tuple[str, ...] = ()
+    pictures: Pictures = ()
+    snippet: str = ""
+    places: tuple[CodeLine, ...] = ()
 
     @classmethod
     def of(cls, verdict: Verdict) -> StoredVerdict:
@@ -80,7 +89,7 @@ class StoredVerdict(_Stored):
         return Verdict(**vars(self))
 
 
-class Record(_Stored):
+class Record(Stored):
     """All that is known of one content in one context: verdicts by property, and a result for everything else.
 
     ``verdicts`` is null where there was nothing to judge, or no kernel to judge with.
@@ -106,7 +115,7 @@ class Record(_Stored):
         return [] if self.verdicts is None else [name for name in properties if name not in self.verdicts]
 
 
-class Training(_Stored):
+class Training(Stored):
     """What training found out about one content, by item."""
 
     format: Literal[1] = 1
@@ -133,7 +142,7 @@ class Training(_Stored):
         )
 
 
-class Member(_Stored):
+class Member(Stored):
     """An `Entry`, as the class list holds it."""
 
     key: str
@@ -161,7 +170,7 @@ class Member(_Stored):
         return cls(**facts)
 
 
-class Manifest(_Stored):
+class Manifest(Stored):
     """The class, and what it was graded with."""
 
     format: Literal[1] = 1
@@ -184,7 +193,7 @@ class Manifest(_Stored):
 
 def remembered(folder: Path, change: Collection[str] = ()) -> dict[str, Any]:
     """What the class in a folder was graded with, by the fields of `Settings`, but for what is to ``change``."""
-    manifest = _read(folder / "batch.json", Manifest)
+    manifest = read_stored(folder / "batch.json", Manifest)
     if manifest is None:
         return {}
     # Folders of earlier versions hold at least their rubric.
@@ -266,7 +275,7 @@ class Store:
 
     def load(self, content: str, context: str) -> Record | None:
         """What is known of a content; None if nothing is, or if the file is damaged."""
-        record = _read(self._path(content, context), Record)
+        record = read_stored(self._path(content, context), Record)
         known = record is not None and (record.content, record.context) == (content, context)
         return record if known else None
 
@@ -289,7 +298,7 @@ class Store:
 
     def load_training(self, content: str, context: str, weights: str = "") -> Training | None:
         """What training found about a content, or its counting with those weights; None if nothing is known of it."""
-        found = _read(self._trained_path(content, context, weights), Training)
+        found = read_stored(self._trained_path(content, context, weights), Training)
         wanted = (content, context, weights)
         known = found is not None and (found.content, found.context, found.weights) == wanted
         return found if known else None
@@ -334,7 +343,7 @@ class Store:
 
     def drop_others(self, keys: Collection[str]) -> None:
         """Delete the reports of submissions that are in the class no more; what was judged is kept."""
-        for folder, suffix in (("results", ".json"), ("feedback", ".md")):
+        for folder, suffix in (("results", ".json"), ("feedback", ".md"), ("feedback", ".html")):
             for path in (self.folder / folder).glob(f"*{suffix}"):
                 if path.stem not in keys:
                     with contextlib.suppress(OSError):

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from grader.batch.fairness import Fairness, rate_in_words
+from grader.batch.falls import Fall
 from grader.batch.rescore import Change
 from grader.batch.run import Outcome
 from grader.gradebook.overrides import NAME as OVERRIDES
@@ -48,9 +50,37 @@ def print_batch(outcome: Outcome, folder: Path, console: Console | None = None) 
         lines.append(f"and {len(problems) - MOST_PROBLEMS} more, see summary.md")
     if outcome.restarts > 0:
         lines.append(f"the warm parent of the kernels was restarted {outcome.restarts} times")
-    lines.append(f"reports: {folder / 'grades.csv'}, {folder / 'summary.md'}")
+    lines += fairness_lines(outcome.fairness) + fallen_lines(outcome.fell)
+    names = ("report.html", "grades.csv", "summary.md", *(["recheck.md"] if outcome.fairness else []))
+    lines.append(f"reports: {', '.join(str(folder / name) for name in names)}")
     for line in lines:
         console.print(Text(one_line(line)), soft_wrap=True)
+
+
+def fairness_lines(fairness: Fairness | None) -> list[str]:
+    """What judging again with other seeds found, in words."""
+    if fairness is None:
+        return []
+    lines = [rate_in_words(fairness.submissions, "submissions"), rate_in_words(fairness.verdicts, "verdicts")]
+    changed = [
+        f"{', '.join(each.keys)}: {each.criterion}: {each.property_name} {each.in_words}" for each in fairness.changed
+    ]
+    more = [f"and {len(changed) - MOST_PROBLEMS} more, see recheck.md"] if len(changed) > MOST_PROBLEMS else []
+    seeds = f"{fairness.seeds} other seed{'' if fairness.seeds == 1 else 's'}"
+    return [f"judged again with {seeds}: {'; '.join(lines)}", *changed[:MOST_PROBLEMS], *more]
+
+
+def fallen_lines(fell: Sequence[Fall]) -> list[str]:
+    """Which grades fell in this run, in words."""
+    if not fell:
+        return []
+    lines = [
+        f"{fall.key}: {fall.criterion or fall.item}: {points(fall.before)} -> {points(fall.after)}: "
+        f"{fall.verdict} ({fall.cause})"
+        for fall in fell
+    ]
+    more = [f"and {len(lines) - MOST_PROBLEMS} more, see report.html"] if len(lines) > MOST_PROBLEMS else []
+    return [f"grades that fell in this run: {len(lines)}", *lines[:MOST_PROBLEMS], *more]
 
 
 def imported_lines(imported: Sequence[str]) -> list[str]:

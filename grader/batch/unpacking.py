@@ -48,7 +48,7 @@ _BROKEN = (
 class _Member:
     name: str
     modified: float
-    sound: int
+    most_bytes: int
     """Bytes that it may unpack to."""
     open: Callable[[], IO[bytes] | None] | None
     """None for a folder."""
@@ -101,9 +101,9 @@ def _of_zip(archive: Path, stack: contextlib.ExitStack) -> Iterator[_Member]:
             modified = float(calendar.timegm((*info.date_time, 0, 0, 0)))
         except (ValueError, OverflowError):
             modified = 0.0
-        sound = max(_SMALL, MAX_RATIO * info.compress_size)
+        most_bytes = max(_SMALL, MAX_RATIO * info.compress_size)
         opener = None if info.is_dir() else _opener(zipped.open, info)
-        yield _Member(info.filename, modified, sound, opener)
+        yield _Member(info.filename, modified, most_bytes, opener)
 
 
 def _of_tar(archive: Path, stack: contextlib.ExitStack) -> Iterator[_Member]:
@@ -112,8 +112,8 @@ def _of_tar(archive: Path, stack: contextlib.ExitStack) -> Iterator[_Member]:
     for member in tar:
         if member.isfile() or member.isdir():
             opener = None if member.isdir() else _opener(tar.extractfile, member)
-            sound = max(_SMALL, MAX_RATIO * packed)
-            yield _Member(member.name, max(float(member.mtime), 0.0), sound, opener)
+            most_bytes = max(_SMALL, MAX_RATIO * packed)
+            yield _Member(member.name, max(float(member.mtime), 0.0), most_bytes, opener)
 
 
 def _opener(function: Callable[[Any], IO[bytes] | None], member: Any) -> Callable[[], IO[bytes] | None]:
@@ -169,7 +169,7 @@ class _Unpacking:
         with source, path.open("wb") as target:
             head = source.read(HEAD_BYTES)
             target.write(head)
-            most = self._limit(place, head, member.sound, handin)
+            most = self._limit(place, head, member.most_bytes, handin)
             written = len(head)
             while written < most and (chunk := source.read(min(1 << 20, most - written))):
                 target.write(chunk)
@@ -183,7 +183,7 @@ class _Unpacking:
         self.total += written
         os.utime(path, (member.modified, member.modified))
 
-    def _limit(self, place: PurePosixPath, head: bytes, sound: int, handin: tuple[str, ...]) -> int:
+    def _limit(self, place: PurePosixPath, head: bytes, most_bytes: int, handin: tuple[str, ...]) -> int:
         """How much of a file is written."""
         if place.name == METADATA:
             return MAX_METADATA_BYTES
@@ -192,7 +192,7 @@ class _Unpacking:
         if not is_wanted(place.name, head) and place.suffix.lower() not in self.whole:
             return HEAD_BYTES
         left = min(MAX_HANDIN_BYTES - self.bytes[handin], MAX_ARCHIVE_BYTES - self.total)
-        return max(min(MAX_FILE_BYTES + 1, sound, left), HEAD_BYTES + 1)
+        return max(min(MAX_FILE_BYTES + 1, most_bytes, left), HEAD_BYTES + 1)
 
 
 def _too_large(place: PurePosixPath) -> str:

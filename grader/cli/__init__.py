@@ -13,7 +13,18 @@ from typing import Annotated, Any
 import typer
 
 from grader import __version__
-from grader.cli import audit, classes, gradebook, grades, gradescope, homework, machine, notebooks, review
+from grader.cli import (
+    audit,
+    check_package,
+    classes,
+    gradebook,
+    grades,
+    gradescope,
+    homework,
+    machine,
+    notebooks,
+    review,
+)
 from grader.cli.output import complain
 from grader.errors import GraderError
 
@@ -26,19 +37,21 @@ app = typer.Typer(
     help="Grades notebooks of a deep-learning homework.\n\n"
     "Start with:  grader grade --example",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help wraps at any width, and is as good in a file as on a terminal
 )
 app.command()(notebooks.grade)
 app.command()(notebooks.train)
 app.command()(notebooks.check)
+app.command()(classes.demo)
 app.command()(classes.batch)
+app.command()(classes.report)
 app.command()(classes.rescore)
 app.command()(grades.grades)
 app.command()(review.review)
 app.command()(machine.doctor)
 app.add_typer(audit.app, name="audit")
+app.add_typer(check_package.app, name="check-package")
 app.add_typer(gradebook.app, name="gradebook")
 app.add_typer(homework.homework_app, name="homework")
 app.add_typer(homework.template_app, name="template")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from grader.audit.corpus import Case
     from grader.audit.run import Verdict
 
 app = typer.Typer(invoke_without_command=True)
@@ -136,15 +137,86 @@ def generate(
         raise typer.Exit(1)
 
 
+@app.command("fingerprints")
+def fingerprints(
+    part: Annotated[str | None, typer.Option(help="Update only one part, by its item.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Judge nothing; exit status 1 if the table is out of date.")
+    ] = False,
+    evaluate: Annotated[
+        bool, typer.Option("--evaluate", help="Judge nothing; show how well the table names causes.")
+    ] = False,
+) -> None:
+    """Write down what each wrong answer of the corpus fails by, so that submissions that fail alike get a likely cause.
+
+    Only what has changed is judged, without isolation: read a new entry before you run this. Run it again to resume.
+    """
+    from grader.audit import fingerprints as made
+    from grader.audit import naming
+    from grader.errors import UsageError
+    from grader.files.atomic import write_atomically
+    from grader.homework import load_homework
+    from grader.insight.fingerprints import Fingerprints, load_fingerprints, to_json
+    from grader.insight.holdout import calibrated
+    from grader.report.console import output
+    from grader.scoring.rubric import load_rubric
+
+    homework = load_homework()
+    criteria = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
+    table = load_fingerprints(homework.fingerprints)
+    if evaluate:
+        naming.print_naming(table, output())
+        return
+    those = made.wanted(homework, criteria)
+    if part is not None and part not in {case.part for case in those.faults}:
+        raise UsageError(f"{part}: the corpus has no such part")
+    late = [case for case in made.outdated(table, those.all, homework) if part is None or case.part == part]
+    if check:
+        print(f"{len(those.all)} wrong answers; out of date: {len(late)}")
+        for case in late:
+            print(f"  {case.name}")
+        raise typer.Exit(1 if late else 0)
+
+    def save(now: Fingerprints) -> None:
+        nonlocal table
+        table = now
+        write_atomically(homework.fingerprints, to_json(now))
+
+    with _counted(len(late)) as count:
+        for case in made.update(table, those, homework, save, part=part):
+            count(case)
+    save(calibrated(table))
+    naming.print_naming(table, output())
+
+
+@app.command("add")
+def add(
+    submission: Annotated[Path, typer.Argument(help="A notebook, or a folder or an archive with one.")],
+    item: Annotated[str, typer.Argument(help="The item whose class is wrong.")],
+    cause: Annotated[str, typer.Option(help="What is wrong, in words for graders, or the id of a cause of the corpus.")],
+    name: Annotated[str, typer.Option("--id", help="The entry's id; by default made of the cause.")] = "",
+) -> None:
+    """Turn what a submission did wrong in one item into an entry of the corpus, so that it is named from now on.
+
+    The entry is judged in a confined kernel. Read it before you run an audit with --fast, which has no isolation.
+    """
+    from grader.audit import adding
+    from grader.homework import load_homework
+
+    added = adding.add(submission, item, cause, load_homework(), name)
+    print(f"Added {added.case.name} to {added.path}: loses {', '.join(added.loses)}.")
+    print("Read its code, then run `grader audit --only " + added.case.entry.id + "` and commit the files.")
+
+
 @contextmanager
-def _counted(total: int) -> Iterator[Callable[[Verdict], None]]:
+def _counted(total: int) -> Iterator[Callable[[Verdict | Case], None]]:
     """A progress bar that one verdict after the other fills."""
     from grader.report.progress import shown
 
     with shown("audit") as progress:
         finished = 0
 
-        def count(verdict: Verdict) -> None:
+        def count(verdict: Verdict | Case) -> None:
             nonlocal finished
             finished += 1
             progress(verdict.name, finished, total)

@@ -1,4 +1,4 @@
-"""Commands on a class: batch, rescore."""
+"""Commands on a class: demo, batch, report, rescore."""
 
 from __future__ import annotations
 
@@ -6,12 +6,33 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from grader.cli.options import DataFolder, RequireIsolation, Rerun, RubricFile, SeedFile, TrainingMode
 from grader.cli.output import complain, report_no_training, report_weaker_isolation, required_isolation
+
+if TYPE_CHECKING:
+    from grader.batch.recheck import Asked
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to create.")],
+    students: Annotated[int, typer.Option(help="Number of students.", min=1, max=1000)] = 6,
+) -> None:
+    """Write a small made class to try the grader with.
+
+    It looks like an export of Canvas: a notebook for each student, with mistakes of the homework's corpus in it, and the
+    gradebook. It holds solutions, so keep it from students.
+    """
+    from grader.audit.demo import write_demo
+
+    made = write_demo(folder, students)
+    for name, mistakes in made.mistakes.items():
+        print(f"{name}: {', '.join(mistakes) or 'no mistake'}")
+    print(f"wrote {made.submissions} and {made.gradebook}")
+    print(f"try:  grader batch {made.submissions} --out {folder / 'results'}")
 
 
 def batch(
@@ -76,8 +97,21 @@ def batch(
             "drop students (may be given several times).",
         ),
     ] = None,
+    recheck: Annotated[
+        int,
+        typer.Option(
+            metavar="K",
+            help="Judge a sample again with K other seeds, and report which verdicts depend on the seed. No grade changes.",
+            min=0,
+            max=100,
+        ),
+    ] = 0,
+    recheck_sample: Annotated[
+        str | None,
+        typer.Option(metavar="N|all", help="How many submissions --recheck judges again; 30 by default."),
+    ] = None,
 ) -> None:
-    """Grade a class into a folder: results, feedback, grades.csv and summary.md.
+    """Grade a class into a folder: results, feedback, grades.csv, summary.md and report.html.
 
     Run it again to resume; nothing is graded twice. The folder remembers its rubric, seed, homework and options: leave
     them out to keep them. A command that would change grades is refused, and shows what differs. Exit status 0: done. 1:
@@ -102,6 +136,7 @@ def batch(
             from grader.training.plan import Options as Training
 
             level = required_isolation(require_isolation)
+            again = _asked(recheck, recheck_sample)
             changing = tuple(change or ())
             if unknown := set(changing) - set(CHANGES):
                 raise typer.BadParameter(f"--change {min(unknown)}: takes one of {', '.join(CHANGES)}")
@@ -117,7 +152,7 @@ def batch(
                 data or (Path(kept["data"]) if kept.get("data") else None),
                 evidence_seconds=kept.get("evidence_seconds", 0.0) if evidence_seconds is None else evidence_seconds,
             )
-            options = Options(jobs, tuple(only or ()), rerun is not None, limit, trained, changing, roster)
+            options = Options(jobs, tuple(only or ()), rerun is not None, limit, trained, changing, roster, again)
             text = (rubric or assignment.homework.rubric).read_bytes()
             with shown() as progress:
                 backend = replace(given or Backend(), host=host)
@@ -129,6 +164,30 @@ def batch(
     if outcome.lost:
         raise typer.Exit(1)
     report_weaker_isolation(level)
+
+
+def _asked(seeds: int, sample: str | None) -> Asked | None:
+    """What `--recheck` and `--recheck-sample` ask for; raises `BadParameter`."""
+    from grader.batch.recheck import SAMPLE, Asked
+
+    if sample is not None and not seeds:
+        raise typer.BadParameter("--recheck-sample: needs --recheck K, the number of other seeds")
+    if sample is not None and sample != "all" and not (sample.isdecimal() and int(sample)):
+        raise typer.BadParameter(f"--recheck-sample {sample}: takes all, or a number from 1")
+    size = SAMPLE if sample is None else None if sample == "all" else int(sample)
+    return Asked(seeds, size) if seeds else None
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="CLASS", help="The folder of a batch.")],
+) -> None:
+    """Write the reports of a class again, from what was judged, the gradebook and the rubric. No code runs."""
+    from grader.batch.rescore import rewrite
+    from grader.batch.store import Store
+
+    with Store(folder, create=False) as store:
+        rewrite(store)
+    print(f"reports: {folder / 'report.html'}, {folder / 'grades.csv'}, {folder / 'summary.md'}")
 
 
 def rescore(

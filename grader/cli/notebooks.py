@@ -13,6 +13,7 @@ from grader.cli.options import (
     DataFolder,
     Device,
     EvidenceSeconds,
+    HtmlFile,
     JsonFile,
     RequireIsolation,
     RubricFile,
@@ -23,7 +24,9 @@ from grader.cli.output import (
     print_or_complain,
     report_no_training,
     report_weaker_isolation,
+    require_folder,
     required_isolation,
+    write_report,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ def grade(
         bool, typer.Option("--example", help="Grade the example that ships with the grader.")
     ] = False,
     json_file: JsonFile = None,
+    html_file: HtmlFile = None,
     seed_file: SeedFile = None,
     rubric: RubricFile = None,
     cell_seconds: Annotated[float, typer.Option(help="Time limit for each cell, in seconds.", min=1)] = 60.0,
@@ -78,7 +82,8 @@ def grade(
     assignment = load_assignment(rubric, seed_file, Limits(cell=cell_seconds, total=timeout))
     path = submission or load_homework().example
     report_no_training(assignment.homework, training)
-    _judge_and_show(path, replace(assignment, least_isolation=level), json_file, Options(training.value, data))
+    options = Options(training.value, data)
+    _judge_and_show(path, replace(assignment, least_isolation=level), json_file, options, html_file=html_file)
     report_weaker_isolation(level)
 
 
@@ -131,14 +136,15 @@ def _judge_and_show(
     training: Options,
     only: Collection[str] | None = None,
     warm: WarmLink | None = None,
+    html_file: Path | None = None,
 ) -> None:
     """Judge one submission with progress, write the result, print it, and exit with 3 where there was nothing to judge."""
     from grader.grade import Request, failure, judge
     from grader.report.progress import shown
 
+    require_folder("--html", html_file)
     if json_file is not None:
-        if not json_file.parent.is_dir():
-            raise typer.BadParameter(f"--json {json_file}: the folder does not exist")
+        require_folder("--json", json_file)
         if json_file.is_file() and not json_file.is_symlink():
             # Whoever finds a result knows that it is of this run.
             json_file.unlink(missing_ok=True)
@@ -147,11 +153,13 @@ def _judge_and_show(
         result = judge(path, assignment, Request(progress, warm, only, training=training)).result
     if json_file is not None:
         result.write(json_file)
+    write_report(html_file, result)
     print_or_complain(result)
 
 
 def check(
     submission: Annotated[Path, typer.Argument(help="Your notebook (.ipynb).")],
+    html_file: HtmlFile = None,
 ) -> None:
     """Check your own notebook before you hand it in.
 
@@ -163,7 +171,10 @@ def check(
     from grader.check import unchecked_criteria
     from grader.report.progress import shown
 
+    require_folder("--html", html_file)
     assignment = load_assignment()
     with shown(submission.name) as progress:
         result = check_one(submission, assignment, progress)
-    print_or_complain(result, unchecked_criteria(assignment.rubric))
+    unchecked = unchecked_criteria(assignment.rubric)
+    write_report(html_file, result, unchecked)
+    print_or_complain(result, unchecked)

@@ -52,6 +52,10 @@ def _existing_folder(folder: Path | None) -> Path | None:
 JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write the result to FILE as JSON, pictures included.")
 ]
+HtmlFile = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Write the report for the student to FILE: one HTML page with pictures."),
+]
 SeedFile = Annotated[
     Path | None,
     typer.Option("--seed-file", metavar="FILE", help="Secret seed of the assignment. The same seed draws the same cases."),

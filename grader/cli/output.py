@@ -11,6 +11,8 @@ from grader.cli.options import IsolationLevel, TrainingMode
 from grader.text.safe_text import one_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from grader.homework import Homework
     from grader.kernel.confinement import Host, Level
     from grader.report.terminal import Unchecked
@@ -31,6 +33,22 @@ def print_or_complain(result: Result, unchecked: Unchecked | None = None) -> Non
         complain(result.error)
         raise typer.Exit(3)
     print_result(result, unchecked=unchecked)
+
+
+def require_folder(option: str, file: Path | None) -> None:
+    """Refuse a file whose folder does not exist, before anything is judged."""
+    if file is not None and not file.parent.is_dir():
+        raise typer.BadParameter(f"{option} {file}: the folder does not exist")
+
+
+def write_report(file: Path | None, result: Result, unchecked: Unchecked | None = None) -> None:
+    """Write the report for the student where one is asked for; raises `GraderError` if it cannot be written."""
+    if file is None:
+        return
+    from grader.files.atomic import write_atomically
+    from grader.report.student import Reader, student_report
+
+    write_atomically(file, student_report(result, Reader(unchecked=unchecked or {})))
 
 
 def required_isolation(

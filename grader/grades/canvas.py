@@ -13,7 +13,7 @@ from pathlib import Path
 from grader.batch.roster import is_no_student
 from grader.errors import UsageError
 from grader.grades.cells import Record, Sheet, read_sheet
-from grader.grades.filling import Filled, filled, number_in, score_for, titles
+from grader.grades.filling import Filled, Filling, number_in, titles
 from grader.grades.final import FinalGrade
 from grader.grades.matching import Column, Listed, match
 from grader.report.terminal import points as shown
@@ -50,21 +50,13 @@ def fill_canvas(
     factor = worth / rubric.total if worth and scale else 1.0
     rows = list(_students(sheet))
     matches = match({grade.submission: grade.student for grade in grades}, rows, _IDS)
-    values: dict[tuple[int, int], str] = {}
-    written, pending, left = [], [], {}
+    filling = Filling("Canvas", sheet, column, matches)
     for grade in grades:
         row = matches.found.get(grade.submission)
-        if row is None:
-            continue
-        before = sheet.records[row.record].value(column)
-        if reason := _KEPT.get(before.strip().casefold()):
-            left[grade.submission] = reason
-        elif grade.total is None:
-            pending.append(grade.submission)
-        else:
-            written.append(grade.submission)
-            values[row.record, column] = score_for(grade, before, factor)
-    return filled("Canvas", sheet, column, values, written, pending, left, matches)
+        if row is not None:
+            before = sheet.records[row.record].value(column)
+            filling.put(grade, row, factor, _KEPT.get(before.strip().casefold()))
+    return filling.finished()
 
 
 def _points_possible(sheet: Sheet) -> Record | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from grader.grades.cells import Sheet
 from grader.grades.final import FinalGrade, rounded
-from grader.grades.matching import Matches
+from grader.grades.matching import Listed, Matches
 from grader.report.terminal import points as shown
 from grader.text.safe_text import one_line
 
@@ -40,24 +40,51 @@ class Filled:
     notes: tuple[str, ...] = ()
 
 
-def filled(
-    platform: str,
-    sheet: Sheet,
-    column: int,
-    values: Mapping[tuple[int, int], str],
-    written: Sequence[str],
-    pending: Sequence[str],
-    left: Mapping[str, str],
-    matches: Matches,
-) -> Filled:
-    """The sheet with new values; those that say what stands there already change nothing."""
-    before = {place: sheet.records[place[0]].value(place[1]) for place in values}
-    changed = {place: value for place, value in values.items() if before[place] != value}
-    replaced = sum(place[1] == column and number_in(before[place]) is not None for place in changed)
-    notes = (f"scores replaced that the file had: {replaced}",) if replaced else ()
-    title = one_line(sheet.header[column])
-    data = sheet.edited(changed)
-    return Filled(platform, sheet.name, data, title, tuple(written), tuple(pending), left, matches, notes)
+@dataclass
+class Filling:
+    """What is put into a column of a sheet, while its students are gone through one by one."""
+
+    platform: str
+    sheet: Sheet
+    column: int
+    matches: Matches
+    values: dict[tuple[int, int], str] = field(default_factory=dict)
+    """New values of cells, by record and column."""
+    written: list[str] = field(default_factory=list)
+    pending: list[str] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)
+
+    def put(self, grade: FinalGrade, row: Listed, factor: float, why_left: str | None) -> bool:
+        """Whether the score was put into the student's cell; not if there is a reason to leave it, or none is final yet."""
+        if why_left:
+            self.left[grade.submission] = why_left
+        elif grade.total is None:
+            self.pending.append(grade.submission)
+        else:
+            self.written.append(grade.submission)
+            before = self.sheet.records[row.record].value(self.column)
+            self.values[row.record, self.column] = score_for(grade, before, factor)
+            return True
+        return False
+
+    def finished(self, *notes: str) -> Filled:
+        """The sheet with new values; those that say what stands there already change nothing."""
+        before = {place: self.sheet.records[place[0]].value(place[1]) for place in self.values}
+        changed = {place: value for place, value in self.values.items() if before[place] != value}
+        replaced = sum(place[1] == self.column and number_in(before[place]) is not None for place in changed)
+        if replaced:
+            notes = (f"scores replaced that the file had: {replaced}", *notes)
+        return Filled(
+            platform=self.platform,
+            source=self.sheet.name,
+            data=self.sheet.edited(changed),
+            column=one_line(self.sheet.header[self.column]),
+            written=tuple(self.written),
+            pending=tuple(self.pending),
+            left=self.left,
+            matches=self.matches,
+            notes=notes,
+        )
 
 
 def number_in(text: str) -> float | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from grader.errors import UsageError
 from grader.grades.cells import Sheet, read_sheet
-from grader.grades.filling import Filled, filled, number_in, score_for
+from grader.grades.filling import Filled, Filling, number_in
 from grader.grades.final import FinalGrade
 from grader.grades.matching import Column, Listed, match
 from grader.report.terminal import points as shown
@@ -26,6 +26,7 @@ _IDS = (
 )
 _REQUIRED = (("Identifier",), ("Grade",))
 _FEEDBACK = "Feedback comments"
+_LOCKED = "Moodle says that the grade cannot be changed"
 _MOST = 100_000
 """Characters of feedback on one student."""
 
@@ -41,28 +42,20 @@ def fill_moodle(path: Path, grades: Sequence[FinalGrade], rubric: Rubric, *, sca
     feedback = sheet.column(_FEEDBACK)
     factor = _factor(sheet, rubric, scale=scale)
     matches = match({grade.submission: grade.student for grade in grades}, _students(sheet), _IDS)
-    values: dict[tuple[int, int], str] = {}
-    written, pending, left = [], [], {}
-    kept = 0
+    filling, kept = Filling("Moodle", sheet, column, matches), 0
     for grade in grades:
         row = matches.found.get(grade.submission)
         if row is None:
             continue
-        if _value(sheet, row, "Grade can be changed").casefold() == "no":
-            left[grade.submission] = "Moodle says that the grade cannot be changed"
-        elif grade.total is None:
-            pending.append(grade.submission)
-        else:
-            written.append(grade.submission)
-            values[row.record, column] = score_for(grade, sheet.records[row.record].value(column), factor)
-            text = _value(sheet, row, _FEEDBACK)
-            if feedback is not None and (not text or text.startswith(_opening(rubric))):
-                values[row.record, feedback] = feedback_on(grade, rubric)
-            elif feedback is not None:
-                kept += 1
-    found = filled("Moodle", sheet, column, values, written, pending, left, matches)
-    note = (f"feedback kept that somebody else wrote: {kept}",) if kept else ()
-    return Filled(**{**vars(found), "notes": (*found.notes, *note)})
+        is_locked = _value(sheet, row, "Grade can be changed").casefold() == "no"
+        if not filling.put(grade, row, factor, _LOCKED if is_locked else None):
+            continue
+        text = _value(sheet, row, _FEEDBACK)
+        if feedback is not None and (not text or text.startswith(_opening(rubric))):
+            filling.values[row.record, feedback] = feedback_on(grade, rubric)
+        elif feedback is not None:
+            kept += 1
+    return filling.finished(*((f"feedback kept that somebody else wrote: {kept}",) if kept else ()))
 
 
 def feedback_on(grade: FinalGrade, rubric: Rubric) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from grader.homework3.strategies import MaskedCase
-from grader.judging import expect
+from grader.judging import expect, pictures
 from grader.kernel.remote import Remote
 from grader.kernel.wire import Array
 
@@ -48,6 +48,13 @@ def with_shape(value: Any, shape: Sequence[int]) -> Array | None:
     return value.reshape(tuple(shape)).astype(np.float64)
 
 
+def log_softmax(logits: Array) -> Array:
+    """Along the last axis."""
+    shifted: Array = logits - logits.max(-1, keepdims=True)
+    total: Array = np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return shifted - total
+
+
 class Results(NamedTuple):
     """A module's two results, as far as they can be told."""
 
@@ -68,6 +75,13 @@ def is_distribution(alpha: Array | None, miss: float = 1e-4) -> bool:
     if alpha is None or not np.all(np.isfinite(alpha)) or alpha.min(initial=0.0) < -1e-6:
         return False
     return bool(np.all(np.abs(alpha.sum(-1) - 1) <= miss))
+
+
+def returned(value: Array | None, name: str, missing: str) -> Array:
+    """A result that is there and finite; a violation that says ``missing`` if there is none."""
+    if value is None:
+        raise expect.Violation(missing)
+    return finite(value, name)
 
 
 def finite(value: Array, name: str) -> Array:
@@ -137,7 +151,11 @@ def expect_distributions(alpha: Array, name: str, miss: float = 1e-4) -> None:
     if alpha.min(initial=0.0) < -1e-6:
         index = tuple(int(i) for i in np.unravel_index(int(np.argmin(alpha)), alpha.shape))
         raise expect.Violation(
-            f"{name}{list(index)} is {alpha[index]:.4g}, below 0", {f"your {name}": expect.show(alpha)}
+            f"{name}{list(index)} is {alpha[index]:.4g}, below 0",
+            {f"your {name}": expect.show(alpha)},
+            draw=lambda: pictures.matrices([(f"your {name}", alpha, 0)], index),
+            values=[alpha],
+            index=index,
         )
     sums = alpha.sum(-1)
     gap = np.abs(sums - 1)
@@ -146,6 +164,9 @@ def expect_distributions(alpha: Array, name: str, miss: float = 1e-4) -> None:
         raise expect.Violation(
             f"the row {name}{list(index)} sums to {sums[index]:.4g}, expected 1",
             {f"your {name}": expect.show(alpha)},
+            draw=lambda: pictures.matrices([(f"your {name}", alpha, 0)], index, caption="The outlined row must sum to 1."),
+            values=[alpha],
+            index=index,
         )
 
 

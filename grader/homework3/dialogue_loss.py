@@ -6,6 +6,7 @@ from what is no loss at all.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from grader.judging import expect
 from grader.judging.property import Part, Program, property_of
 from grader.kernel.remote import Remote, Student
 from grader.kernel.wire import Array
+from grader.scoring.pictures import MOST_ROWS, Row, Table
 
 PART = Part("4d", "DialogueLoss")
 STEP = 0.02
@@ -78,6 +80,25 @@ def with_filled_pads(case: LossCase) -> tuple[Array, Array]:
     return ids.astype(np.int64), np.ones_like(case.inp_mask)
 
 
+def table(ids: Array, mask: Array, changed: Array | None = None) -> Table:
+    """The positions of a batch: token and target, and whether the logits there count, by the requirement.
+
+    ``changed`` (B, T) says where logits were changed.
+    """
+    columns = ["sequence", "position", "token id", "inp_mask", "predicts token", "counts in the mean"]
+    rows = []
+    for row, place in list(np.ndindex(*ids.shape))[:MOST_ROWS]:
+        counts = place + 1 < ids.shape[1] and bool(mask[row, place + 1])
+        target = str(ids[row, place + 1]) if counts else "padding" if place + 1 < ids.shape[1] else "none"
+        cells = [str(row), str(place), str(ids[row, place]), f"{mask[row, place]:g}", target, "yes" if counts else "no"]
+        is_changed = changed is not None and bool(changed[row, place])
+        if changed is not None:
+            cells.append("changed" if is_changed else "")
+        rows.append(Row(cells=tuple(cells), faded=not counts, marked=is_changed))
+    names = (*columns, *(["logits"] if changed is not None else []))
+    return Table(caption="Positions in gray predict no real token.", columns=names, rows=tuple(rows))
+
+
 def with_two_texts(student: Student, case: LossCase) -> tuple[Remote, Remote]:
     """The losses of the same logits for two texts without padding."""
     ids, mask = with_filled_pads(case)
@@ -127,7 +148,8 @@ def test_mean_cross_entropy_of_the_next_token(student: Student, case: LossCase) 
         except expect.Violation as violation:
             shown = {"logits": expect.show(np.ascontiguousarray(logits)), "input_ids": expect.show(ids)}
             shown["inp_mask"] = expect.show(mask)
-            raise expect.Violation(violation.message, shown) from None
+            _, *told = list(batches.values())[number % len(batches)]
+            raise violation.showing(shown, functools.partial(table, *told)) from None
 
 
 @property_of(PART, strategies.losses(least_batch=2), examples=4)
@@ -138,7 +160,9 @@ def test_the_last_logits_are_not_used(student: Student, case: LossCase) -> Progr
     other[:, -1] += strategies.numbers(case.rng(), *other[:, -1].shape)
     reply, changed = yield loss_of(student, case.logits, ids, mask), loss_of(student, other, ids, mask)
     why = "only logits at the last position were changed, and the loss changes"
-    expect.close(np.array(total(changed)), np.array(total(reply)), "loss", why)
+    last = np.arange(case.tokens) == case.tokens - 1
+    with expect.drawn(functools.partial(table, ids, mask, np.broadcast_to(last, ids.shape))):
+        expect.close(np.array(total(changed)), np.array(total(reply)), "loss", why)
 
 
 @property_of(PART, strategies.padded_losses(least_real=1), examples=4)
@@ -174,7 +198,8 @@ def test_the_mean_is_over_real_tokens(student: Student, case: LossCase) -> Progr
         why = f"in {'training' if number < 2 else 'evaluation'} mode the loss is right without padding, and wrong with it"
         if number % 2:
             why += ", for the same sequences in reverse order"
-        expect.close(np.array(total(reply)), np.array(exact_loss(padded[number % 2])), "loss", why)
+        with expect.drawn(functools.partial(table, *padded[number % 2][1:])):
+            expect.close(np.array(total(reply)), np.array(exact_loss(padded[number % 2])), "loss", why)
 
 
 @property_of(PART, strategies.padded_losses(least_real=4), examples=5)
@@ -208,6 +233,7 @@ def test_every_real_token_counts_the_same(student: Student, case: LossCase) -> P
         abs(one - other) <= 0.08 * max(abs(one), abs(other)),
         f"a token of the padded row {short} counts for more or less, beside one of row {full}, than it does without padding",
         shown,
+        draw=functools.partial(table, case.input_ids, case.inp_mask),
     )
 
 
@@ -224,7 +250,8 @@ def test_logits_at_pads_count_for_nothing(student: Student, case: LossCase) -> P
     )
     require_a_loss(two)
     why = "only logits at padding were changed, and the loss changes"
-    expect.close(np.array(total(changed)), np.array(total(reply)), "loss", why)
+    with expect.drawn(functools.partial(table, case.input_ids, case.inp_mask, pads)):
+        expect.close(np.array(total(changed)), np.array(total(reply)), "loss", why)
 
 
 @property_of(PART, strategies.losses(least_batch=2, least_real=3), examples=4)
@@ -240,7 +267,8 @@ def test_more_padding_changes_nothing(student: Student, case: LossCase) -> Progr
         with_two_texts(student, case),
     )
     require_a_loss(two)
-    expect.close(np.array(total(longer)), np.array(total(reply)), "loss", "with one more column of padding")
+    with expect.drawn(functools.partial(table, ids, mask)):
+        expect.close(np.array(total(longer)), np.array(total(reply)), "loss", "with one more column of padding")
 
 
 @property_of(

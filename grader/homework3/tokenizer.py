@@ -5,6 +5,7 @@ Splitting a text, unknown words and decoding are judged apart: a property of one
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
@@ -12,13 +13,16 @@ import numpy as np
 
 from grader.homework3 import strategies
 from grader.homework3.strategies import TextCase, WordsCase
-from grader.judging import expect
+from grader.judging import expect, pictures
 from grader.judging.property import Part, Program, property_of
 from grader.kernel.remote import Remote, Student, StudentError
+from grader.scoring.pictures import Sequences
 from grader.tokenizer_data import word_tokenize
 
 PART = Part("4a", "MyTokenizer")
 ENCODE = "tokenizer.test_encode_gives_an_id_for_each_token"
+LONGEST_SHOWN = 300
+"""Characters of a text or a list that a message shows as a whole."""
 START, PAD, UNK = SPECIAL = ("<START>", "<PAD>", "<UNK>")
 
 
@@ -73,24 +77,41 @@ def wanted_ids(text: str, ids: Mapping[str, int]) -> list[int]:
 
 
 def compare(got: Sequence[int], text: str, ids: Mapping[str, int], why: str) -> None:
-    """An encoding is the start id and one id for each token."""
-    want = [ids[START], *wanted_ids(text, ids)]
-    if list(got) != want:
-        raise expect.Violation(why, _side_by_side(named(got, ids), named(want, ids)))
+    """The ids of an encoding stand for the start token and each token of a text, unknown ones as such."""
+    tokens, want = named(got, ids), [START, *word_tokenize(text)]
+    want = [token if token in ids else UNK for token in want]
+    if tokens != want:
+        draw = functools.partial(_aligned, tokens, want)
+        raise expect.Violation(why, _side_by_side(tokens, want), draw=draw, values=[np.array(got)])
+
+
+def _aligned(got: Sequence[str], want: Sequence[str]) -> Sequences | None:
+    """The same as a picture; as much of what was expected as the text shows, which is cut where it is long."""
+    short = len(expect.show(list(want))) < LONGEST_SHOWN
+    rows = {"your tokens": got, **({"expected": want} if short else {})}
+    return pictures.sequences(rows, _first_difference(got, want), "The first difference is marked.")
+
+
+def _first_difference(got: Sequence[str], want: Sequence[str]) -> int:
+    pairs = enumerate(zip(got, want, strict=False))
+    return next((place for place, (one, other) in pairs if one != other), min(len(got), len(want)))
 
 
 def _side_by_side(got: list[str], want: list[str]) -> dict[str, str]:
     """Two lists of tokens, for a person."""
-    place = next(
-        (i for i, (one, other) in enumerate(zip(got, want, strict=False)) if one != other),
-        min(len(got), len(want)),
-    )
+    place = _first_difference(got, want)
     first, right = ((repr(tokens[place]) if place < len(tokens) else "nothing") for tokens in (got, want))
     return {
         "your ids stand for": expect.show(got),
         "expected": expect.show(want),
         "first difference": f"at position {place}: {first}, expected {right}",
     }
+
+
+def _spoken(got: Any, want: str) -> Sequences | None:
+    """Two decoded texts, word by word."""
+    short = len(expect.show(want)) < LONGEST_SHOWN
+    return _aligned(got.split(" "), want.split(" ")) if isinstance(got, str) and short else None
 
 
 def known(case: TextCase) -> bool:
@@ -147,11 +168,11 @@ def test_unknown_words_become_unk(student: Student, case: WordsCase) -> Program:
             expect.stand_back(ENCODE, "encode(s) gives no word an id of its own, not even a known one")
         want = [name if name in ids or name not in all_ids else UNK for name in names]
         got = named(loose_ids(partly), ids)
-        expect.holds(
-            got == want and UNK in got,
-            "a word that is not in the vocabulary does not become one <UNK> in its place",
-            _side_by_side(got, want),
-        )
+        expect.compared()
+        if got != want or UNK not in got:
+            why = "a word that is not in the vocabulary does not become one <UNK> in its place"
+            draw = functools.partial(_aligned, got, want)
+            raise expect.Violation(why, _side_by_side(got, want), draw=draw, values=[partly])
 
 
 @property_of(PART, strategies.any_texts().filter(lambda case: bool(word_tokenize(case.text))), examples=5)
@@ -183,7 +204,8 @@ def test_decode_joins_the_tokens(student: Student, case: TextCase) -> Program:
         try:
             expect.same(got, " ".join(some), "decode(ids)")
         except expect.Violation as violation:
-            raise expect.Violation(violation.message, {"ids": expect.show(sent)}) from None
+            draw = functools.partial(_spoken, got, " ".join(some))
+            raise violation.showing({"ids": expect.show(sent)}, draw) from None
 
 
 @property_of(PART, strategies.any_texts(), examples=5, catches=True)
@@ -199,4 +221,6 @@ def test_decode_undoes_encode(student: Student, case: TextCase) -> Program:
     if not all(0 <= number < len(ids) for number in numbers):
         expect.stand_back(encoders, "encode(s) holds ids that no token has")
     got = yield tokenizer.method("decode", encoded)
-    expect.same(got, " ".join(named(numbers, ids)), "decode(encode(s))")
+    text = " ".join(named(numbers, ids))
+    with expect.drawn(lambda: _spoken(got, text)):
+        expect.same(got, text, "decode(encode(s))")

@@ -12,6 +12,7 @@ import random
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from grader.judging.budget import Budget, Spent
 from grader.judging.cases import cases_for, random_for, settings_for, trial_seed
 from grader.judging.children import Kernel, SharedChild
 from grader.judging.expect import StoodBack, Violation
+from grader.judging.explain import explain
 from grader.judging.failures import (
     GRADERS_OWN,
     NOTHING_COMPARED,
@@ -42,7 +44,7 @@ from grader.kernel.remote import (
     StudentError,
 )
 from grader.kernel.stage import Stage
-from grader.scoring.score import Verdict, VerdictStatus
+from grader.scoring.verdict import Verdict, VerdictStatus
 
 SHRINK_CALLS = 120
 MIXED_PROPERTIES = 12
@@ -208,7 +210,16 @@ class Engine:
             status: VerdictStatus = "passed" if found.enough else "unreached"
             return Verdict(prop.name, status, message, title=prop.title, defers_to=found.to)
         counterexample = "\n".join(f"{label} = {text}" for label, text in found.shown)
-        return Verdict(prop.name, "failed", found.message, counterexample or None, title=prop.title)
+        return Verdict(
+            prop.name,
+            "failed",
+            found.message,
+            counterexample or None,
+            title=prop.title,
+            pictures=found.explanation.pictures,
+            snippet=found.explanation.snippet,
+            places=found.places,
+        )
 
     def _hold(self, prop: Property) -> Failure | Unreached | None:
         """Judge a property in the shared child, if there is one. A failure counts only in a new child.
@@ -299,18 +310,19 @@ class Engine:
 
         It starts from the case with this number, which it draws again.
         """
-        smallest: list[Failure] = []
+        smallest: tuple[Failure, Any] | None = None
         calls = 0
 
         def fails(case: Any) -> bool:
-            nonlocal calls
+            nonlocal calls, smallest
             calls += 1
             if calls > self.shrink_calls:
                 return False
             found = self._run_one(prop, channel.connection, calls, case, seed)
             if not isinstance(found, Failure) or found.kind != failure.kind:
                 return False
-            smallest.append(found)
+            if smallest is None or _size(found) <= _size(smallest[0]):
+                smallest = found, case
             return True
 
         with self.session.property(stage) as channel:
@@ -326,9 +338,21 @@ class Engine:
             except (Exception, Spent):
                 # It shrinks no further, so what was found by now stands.
                 pass
-        return min(
-            reversed(smallest), key=lambda found: sum(len(text) for _, text in found.shown), default=None
-        )
+            if smallest is None:
+                return None
+            found, case = smallest
+            return self._explained(prop, channel.connection, calls + 1, case, seed, found)
+
+    def _explained(
+        self, prop: Property, connection: Connection, number: int, case: Any, seed: int, failure: Failure
+    ) -> Failure:
+        """The failure with its pictures and its snippet."""
+        remarks = []
+        if prop.part.stand_ins and not self._stages.is_judged_whole(prop.part):
+            names = " and ".join(prop.part.stand_ins)
+            remarks.append(f"Here your own {names} is used; the grader puts a simple one in its place.")
+        explanation = explain(prop, connection, number, case, seed, self._new_budget(), remarks)
+        return replace(failure, explanation=explanation)
 
     def _repeated(self, prop: Property, stage: Stage, case: Any, seed: int, failure: Failure) -> Failure:
         """The failure as it was found, if it recurs on its own; else a failure that is called nondeterministic."""
@@ -337,8 +361,8 @@ class Engine:
                 again: object = self._run_one(prop, channel.connection, 0, case, seed)
             except (NoReply, Spent):
                 again = failure
-        if isinstance(again, Failure):
-            return again
+            if isinstance(again, Failure):
+                return self._explained(prop, channel.connection, 1, case, seed, again)
         note = (
             "nondeterministic: this failed once and did not fail again for the same input and random seed. "
         )
@@ -358,3 +382,8 @@ class Engine:
                     again = silence_of(channel, error, self.session)
                     return Failure(again.kind, again.message, tuple(case.shown().items()))
         return silence
+
+
+def _size(failure: Failure) -> int:
+    """How much there is to read of a counterexample."""
+    return sum(len(text) for _, text in failure.shown)

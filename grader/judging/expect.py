@@ -12,20 +12,43 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from grader.judging import budget
+from grader.judging import budget, pictures
+from grader.judging.pictures import SHOWN_ENTRIES, Draw
 from grader.kernel.wire import Array, Other
 
 MASKED = 1e-6
 _RELATIVE = {"float32": 2e-5, "float64": 1e-9, "float16": 5e-3}
-_SHOWN_ENTRIES = 48
 
 
 class Violation(Exception):
-    """A property does not hold. ``shown`` has the values to print with it, by label."""
+    """A property does not hold. ``shown`` has the values to print with it, by label.
 
-    def __init__(self, message: str, shown: Mapping[str, str] | None = None) -> None:
+    Args:
+        draw: makes a picture of it.
+        values: what was compared, by which the calls are found that returned it.
+        index: of the worst entry of the first of them.
+        code: lines of Python that show it in a notebook, where the calls of the property do not.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        shown: Mapping[str, str] | None = None,
+        *,
+        draw: Draw | None = None,
+        values: Sequence[Any] = (),
+        index: Sequence[int] = (),
+        code: Sequence[str] = (),
+    ) -> None:
         super().__init__(message)
         self.message, self.shown = message, dict(shown or {})
+        self.draw, self.values, self.index, self.code = draw, values, index, code
+
+    def showing(self, shown: Mapping[str, str], draw: Draw | None = None) -> Violation:
+        """The same violation with other values to print with it."""
+        return Violation(
+            self.message, shown, draw=draw or self.draw, values=self.values, index=self.index, code=self.code
+        )
 
 
 class StoodBack(Exception):
@@ -73,6 +96,16 @@ def compared() -> None:
     _Current.tally.made += 1
 
 
+@contextmanager
+def drawn(draw: Draw) -> Iterator[None]:
+    """Give a violation meanwhile this picture, if it has none."""
+    try:
+        yield
+    except Violation as violation:
+        violation.draw = violation.draw or draw
+        raise
+
+
 def stand_back(to: str | tuple[str, ...], reason: str, *, compared: bool = False) -> NoReturn:
     """Leave a case to the properties named ``to`` ("module.test_name"): their criteria are lost if ``reason`` is true.
 
@@ -85,7 +118,7 @@ def stand_back(to: str | tuple[str, ...], reason: str, *, compared: bool = False
 def show(value: Any) -> str:
     """A value for a person: small tensors whole, four significant digits; large ones by shape and corner."""
     if isinstance(value, np.ndarray):
-        if value.size > _SHOWN_ENTRIES:
+        if value.size > SHOWN_ENTRIES:
             # A corner of a tensor with many axes would be no smaller.
             corner = value[(0,) * (value.ndim - 4) + (slice(0, 2),) * min(value.ndim, 4)]
             return f"shape {tuple(value.shape)}, begins {show(corner)}"
@@ -118,7 +151,13 @@ def tensor(value: Any, shape: Sequence[int], name: str, *, kind: str = "f") -> A
         return array.astype(np.int64)
     if not np.all(np.isfinite(array)):
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise Violation(f"{entry(name, index)} is {array[index]}", {name: show(array)})
+        raise Violation(
+            f"{entry(name, index)} is {array[index]}",
+            {name: show(array)},
+            draw=lambda: pictures.matrices([(f"your {name}", array, 0)], index),
+            values=[array],
+            index=index,
+        )
     return array.astype(np.float64)
 
 
@@ -163,6 +202,9 @@ def close(
     raise Violation(
         f"{why}: {entry(name, index)} is {show(float(got[index]))}, expected {show(float(want[index]))}",
         {f"your {name}": show(got), f"expected {name}": show(want)},
+        draw=(lambda: pictures.comparison(got, want, name, index)) if got.ndim else None,
+        values=[got, want],
+        index=index,
     )
 
 
@@ -176,7 +218,7 @@ def differs(got: Array, other: Array, name: str, why: str, *, least: float = 1e-
     """``got`` is not the same as ``other``: what was changed between them has to matter."""
     compared()
     if float(np.abs(got - other).max(initial=0.0)) < least:
-        raise Violation(why, {f"your {name}, both times": show(got)})
+        raise Violation(why, {f"your {name}, both times": show(got)}, values=[got, other])
 
 
 def zero(got: Array, where: Array, name: str, why: str, *, most: float = MASKED) -> None:
@@ -190,6 +232,9 @@ def zero(got: Array, where: Array, name: str, why: str, *, most: float = MASKED)
     raise Violation(
         f"{why}: {entry(name, index)} is {show(float(got[index]))}, expected 0",
         {f"your {name}": show(got)},
+        draw=lambda: pictures.masked(got, where, name, index),
+        values=[got],
+        index=index,
     )
 
 
@@ -198,19 +243,23 @@ def same(got: Any, want: Any, name: str, why: str = "") -> None:
     compared()
     if type(got) is not type(want) or got != want:
         prefix = f"{why}: " if why else ""
-        raise Violation(f"{prefix}{name} is {show(got)}, expected {show(want)}")
+        raise Violation(f"{prefix}{name} is {show(got)}, expected {show(want)}", values=[got])
 
 
-def holds(condition: bool, message: str, shown: Mapping[str, str] | None = None) -> None:
+def holds(
+    condition: bool, message: str, shown: Mapping[str, str] | None = None, *, draw: Draw | None = None
+) -> None:
     """``condition`` is true."""
     compared()
-    require(condition, message, shown)
+    require(condition, message, shown, draw=draw)
 
 
-def require(condition: bool, message: str, shown: Mapping[str, str] | None = None) -> None:
+def require(
+    condition: bool, message: str, shown: Mapping[str, str] | None = None, *, draw: Draw | None = None
+) -> None:
     """``condition`` is true, which has to be so before anything can be compared."""
     if not condition:
-        raise Violation(message, shown)
+        raise Violation(message, shown, draw=draw)
 
 
 def _kind_of(value: Any) -> str:

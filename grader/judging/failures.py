@@ -9,8 +9,9 @@ from typing import Any
 from grader.errors import HostError, KernelError
 from grader.judging.children import Kernel
 from grader.judging.expect import Violation
-from grader.kernel.channel import PropertyChannel
-from grader.kernel.remote import BadReply, NoReply, ReplyTimedOut, StudentError
+from grader.kernel.remote import BadReply, NoReply, PropertyChannel, ReplyTimedOut, StudentError
+from grader.scoring.pictures import Picture
+from grader.scoring.record import CodeLine
 
 GRADERS_OWN = (OSError, KernelError, HostError, ImportError)
 """Exceptions that count as the grader's own even after a reply arrived. Any other exception then counts as the submission's.
@@ -21,12 +22,26 @@ NOTHING_COMPARED = "your code returned nothing that this property could compare"
 
 
 @dataclass(frozen=True)
+class Explanation:
+    """What a report shows of a counterexample beside its text: pictures, and code that reproduces it."""
+
+    pictures: tuple[Picture, ...] = ()
+    snippet: str = ""
+
+
+NOTHING = Explanation()
+
+
+@dataclass(frozen=True)
 class Failure:
     """Why a property does not hold for one case."""
 
     kind: str
     message: str
     shown: tuple[tuple[str, str], ...] = ()
+    places: tuple[CodeLine, ...] = ()
+    """Where in the notebook an exception passed."""
+    explanation: Explanation = NOTHING
 
 
 @dataclass(frozen=True)
@@ -90,10 +105,13 @@ def failure_of(error: Violation | StudentError, case: Any, kernel: Kernel) -> Fa
     if error.places and error.places[-1].cell == 0:
         message = f"the provided `{error.places[-1].function}`, run with your class, raised {error}"
     shown = dict(inputs)
+    lines = []
     for place in error.places[-3:]:
         if place.cell == 0:
             shown[f"provided code, in {place.function}"] = place.text
             continue
-        number = kernel.cell_of_execution.get(place.cell, place.cell)
-        shown[f"code cell {number}, line {place.line}, in {place.function}"] = place.text
-    return Failure(f"raised {error.type_name}", message, tuple(shown.items()))
+        number = kernel.cell_number(place.cell)
+        if number > 0 and place.line > 0:
+            lines.append(CodeLine(cell=number, line=place.line))
+        shown[f"{kernel.cell_name(number)}, line {place.line}, in {place.function}"] = place.text
+    return Failure(f"raised {error.type_name}", message, tuple(shown.items()), tuple(lines))

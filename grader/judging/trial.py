@@ -30,6 +30,11 @@ class Trial:
         """What to send to the kernel: whose it is, the calls, and what the program wants to know of them."""
         return self.number, self._recording, self._wanted
 
+    @property
+    def recording(self) -> Recording:
+        """The calls since the last round."""
+        return self._recording
+
     def tell(self, answer: Any) -> None:
         """Give the program its answer, or raise in it what the student's code raised, and take its next question.
 

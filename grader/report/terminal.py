@@ -326,15 +326,20 @@ def _alike(
 ) -> Iterator[tuple[ItemResult, Sequence[CriterionResult]]]:
     """The criteria with this status, those of an item together whose findings are the same."""
     for item in items:
-        groups: dict[tuple[str, str | None, str | None], list[CriterionResult]] = {}
-        for criterion in item.criteria:
-            if criterion.status == status:
-                # A class that is not defined fails every criterion by the same words.
-                requirement = criterion.requirement if criterion.counterexample else None
-                finding = (criterion.message, requirement, criterion.counterexample)
-                groups.setdefault(finding, []).append(criterion)
-        for criteria in groups.values():
+        for criteria in alike(item.criteria, status):
             yield item, criteria
+
+
+def alike(criteria: Sequence[CriterionResult], status: str) -> list[list[CriterionResult]]:
+    """The criteria with this status, those together whose findings are the same."""
+    groups: dict[tuple[str, str | None, str | None], list[CriterionResult]] = {}
+    for criterion in criteria:
+        if criterion.status == status:
+            # A class that is not defined fails every criterion by the same words.
+            requirement = criterion.requirement if criterion.counterexample else None
+            finding = (criterion.message, requirement, criterion.counterexample)
+            groups.setdefault(finding, []).append(criterion)
+    return list(groups.values())
 
 
 def pending_words(items: Sequence[ItemResult]) -> str:

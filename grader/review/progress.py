@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from grader.gradebook.events import Event
 from grader.gradebook.state import State
-from grader.review.classroom import Answer, Class
+from grader.review.classroom import Answer, ByHand, Class, in_order_after
 
 PAUSE = timedelta(minutes=5)
 """Between two grades; a longer one is a break and tells nothing about the pace."""
@@ -96,6 +96,18 @@ def grades_given(state: State, item: str | None = None) -> list[Event]:
     """The events that gave a grade and were not undone, in order; of one item or of all."""
     undone = state.log.undone
     return [event for event in state.log.grades if (item is None or event.item == item) and event.act not in undone]
+
+
+def next_item(klass: Class, state: State, after: str) -> ByHand | None:
+    """The item to go on with after one: the next that has an answer without a grade that holds; None if there is none."""
+    return next(
+        (
+            klass.items[item]
+            for item in in_order_after(tuple(klass.items), after)
+            if any(waits(state, answer) for answer in klass.answers[item].values())
+        ),
+        None,
+    )
 
 
 def pace_of(events: Sequence[Event]) -> float | None:

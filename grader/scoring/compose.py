@@ -10,6 +10,7 @@ from grader.scoring.result import (
     Cell,
     CriterionResult,
     Evidence,
+    Excerpt,
     Flag,
     Isolation,
     ItemResult,
@@ -20,7 +21,8 @@ from grader.scoring.result import (
     totals,
 )
 from grader.scoring.rubric import AutomaticItem, Item, Rubric
-from grader.scoring.score import Verdict, nothing_judged, score, status_of
+from grader.scoring.score import nothing_judged, score, status_of
+from grader.scoring.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Facts:
     penalties: tuple[Penalty, ...] = ()
     flags: tuple[Flag, ...] = ()
     cells: tuple[Cell, ...] = ()
+    code: tuple[Excerpt, ...] = ()
     isolation: tuple[Isolation, ...] = ()
     seed: Literal["public", "secret"] = "public"
     tokenizer_data: str | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
 from grader.scoring.result import Evidence
@@ -15,19 +16,25 @@ MOST_IMAGES = 12
 MOST_TEXTS = 4
 LARGEST_IMAGE = 2 << 20
 MOST_TEXT = 3000
-"""Characters of an output or a written answer that are shown."""
+"""Characters of an output that are shown."""
+MOST_ANSWER = 50_000
+"""Characters of a written answer, of all its cells together. A person reads all of it; only a hostile one is longer."""
 
 _ACCURACY = re.compile(r"\bacc(?:uracy)?\b", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
 _MIMES: dict[str, Literal["image/png", "image/jpeg"]] = {"image/png": "image/png", "image/jpeg": "image/jpeg"}
-_GENERATES = re.compile(r"\bgenerate\s*\(|\bdecode\s*\(")
 
 
-def collect(submission: Submission, rubric: Rubric) -> dict[str, list[Evidence]]:
-    """Evidence by item id, for the kinds that the rubric asks for; bounded in number and size."""
-    finders = {
+def collect(
+    submission: Submission, rubric: Rubric, text_calls: Collection[str] = ()
+) -> dict[str, list[Evidence]]:
+    """Evidence by item id, for the kinds that the rubric asks for; bounded in number and size.
+
+    ``text_calls`` are the functions by whose calls a cell that generates text is known where no cell is marked.
+    """
+    finders: dict[str, Callable[[Submission, str], list[Evidence]]] = {
         "image": _images,
-        "generated_text": _generated,
+        "generated_text": functools.partial(_generated, _calls_of(text_calls)),
         "reported_accuracy": _accuracies,
         "written_answer": _written,
     }
@@ -65,11 +72,16 @@ def _texts(cell: CodeCell) -> str:
     return "\n".join(output.text for output in cell.outputs if output.text)
 
 
-def _generated(submission: Submission, part: str) -> list[Evidence]:
+def _calls_of(names: Collection[str]) -> re.Pattern[str]:
+    """Calls of one of these functions; nothing if there are none."""
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(names)))})\s*\(" if names else r"(?!)")
+
+
+def _generated(calls: re.Pattern[str], submission: Submission, part: str) -> list[Evidence]:
     found = []
     for cell in _cells(submission, part):
         text = _texts(cell)
-        if text.strip() and (cell.part == part or _GENERATES.search(cell.source)):
+        if text.strip() and (cell.part == part or calls.search(cell.source)):
             title = f"output of code cell {cell.number}"
             found.append(Evidence(kind="generated_text", title=title, cell=cell.number, text=text[-MOST_TEXT:]))
     return found[-MOST_TEXTS:]
@@ -93,14 +105,21 @@ def _states_accuracy(line: str) -> bool:
     return named is not None and _DIGIT.search(line, named.end()) is not None
 
 
+def is_whole(evidence: Sequence[Evidence]) -> bool:
+    """Whether all text of an item is shown, and not only the beginning or the end of it."""
+    outputs = [each.text or "" for each in evidence if each.kind != "written_answer"]
+    written = sum(len(each.text or "") for each in evidence if each.kind == "written_answer")
+    return written < MOST_ANSWER and all(len(text) < MOST_TEXT for text in outputs)
+
+
 def _written(submission: Submission, part: str) -> list[Evidence]:
     marked = [cell for cell in submission.markdown if cell.part == part and cell.role == "text-answer"]
-    texts = [cell.source.strip() for cell in marked]
-    found = [
-        Evidence(kind="written_answer", title="text in the notebook", text=text[:MOST_TEXT])
-        for text in texts
-        if text
-    ][:2]
+    found = []
+    left = MOST_ANSWER
+    for text in filter(None, (cell.source.strip() for cell in marked)):
+        if left > 0:
+            found.append(Evidence(kind="written_answer", title="text in the notebook", text=text[:left]))
+            left -= len(text)
     # Photos of handwritten formulas, for instance.
     pasted = [output for cell in marked for output in cell.attachments]
     for output in pasted[:MOST_IMAGES]:

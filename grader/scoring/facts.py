@@ -13,10 +13,11 @@ from grader.assignment import Assignment
 from grader.kernel import confinement
 from grader.kernel.session import Session
 from grader.scoring.compose import Facts, rubric_version
+from grader.scoring.excerpts import excerpts
 from grader.scoring.remarks import cell_of, definition_flags, loss_flags
 from grader.scoring.result import Flag, Isolation, Versions
 from grader.scoring.rubric import Rubric
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 from grader.submission.definitions import Definition
 from grader.submission.planning import Plan
 from grader.submission.reading import Submission
@@ -63,6 +64,7 @@ def facts_of_run(
         warnings=(*warnings, *session.warnings),
         flags=tuple(_flags(run, assignment, verdicts)),
         cells=tuple(cell_of(outcome) for outcome in session.outcomes),
+        code=tuple(excerpts(submission, run.definitions, assignment.properties, verdicts.values())),
         isolation=tuple(Isolation(**row) for row in confinement.describe(session.layers)),
         seed=assignment.seed_kind,
         tokenizer_data=tokenizer_data_hash(),

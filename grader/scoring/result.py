@@ -14,23 +14,23 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from grader.files.atomic import write_atomically
-from grader.text.safe_text import LONG, clean, one_line
+from grader.scoring.pictures import Pictures
+from grader.scoring.record import Block, CodeLine, Line, Record
+from grader.text.safe_text import clean
 
 Kind = Literal["automatic", "training", "manual"]
 ItemStatus = Literal["passed", "partial", "failed", "pending", "error"]
 CriterionStatus = Literal["passed", "failed", "error"]
+LONGEST_EXCERPT = 10_000
+"""Characters of a cell that are kept."""
 EvidenceKind = Literal["image", "generated_text", "reported_accuracy", "written_answer"]
 
 
-def _clean(value: object) -> object:
-    return clean(value) if isinstance(value, str) else value
-
-
-def _one_line(value: object) -> object:
-    return one_line(value) if isinstance(value, str) else value
+MOST_EVIDENCE = 60_000
+"""Characters of one text that a notebook holds."""
 
 
 def _exact(value: object) -> object:
@@ -38,41 +38,51 @@ def _exact(value: object) -> object:
     return round(value, 4) if isinstance(value, float) else value
 
 
-Line = Annotated[str, BeforeValidator(_one_line)]
-"""One harmless line."""
-Block = Annotated[str, BeforeValidator(_clean), Field(max_length=LONG)]
-"""Harmless text of several lines."""
+Code = Annotated[str, BeforeValidator(lambda value: clean(value, LONGEST_EXCERPT) if isinstance(value, str) else value)]
+"""Harmless lines of a cell."""
+Passage = Annotated[
+    str,
+    BeforeValidator(lambda value: clean(value, MOST_EVIDENCE) if isinstance(value, str) else value),
+    Field(max_length=MOST_EVIDENCE),
+]
+"""A harmless text as long as somebody may write for an item."""
 Points = Annotated[float, BeforeValidator(_exact), Field(ge=0, allow_inf_nan=False)]
 Seconds = Annotated[float, BeforeValidator(_exact), Field(ge=0, allow_inf_nan=False)]
 
 
-class _Record(BaseModel):
-    """Immutable, and closed: a misspelt field is an error, not a loss."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Evidence(_Record):
+class Evidence(Record):
     """Something in the notebook that helps a person to judge an item."""
 
     kind: EvidenceKind
     title: Line = ""
     cell: int | None = Field(default=None, ge=1, description="Number of the cell, from 1.")
-    text: Block | None = None
+    text: Passage | None = None
     mime: Literal["image/png", "image/jpeg"] | None = None
     data: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9+/]*={0,2}$", description="An image's bytes in base64."
     )
 
 
-class SetBy(_Record):
+class SetBy(Record):
     """The person who decided something instead of the grader, and why."""
 
     who: Line
     why: Line
 
 
-class CriterionResult(_Record):
+class Excerpt(Record):
+    """Lines of a code cell, as the student wrote them."""
+
+    cell: int = Field(ge=1, description="Number of the code cell, from 1.")
+    first: int = Field(ge=1, description="Number of the first line, from 1.")
+    text: Code
+    items: tuple[str, ...] = Field(default=(), description="The items whose classes these lines define.")
+    folded: tuple[int, int] | None = Field(
+        default=None, description="First and last line of a long docstring, which a report need not show."
+    )
+
+
+class CriterionResult(Record):
     """A criterion that was judged, or that the grader failed to judge (`error`)."""
 
     id: str
@@ -83,6 +93,9 @@ class CriterionResult(_Record):
     message: Block = ""
     requirement: Line | None = Field(default=None, description="The title of the property that failed.")
     counterexample: Block | None = None
+    pictures: Pictures = Field(default=(), description="The counterexample as data that a report draws.")
+    snippet: Block = Field(default="", description="Python code that reproduces the counterexample in the notebook.")
+    places: tuple[CodeLine, ...] = Field(default=(), description="Where an exception passed, the innermost last.")
     set_by: SetBy | None = Field(default=None, description="Whoever set the points instead of the grader.")
 
     @property
@@ -91,14 +104,14 @@ class CriterionResult(_Record):
         return self.max_points if self.status == "error" else 0.0
 
 
-class ChosenEntry(_Record):
+class ChosenEntry(Record):
     """A rubric entry that a person chose for an answer."""
 
     points: Annotated[float, Field(allow_inf_nan=False)]
     text: Line
 
 
-class Grading(_Record):
+class Grading(Record):
     """How a person graded an item."""
 
     who: Line
@@ -107,7 +120,7 @@ class Grading(_Record):
     comment: Block = ""
 
 
-class ItemResult(_Record):
+class ItemResult(Record):
     """A rubric item. `points` is null as long as nothing of it has been judged."""
 
     id: str
@@ -147,7 +160,7 @@ class ItemResult(_Record):
         return sum(criterion.pending for criterion in self.criteria)
 
 
-class Cell(_Record):
+class Cell(Record):
     """What became of a cell of the notebook."""
 
     number: int = Field(ge=1, description="From 1, as people count.")
@@ -158,7 +171,7 @@ class Cell(_Record):
     error: Line | None = None
 
 
-class Flag(_Record):
+class Flag(Record):
     """Something that a person should look at; it changes no points."""
 
     kind: Line
@@ -173,7 +186,7 @@ class Flag(_Record):
         return f"{self.kind}: {self.message}"
 
 
-class Isolation(_Record):
+class Isolation(Record):
     """A layer between the submission and the host, and whether this host has it."""
 
     layer: Line
@@ -181,7 +194,7 @@ class Isolation(_Record):
     note: Line = ""
 
 
-class Penalty(_Record):
+class Penalty(Record):
     """A deduction that a person gave; the score leaves it out."""
 
     id: str
@@ -189,7 +202,7 @@ class Penalty(_Record):
     reason: Line = ""
 
 
-class Versions(_Record):
+class Versions(Record):
     """What the verdict depends on, beside the submission."""
 
     grader: str
@@ -218,7 +231,7 @@ def totals(items: Iterable[ItemResult]) -> Totals:
     )
 
 
-class Result(_Record):
+class Result(Record):
     """The whole result; `score` of `max_score` has been judged, `pending` waits."""
 
     schema_version: Literal[1] = 1
@@ -234,6 +247,7 @@ class Result(_Record):
     flags: tuple[Flag, ...] = ()
     comments: tuple[Block, ...] = Field(default=(), description="What a person wrote to the student.")
     cells: tuple[Cell, ...] = ()
+    code: tuple[Excerpt, ...] = Field(default=(), description="What was judged, and where exceptions passed.")
     isolation: tuple[Isolation, ...] = ()
     seed: Literal["public", "secret"] = "public"
     versions: Versions

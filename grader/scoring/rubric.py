@@ -169,6 +169,8 @@ class Rubric(_Entry):
     total: Points
     penalties: tuple[PenaltyRule, ...] = ()
     gradescope: GradescopeSettings = GradescopeSettings()
+    causes_for: Literal["graders", "students"] = "graders"
+    """Who is told the likely causes of lost points. They name what is wrong, so they are half of a solution."""
     items: Annotated[
         tuple[Annotated[Item, Field(discriminator="kind")], ...],
         Field(min_length=1),

@@ -17,8 +17,11 @@ from grader.errors import GraderError
 from grader.homework import VARIABLE
 from grader.homework3 import HOMEWORK
 from grader.homework3.training import vit
+from grader.homework3.training.attempt import Task
+from grader.homework3.training.data import Cifar10
 from grader.homework3.training.stated import stated
 from grader.scoring.rubric import Budget
+from grader.training.link import StudentError
 
 Edit = Callable[..., None]
 SECOND = Path(__file__).resolve().parents[1] / "second_homework"
@@ -77,7 +80,7 @@ class Link:
     def ask(self, name: str, seconds: float, /, **arguments: Any) -> Any:
         if name == "vit":
             self.sizes = arguments["settings"]
-            raise vit.StudentError("RuntimeError", "far enough")
+            raise StudentError("RuntimeError", "far enough")
         return arguments.get("limit")
 
 
@@ -87,9 +90,9 @@ def test_a_size_is_written_once(edit: Edit) -> None:
     assert disagreements() == []
     link = Link()
     images = np.zeros((10, 3, 32, 32), np.uint8)
-    data = vit.Cifar10(Path("none"), images, np.arange(10, dtype=np.uint8), images, np.arange(10, dtype=np.uint8))
+    data = Cifar10(Path("none"), images, np.arange(10, dtype=np.uint8), images, np.arange(10, dtype=np.uint8))
     budget = Budget(epochs=1, minutes=1, threshold=0.5)
-    vit.verify(link, vit.Task(data, budget, b"seed"), {})  # type: ignore[arg-type]
+    vit.verify(link, Task(data, budget, b"seed"), {})  # type: ignore[arg-type]
     assert link.sizes["dim"] == 192
     assert stated().gpt["dim"] == 192
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from grader.gradebook.content import content_of, differs, without_images
+from grader.scoring.evidence import MOST_ANSWER, MOST_TEXT
 from grader.scoring.result import Evidence, ItemResult
 from tests.review.made import result_of
 
@@ -34,10 +35,13 @@ def test_without_an_answer_the_notebook_counts() -> None:
     assert differs(content_of(item(), ""), content_of(item(WRITTEN), "a" * 64))
 
 
-def test_a_long_answer_is_known_by_the_notebook() -> None:
-    """Evidence holds only its beginning."""
-    long = WRITTEN.model_copy(update={"text": "x" * 3000})
-    assert differs(content_of(item(long), "a" * 64), content_of(item(long), "b" * 64))
+def test_what_is_cut_is_known_by_the_notebook() -> None:
+    """Evidence holds only the beginning of a text that is too long, or the end of an output."""
+    output = Evidence(kind="generated_text", cell=3, text="x" * MOST_TEXT)
+    for cut in (item(WRITTEN.model_copy(update={"text": "x" * MOST_ANSWER})), item(output)):
+        assert differs(content_of(cut, "a" * 64), content_of(cut, "b" * 64))
+    long = item(WRITTEN.model_copy(update={"text": "x" * (MOST_TEXT + 1)}))
+    assert not differs(content_of(long, "a" * 64), content_of(long, "b" * 64))
 
 
 def test_digests_in_place_of_images_are_the_same_answer() -> None:

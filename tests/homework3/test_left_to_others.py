@@ -61,6 +61,7 @@ LEFT = [
     ("2c", "batch-index-added", "equal inputs do not get equal outputs"),
     ("2c", "mask-of-one-sequence-ignored", "the mask is not used in each call"),
     ("2c", "mask-in-evaluation-only", "the mask is not used in one of the modes"),
+    ("2c", "mean-of-tokens-added", "a token changes other rows of the output than those that may attend to it"),
     ("2c", "no-mask-with-alphas", "the mask is not used with return_attn=True as it is without"),
     ("2c", "output-lost-with-alphas", "return_attn=True gives another output"),
     ("2c", "swapped-when-masked", "the output is not the first of the values returned"),

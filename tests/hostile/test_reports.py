@@ -167,30 +167,35 @@ def test_what_a_submission_reports_of_itself_gains_nothing(
         assert report == "whole" or criterion in _lost(forged)
 
 
-@pytest.mark.parametrize(
-    ("name", "wrong", "told"),
-    [
-        (
-            "test_the_mask_reaches_each_head",
-            "head(x, attn_mask if head is self.heads[0] else None) for head in self.heads",
-            "the output changes with token",
-        ),
-        (
-            "test_no_mask_reaches_each_head",
-            "head(x, torch.ones(x.shape[1], x.shape[1]).tril() if attn_mask is None else attn_mask) for head in self.heads",
-            "token changes only some rows",
-        ),
-    ],
-)
-def test_the_mask_that_heads_are_said_to_get_has_to_show_in_the_output(
-    name: str, wrong: str, told: str, tmp_path: Path, assignment: Assignment, warm: WarmParent
+UNMASKED = {
+    # property: cell, what is replaced in the reference, by what, what the verdict says
+    "multi_headed_attention.test_the_mask_reaches_each_head": (
+        "multi-headed-attention", "head(x, attn_mask) for head in self.heads",
+        "head(x, attn_mask if head is self.heads[0] else None) for head in self.heads",
+        "the output changes with token",
+    ),
+    "multi_headed_attention.test_no_mask_reaches_each_head": (
+        "multi-headed-attention", "head(x, attn_mask) for head in self.heads",
+        "head(x, torch.ones(x.shape[1], x.shape[1]).tril() if attn_mask is None else attn_mask) for head in self.heads",
+        "token changes only some rows",
+    ),
+    "transformer.test_the_mask_reaches_each_block": (
+        "transformer", "layer(x, attn_mask)", "layer(x, attn_mask if layer is self.layers[0] else None)",
+        "a token changes other rows of the output",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNMASKED)
+def test_the_mask_that_stand_ins_are_said_to_get_has_to_show_in_the_output(
+    name: str, tmp_path: Path, assignment: Assignment, warm: WarmParent
 ) -> None:
     """By this property itself: other properties of the part compare the output with these reports, too."""
-    source, path = solutions()["multi-headed-attention"], tmp_path / "submission.ipynb"
-    wrong = source.replace("head(x, attn_mask) for head in self.heads", wrong)
-    assert wrong != source
-    path.write_text(notebook(*handwritten(multi_headed_attention=wrong), FORGED), encoding="utf-8")
-    name = f"multi_headed_attention.{name}"
+    cell, right, wrong, told = UNMASKED[name]
+    source, path = solutions()[cell], tmp_path / "submission.ipynb"
+    assert right in source
+    cells = handwritten(**{cell.replace("-", "_"): source.replace(right, wrong)})
+    path.write_text(notebook(*cells, FORGED), encoding="utf-8")
     verdict = judge(path, assignment, Request(warm=warm, only={name})).verdicts[name]
     assert verdict.status == "unreached"
     assert told in verdict.message

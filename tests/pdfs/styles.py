@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from reportlab.pdfgen.canvas import Canvas
 
@@ -282,22 +283,23 @@ def notebook(dice: random.Random, flow: Flow | None = None, answered: float = 0.
                 flow.said.update(flow.current)
             continue
         for line in source.splitlines():
-            _markdown(flow, dice, line, font, bold, size, counter if numbered else None, answered)
+            _markdown(flow, dice, line, Print(font, bold, size, counter if numbered else None), answered)
         flow.gap(6)
     flow.current = ()
     return flow
 
 
-def _markdown(
-    flow: Flow,
-    dice: random.Random,
-    line: str,
-    font: str,
-    bold: str,
-    size: float,
-    counter: list[int] | None,
-    answered: float,
-) -> None:
+class Print(NamedTuple):
+    """How Markdown is printed; headings are numbered where there is a ``counter``."""
+
+    font: str
+    bold: str
+    size: float
+    counter: list[int] | None
+
+
+def _markdown(flow: Flow, dice: random.Random, line: str, how: Print, answered: float) -> None:
+    font, bold, size, counter = how
     if match := re.match(r"(#+) (.*)", line):
         depth, title = len(match[1]), match[2]
         label = re.match(r"\d[a-z]", title)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from grader.assets import DATA
+from grader.homework3 import shakespeare
 from reference.gpt import (
     DialogueDataset,
     DialogueGPT,
@@ -94,7 +94,7 @@ def test_loss_is_the_mean_over_supervised_tokens_and_ignores_padding(lengths):
 
 
 def test_gpt_learns_ten_dialogues_by_heart(punkt, capsys):
-    dialogues = read_dialogues(DATA / "shakespeare.txt")[:10]
+    dialogues = read_dialogues(shakespeare.PATH)[:10]
     tokenizer = MyTokenizer("\n\n".join(dialogues))
     dataset = DialogueDataset(tokenizer, dialogues, max_N=40)
     loader = DataLoader(dataset, batch_size=10, collate_fn=dataset.collate_fn)

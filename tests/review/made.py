@@ -24,7 +24,7 @@ from grader.review.web import Site
 from grader.scoring.compose import Facts, Findings, compose_result
 from grader.scoring.result import Evidence, Flag, Result, Versions
 from grader.scoring.rubric import load_rubric
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 
 RUBRIC = load_rubric(HOMEWORK.rubric)
 VERSIONS = Versions(grader="1", rubric="1", python="3.12")
@@ -108,14 +108,30 @@ def make_class(
     names: Sequence[str] = (),
     flags: Sequence[Flag] = (),
     warnings: Sequence[str] = (),
+    absent: int = 0,
 ) -> list[Pupil]:
-    """Write the folder of a batch; ``evidence`` by key takes the place of the usual one."""
+    """Write the folder of a batch; ``evidence`` by key takes the place of the usual one. The last ``absent`` are on the
+    roster alone.
+    """
     people = pupils(size)
     people = [Pupil(one.key, names[n] if n < len(names) else one.name, one.sid) for n, one in enumerate(people)]
     members = []
     with Store(folder) as store:
         store.put("rubric.yaml", HOMEWORK.rubric.read_text(encoding="utf-8"))
         for number, one in enumerate(people):
+            if number >= size - absent:
+                members.append(
+                    Member(
+                        key=one.key,
+                        name=one.name,
+                        id=one.sid,
+                        file="",
+                        digest="",
+                        problem="Nothing was handed in.",
+                        identity=f"roster:{one.sid}",
+                    )
+                )
+                continue
             given = (evidence or {}).get(one.key, evidence_of(number))
             digest = hashlib.sha256(repr((one.key, given)).encode()).hexdigest()
             member = Member(

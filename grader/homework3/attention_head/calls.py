@@ -12,7 +12,6 @@ from hypothesis.strategies import SearchStrategy
 from grader.homework3 import checks, identify, parameters, strategies
 from grader.homework3.checks import Results
 from grader.homework3.strategies import SequenceCase
-from grader.judging import expect
 from grader.judging.property import Part
 from grader.kernel.remote import Remote, Student
 from grader.kernel.wire import Array
@@ -57,16 +56,12 @@ class Way:
 
 def alpha_of(results: Results) -> Array:
     """The attention weights; a violation if there are none."""
-    if results.alphas is None:
-        raise expect.Violation("no attention weights of shape (B, T, T) are returned")
-    return checks.finite(results.alphas, "alpha")
+    return checks.returned(results.alphas, "alpha", "no attention weights of shape (B, T, T) are returned")
 
 
 def output_of(results: Results) -> Array:
     """The output; a violation if there is none."""
-    if results.output is None:
-        raise expect.Violation("no output of shape (B, T, n_hidden) is returned")
-    return checks.finite(results.output, "attn_output")
+    return checks.returned(results.output, "attn_output", "no output of shape (B, T, n_hidden) is returned")
 
 
 def build(

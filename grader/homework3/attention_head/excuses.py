@@ -38,7 +38,7 @@ from grader.kernel.remote import Remote, Student
 from grader.kernel.wire import Array
 
 
-def either_way(program: Callable[[Way], Judged], student: Student, case: SequenceCase) -> Judged:
+def check_or_blame_masks_or_order(program: Callable[[Way], Judged], student: Student, case: SequenceCase) -> Judged:
     """Hold a program that calls heads without a mask.
 
     What fails with None and holds with a mask of ones is a matter of masks, if the two differ; what holds with the results the

@@ -16,7 +16,10 @@ from grader.homework3.attention_head.calls import (
     output_of,
     square_cases,
 )
-from grader.homework3.attention_head.excuses import either_way, stand_back_if_instances_differ
+from grader.homework3.attention_head.excuses import (
+    check_or_blame_masks_or_order,
+    stand_back_if_instances_differ,
+)
 from grader.homework3.attention_head.names import NO_MASK, NO_WEIGHT, ROWS
 from grader.homework3.checks import Results
 from grader.homework3.excuses import Judged, check_or_excuse, finite_or_zero
@@ -76,7 +79,7 @@ def test_sequences_are_independent(student: Student, case: SequenceCase) -> Prog
             lambda: _expect_each_as_alone(results), stand_back_if_instances_differ(student, case)
         )
 
-    yield from either_way(program, student, case)
+    yield from check_or_blame_masks_or_order(program, student, case)
 
 
 def _expect_each_as_alone(results: list[Results]) -> None:

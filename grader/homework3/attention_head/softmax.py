@@ -6,7 +6,7 @@ import numpy as np
 
 from grader.homework3 import checks, identify, oracles, parameters, strategies
 from grader.homework3.attention_head.calls import PART, Way, alpha_of, build, cases, probe_for, square_cases
-from grader.homework3.attention_head.excuses import either_way
+from grader.homework3.attention_head.excuses import check_or_blame_masks_or_order
 from grader.homework3.attention_head.names import LEARNING, REGISTERED, ROWS, SOFTMAX
 from grader.homework3.attention_head.weights import (
     has_named_layers,
@@ -18,7 +18,7 @@ from grader.homework3.attention_head.weights import (
 )
 from grader.homework3.excuses import InexcusableViolation, Judged
 from grader.homework3.strategies import SequenceCase
-from grader.judging import expect
+from grader.judging import expect, pictures
 from grader.judging.property import Program, property_of
 from grader.kernel.remote import Remote, Student
 from grader.kernel.wire import Array
@@ -61,14 +61,17 @@ def test_alpha_is_the_softmax_of_scaled_scores(student: Student, case: SequenceC
             q, k = pairs[int(np.argmin(gaps))]
             if any(checks.has_other_temperature(alphas[0], unmasked_alphas(case.x, *pair)) for pair in pairs):
                 raise InexcusableViolation(
-                    f"{why}: the scores have another scale", {"your alpha": expect.show(alphas[0])}
+                    f"{why}: the scores have another scale",
+                    {"your alpha": expect.show(alphas[0])},
+                    draw=lambda: pictures.matrices([("your alpha", alphas[0], 0)]),
+                    values=[alphas[0]],
                 )
             for x, alpha in zip(inputs, alphas, strict=True):
                 expect.close(alpha, unmasked_alphas(x, q, k), "alpha", why, scale=2.0)
         else:
             yield from _expect_attention_in_any_layout(way, student, head, case, weights, inputs, rng)
 
-    yield from either_way(program, student, case)
+    yield from check_or_blame_masks_or_order(program, student, case)
 
 
 def _expect_attention_in_any_layout(
@@ -185,7 +188,7 @@ def test_large_scores_stay_finite(student: Student, case: SequenceCase) -> Progr
         why = "a token whose score is by far the largest does not get all the weight of its row"
         expect.close(np.where(sure, top, 1.0), np.ones_like(top), "its weight", why)
 
-    yield from either_way(program, student, case)
+    yield from check_or_blame_masks_or_order(program, student, case)
 
 
 def _lead(found: Array) -> Array:

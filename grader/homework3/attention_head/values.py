@@ -18,7 +18,10 @@ from grader.homework3.attention_head.calls import (
     probe_for,
     square_cases,
 )
-from grader.homework3.attention_head.excuses import either_way, stand_back_without_parameters
+from grader.homework3.attention_head.excuses import (
+    check_or_blame_masks_or_order,
+    stand_back_without_parameters,
+)
 from grader.homework3.attention_head.names import (
     DEPENDS,
     INFLUENCE,
@@ -75,7 +78,7 @@ def test_output_is_the_weighted_sum_of_values(student: Student, case: SequenceCa
             why = "attn_output is not alpha times the values (W_V of each token)"
             expect.close(out, value_map(x, alphas[min(kind, len(alphas) - 1)]), "attn_output", why, scale=5.0)
 
-    yield from either_way(program, student, case)
+    yield from check_or_blame_masks_or_order(program, student, case)
 
 
 @property_of(PART, cases(masks=REAL_MASKS, least_tokens=3, most_batch=1), examples=4)
@@ -108,7 +111,7 @@ def test_masked_output_is_the_weighted_sum_of_values(student: Student, case: Mas
         why = "with attn_mask attn_output is not alpha times the values"
         expect.close(out, value_map(case.x, used), "attn_output", why, scale=5.0)
 
-    yield from either_way(program, student, case)
+    yield from check_or_blame_masks_or_order(program, student, case)
 
 
 def _stand_back_from_uniform_alphas(alpha: Array | None) -> Judged:

@@ -20,7 +20,7 @@ from grader.homework3.dialogue_gpt.calls import (
 from grader.homework3.dialogue_gpt.names import ALPHAS, ATTENDS, EARLIER, EMBEDDINGS, LONGEST, MODES, SHAPES
 from grader.homework3.dialogue_gpt.shapes import returned_alphas
 from grader.homework3.strategies import GPTCase
-from grader.judging import expect
+from grader.judging import expect, pictures
 from grader.judging.property import Program, property_of
 from grader.kernel.remote import Remote, Student, StudentError
 from grader.kernel.wire import Array
@@ -101,7 +101,11 @@ def _expect_causal(given: Any, ids: Array, mode: str) -> None:
         }
         empty = bool(np.any(mask[row].max(axis=1) <= 0))
         what = "has a row without any 1" if empty else "is not causal"
-        raise expect.Violation(f"{mode}, with T = {tokens}, the mask that the Transformer gets {what}", shown)
+        entry = np.argwhere(~good[row] if not empty else (mask[row] == 0) & (want == 1))[0]
+        why = f"{mode}, with T = {tokens}, the mask that the Transformer gets {what}"
+        raise expect.Violation(
+            why, shown, draw=lambda: pictures.comparison(mask[row], want, "mask", entry, titles=("your", "causal"))
+        )
 
 
 @property_of(PART, strategies.dialogues(), when="stand-ins", examples=3)

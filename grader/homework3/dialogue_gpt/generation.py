@@ -26,7 +26,7 @@ def test_generate_continues_greedily(student: Student, case: GPTCase) -> Program
 
 @property_of(
     PART,
-    (strategies.homework_dialogues(), strategies.dialogues(full=True)),
+    (strategies.homework_dialogues(), strategies.dialogues(spare=None)),
     examples=2,
     catches=True,
 )

@@ -12,7 +12,6 @@ from hypothesis.strategies import SearchStrategy
 from grader.homework3 import checks, parameters, stand_in_calls, strategies
 from grader.homework3.checks import Results
 from grader.homework3.strategies import SequenceCase
-from grader.judging import expect
 from grader.judging.property import Part
 from grader.kernel.remote import Remote, Student
 from grader.kernel.wire import Array
@@ -98,16 +97,12 @@ def readable(reply: Any, case: SequenceCase, x: Array | None = None) -> Results:
 
 def output_of(results: Results) -> Array:
     """The output; a violation if there is none."""
-    if results.output is None:
-        raise expect.Violation("no output of shape (B, T, dim) is returned")
-    return checks.finite(results.output, "output")
+    return checks.returned(results.output, "output", "no output of shape (B, T, dim) is returned")
 
 
 def alphas_of(results: Results) -> Array:
     """The attention weights; a violation if there are none."""
-    if results.alphas is None:
-        raise expect.Violation("no attention weights of shape (B, H, T, T) are returned")
-    return checks.finite(results.alphas, "alphas")
+    return checks.returned(results.alphas, "alphas", "no attention weights of shape (B, H, T, T) are returned")
 
 
 def heads_called(

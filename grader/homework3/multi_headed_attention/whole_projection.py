@@ -16,7 +16,7 @@ from grader.homework3.multi_headed_attention.calls import (
     randomize_weights,
     readable,
 )
-from grader.homework3.multi_headed_attention.excuses import either_way
+from grader.homework3.multi_headed_attention.excuses import check_or_blame_masks
 from grader.homework3.multi_headed_attention.names import (
     SHAPES,
     WHOLE_ALPHAS,
@@ -63,7 +63,7 @@ def test_whole_output_is_one_linear_map_of_the_heads(student: Student, case: Seq
                 expect.compared()  # with the probes only: weights that are no distributions do not tell the maps well
         _expect_each_head_counts(case, found)
 
-    yield from either_way(program, student, case)
+    yield from check_or_blame_masks(program, student, case)
 
 
 def _expect_each_head_counts(case: SequenceCase, found: identify.ValueMap) -> None:
@@ -161,7 +161,7 @@ def test_whole_lone_tokens_are_mapped_linearly(student: Student, case: SequenceC
             check, _stand_back_if_heads_have_other_sizes(way, student, module, case, rng)
         )
 
-    yield from either_way(program, student, case)
+    yield from check_or_blame_masks(program, student, case)
 
 
 def _stand_back_if_heads_have_other_sizes(

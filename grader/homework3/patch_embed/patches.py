@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Generator
 from typing import Any
 
@@ -23,10 +24,11 @@ from grader.homework3.patch_embed.calls import (
 from grader.homework3.patch_embed.cases import PART, everywhere, homework, images_of, pixel_name, place_of
 from grader.homework3.patch_embed.shapes import is_same_everywhere
 from grader.homework3.strategies import ImageCase
-from grader.judging import expect
+from grader.judging import expect, pictures
 from grader.judging.property import Program, property_of
 from grader.kernel.remote import Remote, Student
 from grader.kernel.wire import Array
+from grader.scoring.pictures import Grid, Tiles
 
 STEP = 0.2
 """The size of a step along the gradient, beside that of the weights."""
@@ -73,15 +75,44 @@ def _one_patch_changed(module: Remote, case: ImageCase) -> Generator[Any, Any, N
         which = f"patch {index} (row {row}, column {column} of the patches)"
         far = np.where(np.arange(case.side**2) == index, 0.0, gap)
         least = FELT * max(1.0, float(gap.max()))
+        draw = functools.partial(_grids, case, index, gap > least)
         if far.max() > least:
             raise expect.Violation(
                 f"only the pixels of {which} were changed, and embedding {int(np.argmax(far))} changes as well",
                 {"embeddings that change": _listed([int(i) for i in np.flatnonzero(gap > least)])},
+                draw=draw,
+                code=_code(case, index),
             )
-        expect.holds(
-            bool(gap[index] > least),
-            f"the pixels of {which} were changed, and embedding {index} does not change",
-        )
+        expect.compared()
+        if gap[index] <= least:
+            why = f"the pixels of {which} were changed, and embedding {index} does not change"
+            raise expect.Violation(why, draw=draw, code=_code(case, index))
+
+
+def _grids(case: ImageCase, index: int, changes: Array) -> Grid | None:
+    """The patch whose pixels were changed, and which embeddings change."""
+    size, place = (case.side, case.side), divmod(index, case.side)
+    wrong = [divmod(int(each), case.side) for each in np.flatnonzero(changes)]
+    return pictures.grid(
+        [
+            Tiles(title="patches of the image", size=size, outlined=(place,), numbered=True),
+            Tiles(title="embeddings", size=size, marked=tuple(wrong), outlined=(place,), numbered=True),
+        ],
+        marked="changes",
+        outlined="the patch whose pixels were changed, and the only embedding that may change",
+    )
+
+
+def _code(case: ImageCase, index: int) -> list[str]:
+    rows, columns = place_of(index, case)
+    return [
+        f"patch_embed = {PART.name}({case.img_size}, {case.patch_size}, {case.nin}, {case.nout}).eval()",
+        f"x = torch.randn(1, {case.nin}, {case.img_size}, {case.img_size})",
+        "changed = x.clone()",
+        f"changed[:, :, {rows.start}:{rows.stop}, {columns.start}:{columns.stop}] += 1  # the pixels of patch {index}",
+        "difference = (patch_embed(changed) - patch_embed(x)).abs()",
+        "print(difference.amax(dim=-1))  # by embedding",
+    ]
 
 
 def _equal_patches(module: Remote, case: ImageCase) -> Generator[Any, Any, None]:
@@ -91,7 +122,15 @@ def _equal_patches(module: Remote, case: ImageCase) -> Generator[Any, Any, None]
     got = readable((yield module(x)), case)
     if not checks.matches(got, np.broadcast_to(got[:, :1], got.shape), scale=SUMMED):
         why = "all patches of the image are equal, and their embeddings are not"
-        raise expect.Violation(why, {"your output": expect.show(got)})
+        other = np.abs(got - got[:, :1]).max(axis=(0, 2)) > FELT
+        raise expect.Violation(why, {"your output": expect.show(got)}, draw=lambda: _unlike(case, other), values=[got])
+
+
+def _unlike(case: ImageCase, other: Array) -> Grid | None:
+    """Which embeddings differ from that of the first patch."""
+    wrong = tuple(divmod(int(each), case.side) for each in np.flatnonzero(other))
+    tiles = Tiles(title="embeddings of equal patches", size=(case.side, case.side), marked=wrong, numbered=True)
+    return pictures.grid([tiles], marked="differs from embedding 0")
 
 
 def _listed(numbers: list[int]) -> str:

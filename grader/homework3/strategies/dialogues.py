@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from hypothesis import strategies as st
 
-from grader.homework3.strategies.basic import PAD, START, UNK, seeds
-from grader.judging.expect import show
+from grader.homework3.strategies.basic import PAD, START, UNK, SizedCase, seeds
 from grader.kernel.wire import Array
 
 
@@ -18,7 +17,7 @@ def plain_ids() -> tuple[Array]:
 
 
 @dataclass(frozen=True)
-class GPTCase:
+class GPTCase(SizedCase):
     """Token ids (B, T) and the sizes of a DialogueGPT."""
 
     sizes: dict[str, int]
@@ -27,22 +26,9 @@ class GPTCase:
     seed: int
     input_ids: Array = field(repr=False)
 
-    def __getattr__(self, name: str) -> int:
-        try:
-            return int(self.__dict__["sizes"][name])
-        except KeyError:
-            raise AttributeError(name) from None
-
-    def rng(self) -> np.random.Generator:
-        """Randomness of this case beyond its inputs."""
-        return np.random.default_rng([self.seed, 1])
-
     def shown(self) -> dict[str, str]:
         """The inputs, for a person."""
-        return {
-            ", ".join(self.sizes): ", ".join(str(size) for size in self.sizes.values()),
-            "input_ids": show(self.input_ids),
-        }
+        return self.shown_with({"input_ids": self.input_ids})
 
 
 @st.composite
@@ -51,29 +37,26 @@ def dialogues(
     *,
     least_tokens: int = 4,
     batch: tuple[int, int] = (2, 2),
-    full: bool = False,
-    spare: int = 1,
+    spare: int | None = 1,
     padded: bool = False,
     dim: tuple[int, int] = (5, 7),
-    heads: tuple[int, int] = (2, 3),
-    layers: tuple[int, int] = (2, 2),
+    single: bool = False,
 ) -> GPTCase:
     """Cases for DialogueGPT(vocab_size, max_N, dim, attn_dim, mlp_dim, num_heads, num_layers).
 
     Sequences are as the tokenizer makes them: the start token, then no other special one, and pads after it if ``padded``.
-    They leave ``spare`` positions unused, unless they are ``full``. No two of batch, tokens and dim are equal by chance, and
-    there are several heads and layers; what is equal, or 1, is so by construction.
+    They leave ``spare`` positions or more unused, and with None not one. No two of batch, tokens and dim are equal by chance,
+    and there are several heads and layers unless both are ``single``; what is equal, or 1, is so by construction.
     """
-    spare = 0 if full else spare
     tokens = draw(st.integers(least_tokens, max(least_tokens, 4)))
     sizes = {
         "vocab_size": draw(st.integers(8, 12)),
-        "max_N": tokens + spare + (0 if full else draw(st.integers(0, 3))),
+        "max_N": tokens + (0 if spare is None else spare + draw(st.integers(0, 3))),
         "dim": draw(st.integers(*dim)),
         "attn_dim": draw(st.integers(1, 4)),
         "mlp_dim": draw(st.integers(1, 5)),
-        "num_heads": draw(st.integers(*heads)),
-        "num_layers": draw(st.integers(*layers)),
+        "num_heads": draw(st.integers(1, 1) if single else st.integers(2, 3)),
+        "num_layers": draw(st.integers(1, 1) if single else st.integers(2, 2)),
     }
     return _gpt_case(sizes, draw(st.integers(*batch)), tokens, draw(seeds), padded)
 

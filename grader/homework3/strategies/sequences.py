@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from grader.homework3.strategies.basic import numbers, seeds
-from grader.judging.expect import show
+from grader.homework3.strategies.basic import SizedCase, numbers, seeds
 from grader.kernel.wire import Array
 
 MASKS = ("none", "full", "causal", "previous", "padding", "random")
@@ -38,7 +37,7 @@ def make_mask(kind: str, batch: int, tokens: int, rng: np.random.Generator) -> A
 
 
 @dataclass(frozen=True)
-class SequenceCase:
+class SequenceCase(SizedCase):
     """Tokens x (B, T, dim) and a mask, with the sizes of the module that they go through."""
 
     sizes: dict[str, int]
@@ -49,23 +48,9 @@ class SequenceCase:
     x: Array = field(repr=False)
     mask: Array | None = field(repr=False)
 
-    def __getattr__(self, name: str) -> int:
-        try:
-            return int(self.__dict__["sizes"][name])
-        except KeyError:
-            raise AttributeError(name) from None
-
-    def rng(self) -> np.random.Generator:
-        """Randomness of this case beyond its inputs: weights, cotangents, changes."""
-        return np.random.default_rng([self.seed, 1])
-
     def shown(self) -> dict[str, str]:
         """The inputs, for a person."""
-        return {
-            ", ".join(self.sizes): ", ".join(str(size) for size in self.sizes.values()),
-            "x": show(self.x),
-            "attn_mask": show(self.mask),
-        }
+        return self.shown_with({"x": self.x, "attn_mask": self.mask})
 
 
 class MaskedCase(SequenceCase):

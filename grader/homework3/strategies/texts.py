@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from grader import assets
+from grader.homework3.shakespeare import shakespeare
 from grader.judging.expect import show
 
 
@@ -23,9 +23,8 @@ class TextCase:
         return {"raw_text": show(self.raw_text), "s": show(self.text)}
 
 
-def _shakespeare() -> list[str]:
-    text = (assets.DATA / "shakespeare.txt").read_text(encoding="utf-8")
-    lines = [line for line in text[:60_000].splitlines() if 10 < len(line) < 80 and not line.endswith(":")]
+def _verses() -> list[str]:
+    lines = [line for line in shakespeare()[:60_000].splitlines() if 10 < len(line) < 80 and not line.endswith(":")]
     return lines[:400]
 
 
@@ -48,17 +47,16 @@ _WORDS = (
     "A",
 )
 _MARKS = (".", ",", "!", "?", ";", ":", "--", "'", '"', "(", ")", "...", "$", "%", "&")
-lines = st.sampled_from(_shakespeare())
+lines = st.sampled_from(_verses())
 phrases = st.lists(st.sampled_from(_WORDS + _MARKS), min_size=1, max_size=8).map(" ".join)
 glued = st.lists(st.sampled_from(_WORDS + _MARKS), min_size=1, max_size=8).map("".join)
 letters = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12)
 
 
 def _dialogues() -> list[str]:
-    text = (assets.DATA / "shakespeare.txt").read_text(encoding="utf-8")
     return [
         speech
-        for speech in text[:60_000].split("\n\n")
+        for speech in shakespeare()[:60_000].split("\n\n")
         if speech.count(". ") + speech.count(".\n") > 0 and len(speech) < 300
     ]
 

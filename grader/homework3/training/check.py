@@ -13,11 +13,12 @@ import numpy as np
 
 from grader.errors import GraderError, KernelError
 from grader.homework3.training import gpt, vit
+from grader.homework3.training.attempt import Attempt, Settings, Task, decided
 from grader.homework3.training.data import CLASSES, Cifar10, fetch, load, require
 from grader.homework3.training.stated import stated
 from grader.kernel.session import Session
 from grader.scoring.result import Evidence
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 from grader.submission.template import Template
 from grader.training import checkpoint
 from grader.training.link import NoReply, ReplyTimedOut, StudentError, TrainerLink
@@ -49,7 +50,7 @@ class ImageTraining:
     """
 
     load: Load = load
-    settings: vit.Settings = field(default_factory=vit.Settings)
+    settings: Settings = field(default_factory=Settings)
 
     @property
     def checkpoint(self) -> str:
@@ -100,10 +101,10 @@ class ImageTraining:
             data = self.load(job.options.data, say=progress)
         except GraderError as error:
             return Outcome(notes={item: [f"not judged: {error}"]})
-        return _run(job, session, template, vit.Task(data, job.budget, seed, self.settings), progress)
+        return _run(job, session, template, Task(data, job.budget, seed, self.settings), progress)
 
 
-def _run(job: Job, session: Session, template: Template, task: vit.Task, progress: Progress) -> Outcome:
+def _run(job: Job, session: Session, template: Template, task: Task, progress: Progress) -> Outcome:
     """Carry out a job in the kernel of a submission whose cells have run. Nothing that goes wrong here is raised."""
     item = job.item.id
     found = _Gathered({}, {}, {})
@@ -183,7 +184,7 @@ def _begin(link: TrainerLink, job: Job, template: Template) -> None:
 
 def _train(
     link: TrainerLink,
-    task: vit.Task,
+    task: Task,
     job: Job,
     progress: Progress,
     found: _Gathered,
@@ -196,7 +197,7 @@ def _train(
         job = replace(job, device="cpu")
         _begin(link, job, template)
         attempts = vit.check(link, task, progress)
-    last = vit.decided(attempts)
+    last = decided(attempts)
     shown = " | ".join(
         f"{look.images / len(task.data.train_images):.2f} ({look.seconds:.1f} s): {look.accuracy:.1%}"
         for look in last.looks
@@ -215,14 +216,14 @@ def _train(
     found.verdicts[item] = Verdict(TRAINED, last.status, last.message)
 
 
-def _times(attempts: tuple[vit.Attempt, ...]) -> str:
+def _times(attempts: tuple[Attempt, ...]) -> str:
     steps = sum(attempt.seconds.get("steps", 0.0) for attempt in attempts)
     looks = sum(attempt.seconds.get("looks", 0.0) for attempt in attempts)
     images = sum(attempt.images for attempt in attempts)
     return f"{images} images in {steps:.1f} s ({images / max(steps, 1e-9):.0f} a second), looks {looks:.1f} s"
 
 
-def _verify(link: TrainerLink, task: vit.Task, job: Job, found: _Gathered) -> None:
+def _verify(link: TrainerLink, task: Task, job: Job, found: _Gathered) -> None:
     item = job.item.id
     assert job.weights is not None
     try:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from grader import assets
+from grader.homework3.shakespeare import shakespeare
 from grader.homework3.training.stated import GPT, stated
 from grader.kernel.wire import Array
 from grader.training.link import NoReply, TrainerLink
@@ -103,8 +103,7 @@ def grow(link: TrainerLink, seed: bytes, seconds: float, progress: Progress) -> 
 
 def _dialogues() -> tuple[list[str], list[str]]:
     """The dialogues to train on, and some from all over the text that are kept back."""
-    text = (assets.DATA / "shakespeare.txt").read_text(encoding="utf-8")
-    every = [dialogue.strip() for dialogue in text.split("\n\n") if dialogue.strip()]
+    every = [dialogue.strip() for dialogue in shakespeare().split("\n\n") if dialogue.strip()]
     kept = set(range(len(every) // HELD_OUT // 2, len(every), len(every) // HELD_OUT))
     return (
         [line for number, line in enumerate(every) if number not in kept],

@@ -121,7 +121,7 @@ def showing_inputs(call: Call) -> Iterator[None]:
     try:
         yield
     except expect.Violation as violation:
-        raise expect.Violation(violation.message, {**call.shown(), **violation.shown}) from None
+        raise violation.showing({**call.shown(), **violation.shown}) from None
 
 
 def build(student: Student, case: MaskedCase) -> Remote:

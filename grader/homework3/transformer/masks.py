@@ -6,27 +6,40 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import checks
+from grader.homework3 import checks, strategies
 from grader.homework3.strategies import MaskedCase
 from grader.homework3.transformer.alphas import shape_or_value
 from grader.homework3.transformer.calls import (
     Call,
+    Seen,
     ask_with_mask,
     build,
     first_of,
     observe,
     other_call,
+    readable,
     showing_inputs,
 )
 from grader.homework3.transformer.cases import PART, deep, ordinary, square
-from grader.judging import expect
+from grader.homework3.transformer.names import (
+    CHANGE_NOTHING,
+    IN_SEQUENCE,
+    INDEPENDENT,
+    SAME_IN_MODES,
+    SHAPES,
+)
+from grader.judging import expect, pictures
 from grader.judging.property import Program, property_of
 from grader.kernel.remote import Student
+from grader.kernel.wire import Array
+
+ROUNDING = 1e-4
+"""How far rows of two outputs that should be equal may differ, as a share of the largest number."""
 
 
 @property_of(PART, (ordinary(), square(), deep), when="stand-ins", examples=3)
 def test_the_mask_reaches_each_block(student: Student, case: MaskedCase) -> Program:
-    """Each block gets the given attn_mask in every call, and no mask if none is given."""
+    """Each block gets attn_mask, or no mask if none is given, in every call; a token changes only rows that attend to it."""
     calls = [Call(case.x, case.mask), Call(case.x, None, None, training=True)]
     if case.tokens < 60:
         batch, tokens = case.batch, case.tokens
@@ -39,7 +52,11 @@ def test_the_mask_reaches_each_block(student: Student, case: MaskedCase) -> Prog
             other_call(case, 1, tokens, masked=True),
             other_call(case, batch, tokens, masked=False, number=3),
         ]
-    seen = yield from observe(student, build(student, case), calls, ask_with_mask)
+    pairs = moved_pairs(case)
+    every = yield from observe(
+        student, build(student, case), [*calls, *(call for pair in pairs for call in pair)], ask_with_mask
+    )
+    seen, shown = every[: len(calls)], every[len(calls) :]
     for one in seen:
         with showing_inputs(one.call):
             for block in one.blocks if isinstance(one.blocks, list) else ():
@@ -49,6 +66,42 @@ def test_the_mask_reaches_each_block(student: Student, case: MaskedCase) -> Prog
     changed = first_of(seen[0].reply), first_of(seen[1].reply)
     if all(isinstance(value, np.ndarray) and value.shape == case.x.shape for value in changed):
         expect.require(not np.array_equal(*changed), "the output is the same with attn_mask and without")
+    # What the blocks are reported to get decides nothing alone: the output has to show it.
+    for before, after in zip(shown[::2], shown[1::2], strict=True):
+        follows_mask(before, after)
+
+
+def moved_pairs(case: MaskedCase) -> list[tuple[Call, Call]]:
+    """Pairs of calls that differ in one token of each sequence: with a mask, with it in training mode, without a mask.
+
+    By the mask a token attends to itself and to the tokens before it in an order that the sequence has for itself. So however
+    many layers there are, the token changes the same rows.
+    """
+    rng = case.rng()
+    rank = np.argsort(rng.random((case.batch, case.tokens)), axis=1)
+    mask = (rank[:, None, :] <= rank[:, :, None]).astype(np.float32)
+    is_changed = (rank == case.tokens // 2)[:, :, None]
+    moved = np.where(is_changed, case.x + strategies.numbers(rng, case.dim), case.x).astype(np.float32)
+    ways: tuple[tuple[Array | None, bool | None, bool], ...]
+    ways = ((mask, None, False), (mask, True, True), (None, None, False))
+    return [(Call(case.x, *way), Call(moved, *way)) for way in ways]
+
+
+def follows_mask(before: Seen, after: Seen) -> None:
+    """Of two outputs, rows that may attend to a token that differs are different, and all others are the same."""
+    outs = readable(before), readable(after)
+    if outs[0] is None or outs[1] is None:
+        expect.stand_back(SHAPES, f"there is no output of shape (B, T, dim) = {before.call.x.shape}")
+    differs = np.any(before.call.x != after.call.x, axis=-1)
+    batch, tokens = before.call.batch, before.call.tokens
+    permits = np.ones((batch, tokens, tokens)) if before.call.mask is None else before.call.mask
+    reached = np.any((permits > 0) & differs[:, None, :], axis=-1)
+    size = max(1.0, float(np.abs(outs[0]).max(initial=0.0)))
+    gap = np.abs(outs[1] - outs[0]).max(axis=-1) / size
+    if np.all(gap[~reached] <= ROUNDING) and np.all(np.any(outs[0] != outs[1], axis=-1)[reached]):
+        return
+    others = (IN_SEQUENCE, INDEPENDENT, SAME_IN_MODES, CHANGE_NOTHING)
+    expect.stand_back(others, "a token changes other rows of the output than those that may attend to it")
 
 
 def mask_fits(mask: Any, call: Call) -> None:
@@ -76,7 +129,8 @@ def mask_arrives(mask: Any, call: Call) -> None:
     shown = (
         {} if equal else {"the mask that a block gets": expect.show(got), "expected mask": expect.show(want)}
     )
-    expect.holds(equal, why, shown)
+    entry = [int(place) for place in np.unravel_index(int(np.argmax(got != want)), got.shape)]
+    expect.holds(equal, why, shown, draw=lambda: pictures.comparison(got, want, "mask", entry, titles=("given", "expected")))
 
 
 @property_of(PART, (ordinary(), square()), examples=2)

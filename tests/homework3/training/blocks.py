@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from grader import homework3
-from grader.homework3.training import views, vit
+from grader.homework3.training import views
+from grader.homework3.training.attempt import RECIPES, Settings
 from grader.homework3.training.check import ImageTraining
 from grader.homework3.training.data import Cifar10
 from grader.homework3.training.stated import stated
@@ -42,15 +43,15 @@ def read_blocks(folder: Path) -> Cifar10:
     return Cifar10(folder / "train-images.npy", train, *others)
 
 
-def small_settings() -> vit.Settings:
+def small_settings() -> Settings:
     """Two narrow layers learn these images perfectly, and mirrored or shifted they show another class."""
     sizes = {**stated().vit, "dim": 48, "attn_dim": 16, "mlp_dim": 48, "num_layers": 2}
-    return vit.Settings(sizes=sizes, views=views.Settings(images=100, most=1.0, fall=1.0))
+    return Settings(sizes=sizes, views=views.Settings(images=100, most=1.0, fall=1.0))
 
 
-def fast(settings: vit.Settings, look_every: int) -> vit.Settings:
+def fast(settings: Settings, look_every: int) -> Settings:
     """The settings with a recipe and looks for so few images."""
-    recipes = {**vit.RECIPES, "cpu": {"batch": 64, "rate": 2e-3, "warm_up": 10}}
+    recipes = {**RECIPES, "cpu": {"batch": 64, "rate": 2e-3, "warm_up": 10}}
     return replace(settings, look_every=look_every, recipes=recipes)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from grader.homework3.training import views, vit
+from grader.homework3.training.attempt import LOOK_EVERY, Attempt, Settings, Task
 from grader.homework3.training.data import Cifar10
 from grader.kernel.remote import NoReply, StudentError
 from grader.scoring.rubric import Budget
@@ -84,10 +85,10 @@ LEARNED_PERFECTLY = views.Settings(images=100, light=0.0, most=1.0)
 
 
 def check(
-    link: MadeUp, data: Cifar10, settings: vit.Settings | None = None, **options: Any
-) -> tuple[vit.Attempt, ...]:
+    link: MadeUp, data: Cifar10, settings: Settings | None = None, **options: Any
+) -> tuple[Attempt, ...]:
     made: Any = link
-    task = vit.Task(data, BUDGET, b"secret", settings or vit.Settings(views=LEARNED_PERFECTLY))
+    task = Task(data, BUDGET, b"secret", settings or Settings(views=LEARNED_PERFECTLY))
     return vit.check(made, task, lambda stage, done, total: None, **options)
 
 
@@ -96,7 +97,7 @@ def test_a_model_that_is_right_passes_at_the_first_look(data: Cifar10) -> None:
     (attempt,) = check(link, data)
     assert attempt.status == "passed"
     assert "2000 of 2000" in attempt.message
-    assert attempt.images == vit.LOOK_EVERY
+    assert attempt.images == LOOK_EVERY
 
 
 @pytest.mark.parametrize(("right", "status"), [(1000, "failed"), (1001, "passed")])
@@ -154,7 +155,7 @@ def test_no_class_keeps_its_number(seed: bytes) -> None:
 
 
 def test_more_than_is_plausible_is_pending(data: Cifar10) -> None:
-    (attempt,) = check(MadeUp(), data, vit.Settings(views=replace(LEARNED_PERFECTLY, most=0.75)))
+    (attempt,) = check(MadeUp(), data, Settings(views=replace(LEARNED_PERFECTLY, most=0.75)))
     assert (attempt.status, attempt.implausible) == ("pending", True)
     assert "100.0% is more than" in attempt.message
 
@@ -233,7 +234,7 @@ def test_a_hopeless_run_is_given_up_with_its_probability(data: Cifar10) -> None:
     assert len(attempts) == 2
     assert "surely less than 20%" in attempts[0].message
     assert "10000 runs" in attempts[0].message
-    assert attempts[0].images == vit.LOOK_EVERY
+    assert attempts[0].images == LOOK_EVERY
 
 
 def test_a_slow_start_is_not_hopeless(data: Cifar10) -> None:
@@ -307,7 +308,7 @@ def test_time_is_the_models_fault_only_if_it_is_slower_than_others(
         return {"losses": [1.0] * count, "slices": 1}
 
     link = MadeUp(steps=steps, speed=lambda **given: usual)
-    settings = vit.Settings(views=LEARNED_PERFECTLY, clock=lambda: now)
+    settings = Settings(views=LEARNED_PERFECTLY, clock=lambda: now)
     attempts = check(link, data, settings, attempts=1)
     assert attempts[0].status == status
     assert "10 minutes were enough for 0." in attempts[0].message
