@@ -21,10 +21,12 @@ def test_it_listens_on_loopback_only() -> None:
 
 def test_a_reply_is_sent_without_delay() -> None:
     """asyncio turns Nagle's algorithm off only for sockets that name their protocol."""
-    with listen(0) as listening, socket.create_connection(listening.getsockname()):
-        accepted, _ = listening.accept()
-        with accepted:
-            assert accepted.proto == socket.IPPROTO_TCP
+    with listen(0) as listening:
+        listening.listen()
+        with socket.create_connection(listening.getsockname()):
+            accepted, _ = listening.accept()
+            with accepted:
+                assert accepted.proto == socket.IPPROTO_TCP
 
 
 def test_a_port_that_is_taken_is_named() -> None:
