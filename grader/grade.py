@@ -27,7 +27,7 @@ from grader.scoring.evidence import collect
 from grader.scoring.facts import Run, facts_of_run, facts_of_unjudged
 from grader.scoring.remarks import definition_notes, reasons_not_defined
 from grader.scoring.result import Result
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 from grader.submission.definitions import definitions_of
 from grader.submission.handin import HandIn, find_named
 from grader.submission.planning import Plan, make_plan

@@ -31,6 +31,23 @@ VARIABLE = "GRADER_HOMEWORK"
 DEFAULT = "grader.homework3"
 
 
+@dataclass(frozen=True)
+class CheckPackage:
+    """The package with which students check their notebook.
+
+    Args:
+        name: what pip calls it; Python calls it the same, with underscores.
+        data: files and folders, of the homework or of ``grader/data``, that the public properties read.
+        submit: the sentence that tells students how to submit.
+        oracles: modules of the homework that say what right answers are. A public property that uses one is refused.
+    """
+
+    name: str
+    data: tuple[Path, ...] = ()
+    submit: str = ""
+    oracles: tuple[ModuleType, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Homework:
     """Everything that the engine asks of a homework.
@@ -46,6 +63,7 @@ class Homework:
         files: files that a notebook finds in its working directory, by name.
         text_calls: names of functions that generate text: what their cells print is evidence where an item asks for such text.
         training: how items of the kind `training` are judged; None where nothing is trained.
+        check_package: the package for students; by default it is called after the homework and has no data.
         formulas: what each item asks formulas for, which people who grade can check against the model answer.
         source: what `load_homework` finds it by; it sets this itself.
     """
@@ -61,6 +79,7 @@ class Homework:
     text_calls: frozenset[str] = frozenset()
     training: TrainingCheck | None = None
     formulas: Mapping[str, AskedFormulas] = field(default_factory=dict)
+    check_package: CheckPackage | None = None
     source: str = DEFAULT
 
     def __reduce__(self) -> tuple[Callable[[str], Homework], tuple[str]]:

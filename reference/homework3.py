@@ -23,6 +23,13 @@ notebook is.
 # do" and goes on. Training is quick only with a GPU: in Colab, choose one under *Runtime > Change runtime
 # type* before you begin.
 #
+# The same cells check your answers if the course's `hw3-check` is installed: upload its file (.whl) beside this
+# notebook, and run this in a cell of its own:
+#
+#     %pip install hw3_check-*.whl
+#
+# A check shows the smallest input for which your code is wrong. Grading judges more than these checks.
+#
 # Letters in shapes: B batch, T tokens, H heads, L layers, N patches, V vocabulary.
 
 # %% id="setup" part="0" role="setup"
@@ -33,7 +40,7 @@ import nltk
 import torch
 from torch.utils.data import DataLoader
 
-from reference.notebook import DEVICE, until_done
+from reference.notebook import DEVICE, checked, until_done
 
 torch.manual_seed(0)
 print("training will run on", DEVICE)
@@ -115,12 +122,13 @@ for length in (100, 200, 400):
 from reference.transformer import AttentionHead
 
 # %% id="test-attention-head" part="2a" role="test"
-with until_done():
-    attn_output, alpha = AttentionHead(dim=8, n_hidden=4)(torch.randn(2, 5, 8), None)
-    assert attn_output.shape == (2, 5, 4)
-    assert alpha.shape == (2, 5, 5)
-    assert torch.allclose(alpha.sum(dim=-1), torch.ones(2, 5)), "the weights of each token sum to 1"
-    print("AttentionHead: sizes are right")
+if not checked("2a"):
+    with until_done():
+        attn_output, alpha = AttentionHead(dim=8, n_hidden=4)(torch.randn(2, 5, 8), None)
+        assert attn_output.shape == (2, 5, 4)
+        assert alpha.shape == (2, 5, 5)
+        assert torch.allclose(alpha.sum(dim=-1), torch.ones(2, 5)), "the weights of each token sum to 1"
+        print("AttentionHead: sizes are right")
 
 # %% [markdown] id="about-multi-headed-attention" part="2b" role="provided"
 # ### 2b. Several heads
@@ -131,11 +139,12 @@ with until_done():
 from reference.transformer import MultiHeadedAttention
 
 # %% id="test-multi-headed-attention" part="2b" role="test"
-with until_done():
-    attn_output, alphas = MultiHeadedAttention(dim=8, n_hidden=4, num_heads=3)(torch.randn(2, 5, 8), None)
-    assert attn_output.shape == (2, 5, 8)
-    assert alphas.shape == (2, 3, 5, 5)
-    print("MultiHeadedAttention: sizes are right")
+if not checked("2b"):
+    with until_done():
+        attn_output, alphas = MultiHeadedAttention(dim=8, n_hidden=4, num_heads=3)(torch.randn(2, 5, 8), None)
+        assert attn_output.shape == (2, 5, 8)
+        assert alphas.shape == (2, 3, 5, 5)
+        print("MultiHeadedAttention: sizes are right")
 
 # %% [markdown] id="about-layers" part="2c" role="provided"
 # ### 2c. Layers
@@ -149,12 +158,13 @@ from reference.transformer import FFN, AttentionResidual
 from reference.transformer import Transformer
 
 # %% id="test-transformer-1" part="2c" role="test"
-with until_done():
-    transformer = Transformer(dim=8, attn_dim=4, mlp_dim=16, num_heads=3, num_layers=2)
-    output, no_alphas = transformer(torch.randn(2, 5, 8), None)
-    assert output.shape == (2, 5, 8)
-    assert no_alphas is None, "attention weights are returned only if asked for"
-    print("Transformer, test 1: sizes are right")
+if not checked("2c"):
+    with until_done():
+        transformer = Transformer(dim=8, attn_dim=4, mlp_dim=16, num_heads=3, num_layers=2)
+        output, no_alphas = transformer(torch.randn(2, 5, 8), None)
+        assert output.shape == (2, 5, 8)
+        assert no_alphas is None, "attention weights are returned only if asked for"
+        print("Transformer, test 1: sizes are right")
 
 # %% id="test-transformer-2" part="2c" role="test"
 with until_done():
@@ -193,11 +203,12 @@ with until_done():
 from reference.vit import PatchEmbed
 
 # %% id="test-patch-embed" part="3a" role="test"
-with until_done():
-    patch_embed = PatchEmbed(img_size=32, patch_size=4, nin=3, nout=128)
-    assert patch_embed.num_patches == 64
-    assert patch_embed(torch.randn(2, 3, 32, 32)).shape == (2, 64, 128)
-    print("PatchEmbed: sizes are right")
+if not checked("3a"):
+    with until_done():
+        patch_embed = PatchEmbed(img_size=32, patch_size=4, nin=3, nout=128)
+        assert patch_embed.num_patches == 64
+        assert patch_embed(torch.randn(2, 3, 32, 32)).shape == (2, 64, 128)
+        print("PatchEmbed: sizes are right")
 
 # %% [markdown] id="about-vision-transformer" part="3b" role="provided"
 # ### 3b. The whole model
@@ -309,14 +320,15 @@ nltk.download("punkt_tab")
 from reference.gpt import MyTokenizer
 
 # %% id="test-my-tokenizer" part="4a" role="test"
-with until_done():
-    line_tokenizer = MyTokenizer("Speak, speak! We are resolved.")
-    line_ids = line_tokenizer.encode("We speak, Citizens!")
-    assert line_ids.dtype == torch.int64
-    assert line_ids.tolist() == [0, 7, 10, 4, 2, 3], "start, then an id for each token; Citizens is unknown"
-    assert line_tokenizer.decode(line_ids) == "<START> We speak , <UNK> !"
-    assert line_tokenizer.encode("").tolist() == [0]
-    print("MyTokenizer: the test case passes")
+if not checked("4a"):
+    with until_done():
+        line_tokenizer = MyTokenizer("Speak, speak! We are resolved.")
+        line_ids = line_tokenizer.encode("We speak, Citizens!")
+        assert line_ids.dtype == torch.int64
+        assert line_ids.tolist() == [0, 7, 10, 4, 2, 3], "start, then an id for each token; Citizens is unknown"
+        assert line_tokenizer.decode(line_ids) == "<START> We speak , <UNK> !"
+        assert line_tokenizer.encode("").tolist() == [0]
+        print("MyTokenizer: the test case passes")
 
 # %% [markdown] id="about-dataset" part="4b" role="provided"
 # ### 4b. Dataset and batches
@@ -340,16 +352,17 @@ print(len(all_dialogues), "dialogues; the first:", all_dialogues[0], sep="\n")
 from reference.gpt import DialogueGPT
 
 # %% id="test-dialogue-gpt" part="4c" role="test"
-with until_done():
-    small_gpt = DialogueGPT(vocab_size=11, max_N=8, dim=8, attn_dim=4, mlp_dim=16, num_heads=3, num_layers=2)
-    token_ids = torch.randint(0, 11, (2, 5))
-    logits, all_alphas = small_gpt(token_ids, return_attn=True)
-    assert logits.shape == (2, 5, 11)
-    assert all_alphas is not None
-    assert all_alphas.shape == (2, 2, 3, 5, 5)
-    assert all_alphas.triu(1).abs().max() <= 1e-6, "a token attends to a later one"
-    assert small_gpt.generate(token_ids, num_tokens=3).shape == (2, 8)
-    print("DialogueGPT: sizes are right, and no token attends to a later one")
+if not checked("4c"):
+    with until_done():
+        small_gpt = DialogueGPT(vocab_size=11, max_N=8, dim=8, attn_dim=4, mlp_dim=16, num_heads=3, num_layers=2)
+        token_ids = torch.randint(0, 11, (2, 5))
+        logits, all_alphas = small_gpt(token_ids, return_attn=True)
+        assert logits.shape == (2, 5, 11)
+        assert all_alphas is not None
+        assert all_alphas.shape == (2, 2, 3, 5, 5)
+        assert all_alphas.triu(1).abs().max() <= 1e-6, "a token attends to a later one"
+        assert small_gpt.generate(token_ids, num_tokens=3).shape == (2, 8)
+        print("DialogueGPT: sizes are right, and no token attends to a later one")
 
 # %% [markdown] id="about-dialogue-loss" part="4d" role="provided"
 # ### 4d. The loss
@@ -417,7 +430,8 @@ from reference.decoding import generate_nucleus, nucleus
 
 # %% id="show-nucleus-sampling" part="4h" role="test" only="master"
 print(nucleus(torch.tensor([0.5, 0.3, 0.15, 0.05]), p=0.7))
-assert generate_nucleus(small_gpt, token_ids, num_tokens=3, p=0.9).shape == (2, 8)
+tiny_gpt = DialogueGPT(vocab_size=11, max_N=8, dim=8, attn_dim=4, mlp_dim=16, num_heads=3, num_layers=2)
+assert generate_nucleus(tiny_gpt, torch.randint(0, 11, (2, 5)), num_tokens=3, p=0.9).shape == (2, 8)
 
 # %% [markdown] id="answer-4i" part="4i" role="text-answer"
 # ### 4i. A key-value cache
@@ -430,3 +444,13 @@ from reference.decoding import HeadCache, attend_cached, generate_cached
 
 # %% id="show-key-value-cache" part="4i" role="test" only="master"
 assert torch.equal(generate_cached(small_gpt, token_ids, 4), small_gpt.generate(token_ids, 4))
+
+# %% [markdown] id="about-submission" part="0" role="provided"
+# ## Before you submit
+#
+# Run all cells from the top, save the notebook, and upload the `.ipynb` file to Gradescope. The next cell checks
+# every part once more.
+
+# %% id="check-everything" part="0" role="test"
+if not checked():
+    print("hw3-check is not installed here; the first cell says how. You can submit without it.")

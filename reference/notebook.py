@@ -15,3 +15,13 @@ def until_done() -> Iterator[None]:
         yield
     except NotImplementedError as todo:
         print(f"still to do: {todo}")
+
+
+def checked(*items: str) -> bool:
+    """Check these items, or all, with the package hw3-check; False if it is not installed."""
+    try:
+        from hw3_check import check  # noqa: PLC0415
+    except ImportError:
+        return False
+    check(*items)
+    return True

@@ -11,7 +11,7 @@ from grader.homework3 import HOMEWORK
 def test_only_public_criteria_are_shown(assignment: Assignment) -> None:
     result = check(HOMEWORK.examples / "honest_mistakes.ipynb", assignment)
     shown = {criterion.id: criterion for item in result.items for criterion in item.criteria}
-    assert set(shown) == set(public_criteria(assignment.rubric))
+    assert set(shown) == set(public_criteria(assignment.rubric, HOMEWORK.properties))
     assert {criterion.status for criterion in shown.values()} <= {"passed", "failed"}
     assert result.max_score == sum(criterion.max_points for criterion in shown.values())
     assert result.score == sum(criterion.points for criterion in shown.values())
@@ -34,5 +34,6 @@ def test_a_public_criterion_fares_as_in_grading(assignment: Assignment) -> None:
 def test_every_criterion_is_public_or_named_as_unchecked(assignment: Assignment) -> None:
     rubric = assignment.rubric
     unchecked = {criterion.id for criteria in unchecked_criteria(rubric).values() for criterion in criteria}
-    assert not unchecked & set(public_criteria(rubric))
-    assert unchecked | set(public_criteria(rubric)) == {c.id for item in rubric.automatic for c in item.criteria}
+    public = set(public_criteria(rubric, HOMEWORK.properties))
+    assert not unchecked & public
+    assert unchecked | public == {c.id for item in rubric.automatic for c in item.criteria}

@@ -278,6 +278,7 @@ def cells_of(class_name: str, entry: Entry) -> Iterable[str]:
         raise Fault(1, f"the reference has no class {class_name}")
 
 
+@functools.lru_cache(maxsize=256)
 def class_source(cell: str, name: str) -> str | None:
     """The source of a class that a cell defines, or None."""
     for node in ast.parse(cell).body:

@@ -20,8 +20,8 @@ from grader.homework import Homework, load_homework
 from grader.judging.engine import Engine
 from grader.kernel.warm import Door, WarmHost, client_of
 from grader.scoring.result import ItemResult
-from grader.scoring.score import Verdict as PropertyVerdict
 from grader.scoring.score import score
+from grader.scoring.verdict import Verdict as PropertyVerdict
 
 
 @dataclass(frozen=True)

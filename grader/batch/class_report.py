@@ -22,6 +22,8 @@ from grader.scoring.rubric import Rubric
 
 MOST_COMPARED = 20
 """Pairs that are shown side by side; the table has all of them."""
+MOST_CAUSES = 40
+"""Causes that are shown, those that cost most."""
 MOST_SLOW = 10
 
 
@@ -53,7 +55,7 @@ def class_report(manifest: Manifest, rubric: Rubric, rows: Sequence[Row], findin
     return page(
         "class.html",
         script=(PAGES / "sort.js").read_text(encoding="utf-8"),
-        style="style.css class.css",
+        style="style.css pictures.css class.css",
         title=rubric.title,
         rows=rows,
         states=Counter(row.status for row in rows).most_common(),
@@ -70,6 +72,8 @@ def class_report(manifest: Manifest, rubric: Rubric, rows: Sequence[Row], findin
         students=class_tables.students(rows, rubric),
         comparisons=[compared(pair, findings.cells if n < MOST_COMPARED else {}) for n, pair in enumerate(findings.pairs)],
         findings=findings,
+        causes=list(findings.causes[:MOST_CAUSES]),
+        more_causes=list(findings.causes[MOST_CAUSES:]),
         rates=_rates(findings.fairness),
         plots=plots,
         manifest=manifest,

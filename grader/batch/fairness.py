@@ -12,7 +12,8 @@ from grader.insight.rates import Rate
 from grader.report.terminal import points
 from grader.scoring.result import totals
 from grader.scoring.rubric import AutomaticItem, Rubric
-from grader.scoring.score import Verdict, VerdictStatus, score
+from grader.scoring.score import score
+from grader.scoring.verdict import Verdict, VerdictStatus
 from grader.text.safe_text import for_markdown, one_line
 
 

@@ -17,6 +17,7 @@ from grader.batch.rechecks import Recheck, keep_recheck, load_recheck
 from grader.batch.store import Record, Store, StoredVerdict
 from grader.batch.submissions import Entry
 from grader.grade import Judged
+from grader.scoring.score import Verdict
 from grader.text.safe_text import one_line
 
 SAMPLE = 30
@@ -124,7 +125,7 @@ class Rechecking:
             self.progress.failed += 1
             self.lost.append(one_line(f"{job.label}: not judged again: {reason}"))
         else:
-            verdicts = {name: StoredVerdict.of(verdict) for name, verdict in sorted(found.verdicts.items())}
+            verdicts = {name: StoredVerdict.of(_in_words(verdict)) for name, verdict in sorted(found.verdicts.items())}
             recheck = Recheck(content=job.digest, context=self.context, number=number, verdicts=verdicts)
             keep_recheck(self.store, recheck)
         self.progress.last = f"{job.label} (seed {number})"
@@ -133,3 +134,8 @@ class Rechecking:
     def _tick(self, running: list[Job]) -> None:
         self.progress.running = [job.label for job in running]
         self.show(self.progress)
+
+
+def _in_words(verdict: Verdict) -> Verdict:
+    """Without pictures and the like, which nobody asks of another seed."""
+    return replace(verdict, pictures=(), snippet="", places=())

@@ -36,7 +36,7 @@ def report(
     fairness = fairness_of(store, manifest, rubric, records)
     if fairness is not None:
         store.put("recheck.md", recheck_markdown(fairness))
-    pages = {row.member.key for row in rows if (store.folder / "feedback" / f"{row.member.key}.html").is_file()}
+    pages = {row.member.key for row in rows if row.result is not None}
     findings = Findings(fairness, load_falls(store), causes=found.causes, pages=pages)
     store.put("report.html", class_report(manifest, rubric, rows, findings))
     store.drop_others({row.member.key for row in rows if row.result is not None})

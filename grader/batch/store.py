@@ -37,9 +37,10 @@ from grader.grade import Judged
 from grader.homework import Homework, load_homework
 from grader.scoring.compose import Facts, Findings, compose_result
 from grader.scoring.pictures import Pictures
-from grader.scoring.result import CodeLine, Evidence, Result, Versions
+from grader.scoring.record import CodeLine
+from grader.scoring.result import Evidence, Result, Versions
 from grader.scoring.rubric import Rubric
-from grader.scoring.score import Verdict, VerdictStatus
+from grader.scoring.verdict import Verdict, VerdictStatus
 from grader.text.safe_text import one_line
 from grader.training.plan import Outcome
 

@@ -13,7 +13,18 @@ from typing import Annotated, Any
 import typer
 
 from grader import __version__
-from grader.cli import audit, classes, gradebook, grades, gradescope, homework, machine, notebooks, review
+from grader.cli import (
+    audit,
+    check_package,
+    classes,
+    gradebook,
+    grades,
+    gradescope,
+    homework,
+    machine,
+    notebooks,
+    review,
+)
 from grader.cli.output import complain
 from grader.errors import GraderError
 
@@ -40,6 +51,7 @@ app.command()(grades.grades)
 app.command()(review.review)
 app.command()(machine.doctor)
 app.add_typer(audit.app, name="audit")
+app.add_typer(check_package.app, name="check-package")
 app.add_typer(gradebook.app, name="gradebook")
 app.add_typer(homework.homework_app, name="homework")
 app.add_typer(homework.template_app, name="template")

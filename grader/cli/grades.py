@@ -59,8 +59,9 @@ def grades(
     absent: Annotated[
         Absent,
         typer.Option(
-            help="Students who handed in nothing. empty: no score, so the platform's own rule applies. zero: 0 points; an item "
-            "stays pending once a person decided anything about the student, who may have handed in a PDF alone.",
+            help="Students who handed in nothing. empty: no score, so the platform's own rule applies. zero: 0 points. Who "
+            "handed in a PDF alone gets 0 for the automatic items only; the others stay pending until a person grades them. "
+            "Start `grader review CLASS --pdfs ARCHIVE` first, which finds these students.",
         ),
     ] = Absent.empty,
     scale: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from grader.scoring.evidence import MOST_TEXT
+from grader.scoring.evidence import is_whole
 from grader.scoring.result import ItemResult, Result
 
 _DIGEST = "sha256:"
@@ -22,8 +22,7 @@ def content_of(item: ItemResult | None, notebook: str | None = None, pdf: str = 
     parts = {"notebook": "" if notebook is None else notebook[:16] or "none", "pdf": pdf[:16]}
     # What training found has no cell, and comes and goes with the machine that trained.
     shown = [] if item is None else [each for each in item.evidence if each.cell or each.kind == "written_answer"]
-    is_whole = all(len(each.text or "") < MOST_TEXT for each in shown)
-    if shown and is_whole:
+    if shown and is_whole(shown):
         digest = hashlib.sha256()
         for each in shown:
             for text in (each.kind, each.text or "", each.mime or "", _digest(each.data)):

@@ -23,7 +23,9 @@ from grader.scoring.score import status_of
 from grader.text.safe_text import one_line
 
 
-def with_decisions(result: Result, submission: str, rubric: Rubric, state: State, notebook: str) -> Result:
+def with_decisions(
+    result: Result, submission: str, rubric: Rubric, state: State, notebook: str, pdf: str = ""
+) -> Result:
     """The result of a submission with everything that people decided about it.
 
     Args:
@@ -32,13 +34,14 @@ def with_decisions(result: Result, submission: str, rubric: Rubric, state: State
         rubric: what penalties cost.
         state: the decisions.
         notebook: the digest of the notebook, empty where nothing was handed in.
+        pdf: the digest of the PDF, empty where none is known.
 
     Raises:
         UsageError: where an override gives more than its item is worth by this rubric.
     """
     if submission not in state.submissions():
         return result
-    items = tuple(_decided(item, submission, state, notebook) for item in result.items)
+    items = tuple(_decided(item, submission, state, notebook, pdf) for item in result.items)
     percents = {rule.id: rule.percent for rule in rubric.penalties}
     penalties = tuple(
         Penalty(id=given.id, percent=percents[given.id], reason=given.reason)
@@ -53,9 +56,9 @@ def with_decisions(result: Result, submission: str, rubric: Rubric, state: State
     return Result.model_validate({**dict(result), **update})
 
 
-def second_look(submission: str, item: ItemResult, state: State, notebook: str) -> str:
+def second_look(submission: str, item: ItemResult, state: State, notebook: str, pdf: str = "") -> str:
     """Why a person has to look at a decision on an item again; empty where nobody has to."""
-    if state.stale(submission, item.id, content_of(item, notebook)):
+    if state.stale(submission, item.id, content_of(item, notebook, pdf)):
         last = _last(submission, item.id, state)
         by = f" by {one_line(last.who)}" if last is not None else ""
         return f"decided{by} when the answer was another one"
@@ -73,8 +76,8 @@ def _last(submission: str, item: str, state: State) -> Decided | None:
     return max(decided, key=lambda each: each.at, default=None)
 
 
-def _decided(item: ItemResult, submission: str, state: State, notebook: str) -> ItemResult:
-    update: dict[str, Any] = {"second_look": second_look(submission, item, state, notebook)}
+def _decided(item: ItemResult, submission: str, state: State, notebook: str, pdf: str) -> ItemResult:
+    update: dict[str, Any] = {"second_look": second_look(submission, item, state, notebook, pdf)}
     grade = state.grade(submission, item.id)
     if grade is not None:
         update |= _graded(item, grade, state)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
+from grader.gradebook.events import Kind
 from grader.gradebook.results import with_decisions
 from grader.gradebook.state import State
 from grader.grades.students import Student
@@ -24,6 +25,7 @@ LATENESS = "lateness"
 """What is pending besides items."""
 NOT_GRADED = "not graded yet"
 ABSENT = "nothing was handed in"
+NO_NOTEBOOK = "no notebook was handed in"
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,17 @@ def compose(
     given points for this very answer, and while a regrade request is open. Penalties and lateness are percentages of
     what was earned and add up. Raises `UsageError` where an override gives more than its item is worth.
     """
-    known = frozenset(state.submissions())
+    known = {
+        submission
+        for (submission, _), events in state.log.events.items()
+        # Looking at a student decides nothing.
+        if any(event.kind is not Kind.reveal and not state.is_undone(event) for event in events)
+    }
     nothing = compose_result(rubric, Facts("", versions(rubric)))
     return tuple(
         _Composer(
             rubric,
-            with_decisions(results.get(key, nothing), key, rubric, state, student.notebook),
+            with_decisions(results.get(key, nothing), key, rubric, state, student.notebook, student.pdf),
             state,
             key,
             student,
@@ -171,12 +178,12 @@ class _Composer:
 
     def _unjudged(self, item: ItemResult) -> tuple[float | None, list[str]]:
         """What counts for an item that nobody has given points for, and why."""
-        # A PDF may lie there for the others, once anything was decided about it.
-        is_absent = not self.student.handed_in and not (self.has_decisions and item.kind == "manual")
-        if is_absent:
-            return (0.0 if self.absent == "zero" else None), [ABSENT]
         if not self.student.handed_in:
-            return None, [NOT_GRADED]
+            # There is a PDF, or there may be one where a person decided anything: nobody gets a 0 for what it says.
+            has_more = bool(self.student.pdf) or self.has_decisions
+            if has_more and item.kind != "automatic":
+                return None, [NOT_GRADED]
+            return (0.0 if self.absent == "zero" else None), [NO_NOTEBOOK if self.student.pdf else ABSENT]
         if self.result.error is not None:
             return None, [self.result.error]
         return None, ["the grader could not judge it" if item.status == "error" else NOT_GRADED]

@@ -10,6 +10,7 @@ from grader.batch.results import load_records, results_of
 from grader.batch.roster import ROSTER, load_roster
 from grader.batch.store import Manifest, Store
 from grader.errors import UsageError
+from grader.grades.handed_pdfs import remembered, with_pdfs
 from grader.grades.lateness import lateness_of
 from grader.grades.students import Student, students_of
 from grader.scoring.result import Result
@@ -49,7 +50,7 @@ def load_class(folder: Path, lateness: Path | None = None) -> GradedClass:
     results = results_of(store, manifest, rubric, load_records(store, manifest))
     roster = folder / ROSTER
     listed = load_roster(roster)[0] if roster.is_file() else ()
-    students = students_of(manifest, listed)
+    students = with_pdfs(students_of(manifest, listed), remembered(folder))
     if lateness is None:
         return GradedClass(rubric, manifest, results, students)
     late, notes = lateness_of(lateness, students, rubric.title)

@@ -22,10 +22,11 @@ class Student:
         section: of the course.
         ids: every id that a roster gives, in its order.
         platform: whose export the submission comes from, such as ``canvas``; empty where that is not known.
-        handed_in: whether anything was handed in.
+        handed_in: whether anything was handed in beside a PDF.
         is_late: whether the export says that it was handed in late.
         late_by: how late it was; None where nobody said.
         notebook: the digest of the notebook; empty where none can be read.
+        pdf: the digest of the PDF; empty where none was handed in, or no review was given the PDFs.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Student:
     is_late: bool = False
     late_by: timedelta | None = None
     notebook: str = ""
+    pdf: str = ""
 
     @property
     def shown(self) -> str:

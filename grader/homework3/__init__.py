@@ -5,18 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from grader import assets
-from grader.homework import Homework
+from grader.homework import CheckPackage, Homework
 from grader.homework3 import (
     attention_head,
     dialogue_gpt,
     dialogue_loss,
+    identify,
     multi_headed_attention,
+    oracles,
     patch_embed,
     shakespeare,
     tokenizer,
     transformer,
 )
+from grader.homework3.attention_head import weights
 from grader.homework3.formulas import FORMULAS
+from grader.homework3.patch_embed import cutting
 from grader.homework3.training.check import ImageTraining
 
 HOMEWORK = Homework(
@@ -39,4 +43,10 @@ HOMEWORK = Homework(
     text_calls=frozenset({"generate", "decode"}),
     files={"input.txt": shakespeare.PATH},
     formulas=FORMULAS,
+    check_package=CheckPackage(
+        "hw3-check",
+        data=(assets.DATA / "nltk", shakespeare.PATH),
+        submit="To submit: run all cells from the top, save the notebook, and upload this .ipynb file to Gradescope.",
+        oracles=(oracles, identify, cutting, weights),
+    ),
 )

@@ -48,6 +48,13 @@ def with_shape(value: Any, shape: Sequence[int]) -> Array | None:
     return value.reshape(tuple(shape)).astype(np.float64)
 
 
+def log_softmax(logits: Array) -> Array:
+    """Along the last axis."""
+    shifted: Array = logits - logits.max(-1, keepdims=True)
+    total: Array = np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return shifted - total
+
+
 class Results(NamedTuple):
     """A module's two results, as far as they can be told."""
 

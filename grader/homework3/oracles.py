@@ -1,13 +1,16 @@
-"""What right answers compute, in float64 with numpy. Shapes as in the homework: B batch, T tokens, D width, V vocabulary."""
+"""What right answers compute, in float64 with numpy. Shapes as in the homework: B batch, T tokens, D width, V vocabulary.
+
+No public property may use them: students could read the answers off.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
+from grader.homework3 import checks
 from grader.judging import budget
 from grader.kernel.wire import Array
 
@@ -28,48 +31,11 @@ def affine(x: Array, weight: Array, bias: Array | None) -> Array:
     return product if bias is None else product + bias
 
 
-def mixing(mask: Array | None, batch: int, tokens: int) -> Array:
-    """The token mixing of a stand-in (B, T, T): rows spread evenly over permitted tokens."""
-    full: Array = np.broadcast_to(np.ones(()) if mask is None else mask, (batch, tokens, tokens))
-    spread: Array = full / full.sum(-1, keepdims=True)
-    return spread
-
-
-def marks(mix: Array, heads: int, index: int, x: Array) -> Array:
-    """The attention weights of a stand-in (B, heads, T, T), told apart by head, by its index and by its input."""
-    tilt = 1.0 + (np.arange(mix.shape[-1]) + np.arange(heads)[:, None, None] + 3 * index) % 5
-    seen = x.astype(np.float64) @ np.cos(np.arange(x.shape[-1]))
-    of_token = 1.0 + 0.5 * seen / (1.0 + np.abs(seen))
-    rows = mix[:, None] * tilt * of_token[:, None, None]
-    total = rows.sum(-1, keepdims=True)
-    weights: Array = rows / np.where(total > 0, total, 1.0)
-    return weights
-
-
-def log_softmax(logits: Array) -> Array:
-    """Along the last axis."""
-    shifted: Array = logits - logits.max(-1, keepdims=True)
-    total: Array = np.log(np.exp(shifted).sum(-1, keepdims=True))
-    return shifted - total
-
-
 def next_token_loss(logits: Array, input_ids: Array, mask: Array) -> float:
     """Mean cross entropy of token i+1 under logits i, over the batch's real tokens but the first of each row."""
-    chosen = np.take_along_axis(log_softmax(logits[:, :-1]), input_ids[:, 1:, None], axis=-1)[..., 0]
+    chosen = np.take_along_axis(checks.log_softmax(logits[:, :-1]), input_ids[:, 1:, None], axis=-1)[..., 0]
     real = mask[:, 1:]
     return float(-(chosen * real).sum() / real.sum())
-
-
-def random_weights(
-    parameters: Mapping[str, Any], rng: np.random.Generator, size: float = 0.5
-) -> dict[str, Array]:
-    """New float32 weights of ordinary size, none of them 0, for a module's parameters, by name."""
-    drawn = {
-        name: np.round(rng.normal(size=value.shape) * size, 2)
-        for name, value in parameters.items()
-        if isinstance(value, np.ndarray)
-    }
-    return {name: np.where(value == 0, 0.05, value).astype(np.float32) for name, value in drawn.items()}
 
 
 def maps(

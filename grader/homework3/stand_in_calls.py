@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import oracles
+from grader.homework3 import stand_in_formulas
 from grader.homework3.strategies import SequenceCase
 from grader.judging import expect
 from grader.kernel.remote import Remote, Student
@@ -89,7 +89,7 @@ def mixing_of(call: dict[str, Any], case: SequenceCase) -> Array:
     """The token mixing that a stand-in used in a call, by the mask that it was given."""
     mask = full_mask(call["mask"], case)
     if mask is None:
-        return oracles.mixing(None, case.batch, case.tokens)
+        return stand_in_formulas.mixing(None, case.batch, case.tokens)
     permitted = (mask > 0).astype(np.float64)
     mixing: Array = permitted / np.maximum(permitted.sum(-1, keepdims=True), 1.0)
     return mixing

@@ -77,12 +77,12 @@ def wanted_ids(text: str, ids: Mapping[str, int]) -> list[int]:
 
 
 def compare(got: Sequence[int], text: str, ids: Mapping[str, int], why: str) -> None:
-    """An encoding is the start id and one id for each token."""
-    want = [ids[START], *wanted_ids(text, ids)]
-    if list(got) != want:
-        one, other = named(got, ids), named(want, ids)
-        draw = functools.partial(_aligned, one, other)
-        raise expect.Violation(why, _side_by_side(one, other), draw=draw, values=[np.array(got)])
+    """The ids of an encoding stand for the start token and each token of a text, unknown ones as such."""
+    tokens, want = named(got, ids), [START, *word_tokenize(text)]
+    want = [token if token in ids else UNK for token in want]
+    if tokens != want:
+        draw = functools.partial(_aligned, tokens, want)
+        raise expect.Violation(why, _side_by_side(tokens, want), draw=draw, values=[np.array(got)])
 
 
 def _aligned(got: Sequence[str], want: Sequence[str]) -> Sequences | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -118,7 +118,9 @@ def _products(held: Sequence[Mapping[int, int]], weights: Weights) -> tuple[Matr
         holds = np.zeros((len(held), len(block)), dtype=np.float32)
         for column, (_, rows) in enumerate(block):
             holds[rows, column] = 1
-        shared += (holds * np.array([weights.weight(signature) for signature, _ in block], dtype=np.float32)) @ holds.T
+        shared += (
+            holds * np.array([weights.weight(signature) for signature, _ in block], dtype=np.float32)
+        ) @ holds.T
     return shared, own
 
 
@@ -148,9 +150,3 @@ def counterparts(
         best = max(votes, key=lambda one: (votes[one], -one.cell, -one.first))
         found.append((statement, best, common))
     return found
-
-
-def many_have(prints: Iterable[Fingerprint], signatures: Collection[int], least: float) -> int:
-    """How many people have at least a share of the signatures."""
-    wanted = set(signatures)
-    return sum(len(wanted & one.signatures.keys()) >= least * len(wanted) for one in prints) if wanted else 0

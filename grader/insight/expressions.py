@@ -132,7 +132,9 @@ class Expressions(ABC):
             node = node.value
         if not isinstance(node, ast.Name):
             return False
-        return node.id not in environment and node.id not in self.functions and node.id not in self.own_classes
+        return (
+            node.id not in environment and node.id not in self.functions and node.id not in self.own_classes
+        )
 
     # -- operators -----------------------------------------------------------------------------------------------
 
@@ -140,8 +142,12 @@ class Expressions(ABC):
         if isinstance(node.op, ast.Mod) and _is_text(node.left):
             return self.node("text", [self._shown(one, environment) for one in _items(node.right)])
         if isinstance(node.op, ast.Add) and (_is_text(node.left) or _is_text(node.right)):
-            return self.node("text", [self._shown(one, environment) for one in _summands(node) if not _is_text(one)])
-        return self.operation(node.op, self.value(node.left, environment), self.value(node.right, environment))
+            return self.node(
+                "text", [self._shown(one, environment) for one in _summands(node) if not _is_text(one)]
+            )
+        return self.operation(
+            node.op, self.value(node.left, environment), self.value(node.right, environment)
+        )
 
     def operation(self, operator: ast.operator, left: Node, right: Node) -> Node:
         """``left`` and ``right`` under an operator."""
@@ -197,12 +203,18 @@ class Expressions(ABC):
     def _JoinedStr(self, node: ast.JoinedStr, environment: Environment) -> Node:
         shown = [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
         if not shown:
-            return self.leaf("text " + "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant)))
+            return self.leaf(
+                "text " + "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
+            )
         return self.node("text", [self._shown(one, environment) for one in shown])
 
     def _shown(self, node: ast.expr, environment: Environment) -> Node:
         """A value within a text; ``str(x)`` is ``x``."""
-        is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("str", "repr", "format")
+        is_call = (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("str", "repr", "format")
+        )
         if is_call and isinstance(node, ast.Call) and node.args:
             return self.value(node.args[0], environment)
         return self.value(node, environment)
@@ -229,9 +241,13 @@ class Expressions(ABC):
         return self.node("[]", [self.value(node.value, environment), self.value(node.slice, environment)])
 
     def _Slice(self, node: ast.Slice, environment: Environment) -> Node:
-        return self.node("slice", [self.value(one, environment) for one in (node.lower, node.upper, node.step)])
+        return self.node(
+            "slice", [self.value(one, environment) for one in (node.lower, node.upper, node.step)]
+        )
 
-    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, environment: Environment) -> Node:
+    def _comprehension(
+        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, environment: Environment
+    ) -> Node:
         inside = dict(environment)
         loops, tests = [], []
         for generator in node.generators:
@@ -258,7 +274,11 @@ class Expressions(ABC):
         elif isinstance(target, ast.Tuple | ast.List) and isinstance(value, Node):
             is_apart = value.label in ("tuple", "list") and len(value.children) == len(target.elts)
             for place, one in enumerate(target.elts):
-                self.bind(one, value.children[place] if is_apart else self.node(f"item {place}", [value]), environment)
+                self.bind(
+                    one,
+                    value.children[place] if is_apart else self.node(f"item {place}", [value]),
+                    environment,
+                )
 
     # -- calls ---------------------------------------------------------------------------------------------------
 
@@ -271,7 +291,12 @@ class Expressions(ABC):
         label, first = self._called(node.func, environment)
         if isinstance(first, Function):
             return self.inline(first, arguments, named)
-        if label in _TRANSPARENT and len(arguments) == 1 and not named and arguments[0].label in ("collect", "each", "list"):
+        if (
+            label in _TRANSPARENT
+            and len(arguments) == 1
+            and not named
+            and arguments[0].label in ("collect", "each", "list")
+        ):
             return arguments[0]
         keywords = [self.node(f"{name}=", [value]) for name, value in sorted(named.items())]
         found = self.node(label, [*([first] if first else []), *arguments, *keywords])
@@ -326,5 +351,7 @@ def _renamed_axes(text: str) -> str:
     if "->" not in text or len(text) > 100:
         return text[:200]
     names: dict[str, str] = {}
-    letters = [names.setdefault(letter, chr(97 + len(names))) if letter.isalpha() else letter for letter in text]
+    letters = [
+        names.setdefault(letter, chr(97 + len(names))) if letter.isalpha() else letter for letter in text
+    ]
     return "".join(letters)

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from grader.insight.data_flow import Node, Statement, live
+from grader.insight.data_flow import Node, live
 from grader.insight.expressions import Environment, Function
 from grader.insight.statements import Reader
 
@@ -39,10 +39,44 @@ class Known:
 
 @dataclass(frozen=True)
 class _Defined:
-    """A class with the index of its cell."""
+    """A class with the index of its cell and the names that occur in it."""
 
     node: ast.ClassDef
     cell: int
+    mentions: _Mentions
+
+
+@dataclass
+class _Mentions:
+    """What a piece of code names: variables, attributes, and imports by the name that they are given."""
+
+    names: set[str] = field(default_factory=set)
+    attributes: set[str] = field(default_factory=set)
+    aliases: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, node: ast.AST) -> _Mentions:
+        """All that a node holds, in one pass, as passing over a tree is what takes long."""
+        found = cls()
+        stack: list[ast.AST] = [node]
+        while stack:
+            one = stack.pop()
+            if isinstance(one, ast.Name):
+                found.names.add(one.id)
+                continue
+            if isinstance(one, ast.Attribute):
+                found.attributes.add(one.attr)
+            elif isinstance(one, ast.alias):
+                if one.asname:
+                    found.aliases[one.asname] = one.name.rpartition(".")[2]
+                continue
+            for name in one._fields:
+                value = getattr(one, name, None)
+                if isinstance(value, ast.AST):
+                    stack.append(value)
+                elif isinstance(value, list):
+                    stack.extend(child for child in value if isinstance(child, ast.AST))
+        return found
 
 
 def nodes_of(trees: Sequence[ast.Module], known: Known) -> list[Node]:
@@ -52,19 +86,24 @@ def nodes_of(trees: Sequence[ast.Module], known: Known) -> list[Node]:
     """
     classes: dict[str, _Defined] = {}
     functions: dict[str, Function] = {}
+    names: dict[str, set[str]] = {}
     aliases: dict[str, str] = {}
     for cell, tree in enumerate(trees):
         for node in tree.body:
+            mentions = _Mentions.of(node)
+            aliases |= mentions.aliases
             if isinstance(node, ast.ClassDef):
-                classes[node.name] = _Defined(node, cell)
+                classes[node.name] = _Defined(node, cell, mentions)
             elif isinstance(node, Definition):
                 functions[node.name] = Function(node, {}, cell)
-        aliases |= _aliases(tree)
+            else:
+                continue
+            names[node.name] = mentions.names
     own = frozenset(name for name in classes if name not in known.parts and name not in known.methods)
     reader = Reader(functions, own, aliases)
     environment = _constants(reader, trees)
     found: list[Node] = []
-    parts = _parts(classes, functions, known)
+    parts = _parts(names, known)
     for name, part in parts.items():
         try:
             if name in classes:
@@ -74,11 +113,6 @@ def nodes_of(trees: Sequence[ast.Module], known: Known) -> list[Node]:
         except RecursionError:
             continue
     return found
-
-
-def _aliases(tree: ast.Module) -> dict[str, str]:
-    imports = (node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom))
-    return {alias.asname: alias.name.rpartition(".")[2] for node in imports for alias in node.names if alias.asname}
 
 
 def _constants(reader: Reader, trees: Sequence[ast.Module]) -> Environment:
@@ -95,43 +129,42 @@ def _constants(reader: Reader, trees: Sequence[ast.Module]) -> Environment:
     return environment
 
 
-def _parts(
-    classes: Mapping[str, _Defined], functions: Mapping[str, Function], known: Known
-) -> dict[str, str]:
-    """The part of each class and function: a helper class is part of what uses it, and is left out if nothing does."""
-    found = {name: part for name, part in known.parts.items() if name in classes or name in functions}
-    names = {name: _names(one.node) for name, one in classes.items()}
-    names |= {name: _names(one.node) for name, one in functions.items()}
+def _parts(names: Mapping[str, Collection[str]], known: Known) -> dict[str, str]:
+    """The part of each class and function: a helper is part of what names it, and is left out if nothing does."""
+    found = {name: part for name, part in known.parts.items() if name in names}
     waiting = list(found)
     while waiting:
         user = waiting.pop(0)
-        for name in sorted(names[user] & names.keys() - found.keys()):
+        for name in sorted(set(names[user]) & names.keys() - found.keys()):
             found[name] = found[user]
             waiting.append(name)
     return found
 
 
-def _names(node: ast.AST) -> set[str]:
-    return {child.id for child in ast.walk(node) if isinstance(child, ast.Name)}
-
-
-def _class(reader: Reader, defined: _Defined, part: str, known: Known, environment: Environment) -> list[Node]:
+def _class(
+    reader: Reader, defined: _Defined, part: str, known: Known, environment: Environment
+) -> list[Node]:
     methods = {item.name: item for item in defined.node.body if isinstance(item, Definition)}
-    reader.enter(part, defined.cell, {name: Function(item, {}, defined.cell, is_method=True) for name, item in methods.items()})
+    reader.enter(
+        part,
+        defined.cell,
+        {name: Function(item, {}, defined.cell, is_method=True) for name, item in methods.items()},
+    )
     inside = dict(environment)
     for item in defined.node.body:
         if isinstance(item, ast.Assign | ast.AnnAssign):
             reader.run([item], inside)
-    attributes: Environment = {f"self.{name}": value for name, value in inside.items() if name not in environment}
-    given = known.methods.get(defined.node.name)
-    called = {
-        node.attr for item in methods.values() for node in ast.walk(item) if isinstance(node, ast.Attribute)
+    attributes: Environment = {
+        f"self.{name}": value for name, value in inside.items() if name not in environment
     }
+    given = known.methods.get(defined.node.name)
     roots: list[Node] = []
     for name in sorted(methods, key=lambda name: (name != "__init__", list(methods).index(name))):
         is_entry = name.startswith("__") or name in (given or ("forward",))
-        if is_entry or (given is None and name not in called):
-            ends = reader.call(Function(methods[name], {**environment, **attributes}, defined.cell, is_method=True))
+        if is_entry or (given is None and name not in defined.mentions.attributes):
+            ends = reader.call(
+                Function(methods[name], {**environment, **attributes}, defined.cell, is_method=True)
+            )
             roots += ends.roots
             attributes |= {key: value for key, value in ends.environment.items() if key.startswith("self.")}
     return list(_with_statements(live(roots)))

@@ -10,22 +10,21 @@ from __future__ import annotations
 import ast
 import io
 import tokenize
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from grader.insight.data_flow import Statement
 from grader.insight.code_fingerprints import (
     Fingerprint,
     Matrix,
     Weights,
     counterparts,
     fingerprints_of,
-    many_have,
     overlaps,
 )
+from grader.insight.data_flow import Statement
 from grader.insight.program import Known, nodes_of
 
 LEAST_SHARE = 0.7
@@ -36,7 +35,9 @@ LEAST_EVIDENCE_OF_PARTS = 95.0
 """The same where other parts differ: among 45,000 independent pairs, chance makes some parts alike more often."""
 _LEAST_OF_STATEMENT = 0.6
 _LEAST_OF_OTHERS = 0.8
-_IGNORED = frozenset({tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER})
+_IGNORED = frozenset(
+    {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+)
 
 Cells = Sequence["Cell"]
 
@@ -104,9 +105,10 @@ class PartMatch:
         """``alike in 7 of 9 statements; 3 others in the class write this part so``."""
         total = min(self.statements)
         alike = min(self.alike, total)
-        others = "nobody else in the class writes" if not self.common_in_class else f"{self.common_in_class} others in the class write"
-        others = "1 other in the class writes" if self.common_in_class == 1 else others
-        return f"alike in {alike} of {total} statement{'' if total == 1 else 's'}; {others} this part so"
+        count = self.common_in_class
+        others = {0: "nobody else in the class writes", 1: "1 other in the class writes"}
+        who = others.get(count, f"{count} others in the class write")
+        return f"alike in {alike} of {total} statement{'' if total == 1 else 's'}; {who} this part so"
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,8 @@ def similar_pairs(
         submissions: the cells of each submission by its key.
         parts: the item by the class or function that students write for it.
         given: the cells that students got; what they hold counts nothing.
-        background: right solutions by other people (the reference, the audit's variants): each counts as one more student.
-        against: other submissions by source (last year's folder) and key. They are compared with the class, not with each other.
+        background: right solutions by others (the reference, the audit's variants), each of which counts as one more student.
+        against: other submissions by source, such as last year's folder, and key. They are not compared with each other.
     """
     population = Population(submissions, parts, given, background, against or {})
     found = [population.pair(one, other) for one, other in population.suspects()]
@@ -171,7 +173,11 @@ class Population:
         against: Mapping[str, Mapping[str, Cells]],
     ) -> None:
         known = Known.of(parts, [cell.tree for cell in given])
-        free = frozenset(signature for node in nodes_of([cell.tree for cell in given], known) for signature in node.signatures)
+        free = frozenset(
+            signature
+            for node in nodes_of([cell.tree for cell in given], known)
+            for signature in node.signatures
+        )
 
         def prints(cells: Cells) -> dict[str, Fingerprint]:
             return fingerprints_of(nodes_of([cell.tree for cell in cells], known), free)
@@ -179,12 +185,16 @@ class Population:
         self.authors = [_Author(key, "", cells, prints(cells)) for key, cells in submissions.items()]
         self.size = len(self.authors)
         self.authors += [
-            _Author(key, source, cells, prints(cells)) for source, others in against.items() for key, cells in others.items()
+            _Author(key, source, cells, prints(cells))
+            for source, others in against.items()
+            for key, cells in others.items()
         ]
         others = [prints(cells) for cells in background]
         self.parts = sorted({part for author in self.authors[: self.size] for part in author.prints})
         self.weights = {
-            part: Weights.of([one[part] for one in (*(author.prints for author in self.authors), *others) if part in one])
+            part: Weights.of(
+                [one[part] for one in (*(author.prints for author in self.authors), *others) if part in one]
+            )
             for part in self.parts
         }
 
@@ -213,7 +223,9 @@ class Population:
 
     def suspects(self) -> Iterator[tuple[int, int]]:
         """The pairs that are more alike than chance makes them; the first is always of the class."""
-        is_alike = (self.share >= LEAST_SHARE) & (self.evidence >= LEAST_EVIDENCE) | (self.evidence >= LEAST_EVIDENCE_OF_PARTS)
+        is_alike = (self.share >= LEAST_SHARE) & (self.evidence >= LEAST_EVIDENCE) | (
+            self.evidence >= LEAST_EVIDENCE_OF_PARTS
+        )
         rows, columns = np.nonzero(np.triu(is_alike, 1)[: self.size])
         yield from zip(rows.tolist(), columns.tolist(), strict=True)
 
@@ -221,37 +233,59 @@ class Population:
         """What two submissions have in common."""
         first, second = self.authors[one], self.authors[other]
         others = [
-            author.prints for place, author in enumerate(self.authors[: self.size]) if place not in (one, other)
+            author.prints
+            for place, author in enumerate(self.authors[: self.size])
+            if place not in (one, other)
         ]
         found = [
             self._part(part, (first, second), [prints[part] for prints in others if part in prints])
             for part in self.parts
             if part in first.prints and part in second.prints
         ]
-        alike = sorted((match for match in found if match.share >= LEAST_SHARE), key=lambda match: -match.share)
-        return Pair(first.key, second.key, round(float(self.share[one, other]), 3), tuple(alike), second.source)
+        alike = sorted(
+            (match for match in found if match.share >= LEAST_SHARE), key=lambda match: -match.share
+        )
+        return Pair(
+            first.key, second.key, round(float(self.share[one, other]), 3), tuple(alike), second.source
+        )
 
     def _part(self, part: str, pair: tuple[_Author, _Author], others: Sequence[Fingerprint]) -> PartMatch:
         one, other = (author.prints[part] for author in pair)
         weights = self.weights[part]
         matched = counterparts(one, other, weights.weight, _LEAST_OF_STATEMENT)
         spans = [
-            MatchedSpan(_lines(first), _lines(second), many_have(others, common, _LEAST_OF_OTHERS))
+            MatchedSpan(_lines(first), _lines(second), _many_choose(others, one.choices.intersection(common)))
             for first, second, common in matched
         ]
         common = one.signatures & other.signatures
-        total = sum(weights.weight(signature) * count for each in (one, other) for signature, count in each.signatures.items())
+        total = sum(
+            weights.weight(signature) * count
+            for each in (one, other)
+            for signature, count in each.signatures.items()
+        )
         shared = 2 * sum(weights.weight(signature) * count for signature, count in common.items())
         texts = [_own_text(author.cells, author.prints[part]) for author in pair]
         return PartMatch(
             part,
             len(matched),
             (len(one.statements), len(other.statements)),
-            many_have(others, common.keys(), _LEAST_OF_OTHERS),
+            sum(
+                len(common.keys() & each.signatures.keys()) >= _LEAST_OF_OTHERS * len(common)
+                for each in others
+            ),
             round(shared / total, 3) if total else 0.0,
             texts[0] == texts[1],
             tuple(sorted(spans, key=lambda span: (span.first.cell, span.first.first, span.second.first))),
         )
+
+
+def _many_choose(others: Sequence[Fingerprint], choices: Collection[int]) -> int:
+    """How many others make nearly all of the choices, too."""
+    return (
+        sum(len(each.choices.intersection(choices)) >= _LEAST_OF_OTHERS * len(choices) for each in others)
+        if choices
+        else 0
+    )
 
 
 def _lines(statement: Statement) -> Lines:

@@ -80,7 +80,11 @@ class Reader(Expressions):
         return found
 
     def _frame(
-        self, function: Function, environment: Environment, arguments: Sequence[Node], named: Mapping[str, Node]
+        self,
+        function: Function,
+        environment: Environment,
+        arguments: Sequence[Node],
+        named: Mapping[str, Node],
     ) -> Frame:
         """The frame of a call, with the parameters in the environment."""
         spelled = function.node.args
@@ -91,7 +95,11 @@ class Reader(Expressions):
             environment[parameters[0].arg] = self.leaf(SELF)
         names = [one.arg for one in parameters[is_bound:]]
         defaults = dict(zip(reversed(names), reversed(spelled.defaults), strict=False))
-        defaults |= {one.arg: value for one, value in zip(spelled.kwonlyargs, spelled.kw_defaults, strict=True) if value}
+        defaults |= {
+            one.arg: value
+            for one, value in zip(spelled.kwonlyargs, spelled.kw_defaults, strict=True)
+            if value
+        }
         is_called = self.depth > 0
         for place, name in enumerate([*names, *(one.arg for one in spelled.kwonlyargs)]):
             if place < len(arguments) and place < len(names):
@@ -134,7 +142,9 @@ class Reader(Expressions):
         if key not in self.spans:
             body = getattr(node, "body", None)
             last = body[0].lineno - 1 if isinstance(body, list) and body else node.end_lineno
-            self.spans[key] = Statement(self.part, self.cell, node.lineno, max(node.lineno, last or node.lineno))
+            self.spans[key] = Statement(
+                self.part, self.cell, node.lineno, max(node.lineno, last or node.lineno)
+            )
         return self.spans[key]
 
     def _run_Assign(self, node: ast.Assign, environment: Environment) -> None:
@@ -170,7 +180,8 @@ class Reader(Expressions):
             old = self.value(node.target, environment)
             if old.label in ("list", "collect", "append"):
                 for one in node.value.elts:
-                    self.bind(node.target, self._grown(self.value(node.target, environment), self.value(one, environment)), environment)
+                    old = self._grown(old, self.value(one, environment))
+                self.bind(node.target, old, environment)
                 return
         old, value = self.value(node.target, environment), self.value(node.value, environment)
         if isinstance(node.op, ast.Add) and old.label == "0" and self.frame.loops:
@@ -183,7 +194,9 @@ class Reader(Expressions):
         call = node.value.value if isinstance(node.value, ast.Await) else node.value
         if isinstance(call, ast.Yield | ast.YieldFrom):
             if call.value is not None:
-                self.frame.returned.append(self._collected(self.leaf("None"), self.value(call.value, environment)))
+                self.frame.returned.append(
+                    self._collected(self.leaf("None"), self.value(call.value, environment))
+                )
             return
         if not isinstance(call, ast.Call):
             return
@@ -195,7 +208,9 @@ class Reader(Expressions):
                 return
             if function.attr in _GROWS and call.args and not self._is_module(function.value, environment):
                 old = self.value(function.value, environment)
-                self.bind(function.value, self._grown(old, self.value(call.args[-1], environment)), environment)
+                self.bind(
+                    function.value, self._grown(old, self.value(call.args[-1], environment)), environment
+                )
                 return
             if function.attr.endswith("_") and not self._is_module(function.value, environment):
                 self.bind(function.value, self.value(call, environment), environment)
@@ -222,7 +237,9 @@ class Reader(Expressions):
         return found
 
     def _collected(self, empty: Node, value: Node) -> Node:
-        return self.node("collect", [value, *self.frame.tests[empty.tests :], *self.frame.loops[empty.loops :]])
+        return self.node(
+            "collect", [value, *self.frame.tests[empty.tests :], *self.frame.loops[empty.loops :]]
+        )
 
     def _run_Return(self, node: ast.Return, environment: Environment) -> bool:
         if node.value is not None:
@@ -281,7 +298,12 @@ class Reader(Expressions):
         self.statement = span
         for name, value in list(environment.items()):
             old = before.get(name)
-            if isinstance(old, Node) and isinstance(value, Node) and value is not old and not _is_gathered(value):
+            if (
+                isinstance(old, Node)
+                and isinstance(value, Node)
+                and value is not old
+                and not _is_gathered(value)
+            ):
                 environment[name] = self.node("loop", [value, loop])
 
     def _run_With(self, node: ast.With | ast.AsyncWith, environment: Environment) -> bool:
@@ -307,7 +329,9 @@ class Reader(Expressions):
             self.run(case.body, environment)
             self.frame.tests.pop()
 
-    def _run_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef, environment: Environment) -> None:
+    def _run_FunctionDef(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef, environment: Environment
+    ) -> None:
         environment[node.name] = Function(node, environment, self.cell)
 
     _run_AsyncFunctionDef = _run_FunctionDef

@@ -34,10 +34,16 @@ class Spent(BaseException):
 
 
 class Budget:
-    """The budget of one property."""
+    """The budget of one property.
 
-    def __init__(self, seconds: float = SECONDS, memory: int = MEMORY) -> None:
-        self._seconds, self._memory = seconds, memory
+    Without ``memory`` there is no limit of it. Without ``alarm`` nothing of the process is changed, and the time is looked at
+    by `check` alone.
+    """
+
+    def __init__(
+        self, seconds: float = SECONDS, memory: int | None = MEMORY, *, alarm: bool = True
+    ) -> None:
+        self._seconds, self._memory, self._alarm = seconds, memory, alarm
         self.left = seconds
         self._deadline = 0.0
 
@@ -48,7 +54,7 @@ class Budget:
             raise Spent(self._reason())
         started = time.thread_time()
         self._deadline = started + self.left
-        alarm = _has_alarm()
+        alarm = self._alarm and _has_alarm()
         outer, _RUNNING.budget = _RUNNING.budget, self
         try:
             if alarm:
@@ -78,7 +84,7 @@ class Budget:
         Only where the system can say how much there is, and only in the main thread, as the limit is the process's.
         """
         used = _data_in_use() if threading.current_thread() is threading.main_thread() else None
-        if used is None:
+        if used is None or self._memory is None:
             yield
             return
         import resource  # noqa: PLC0415  (not on every system)

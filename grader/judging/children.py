@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Protocol
 
-from grader.kernel.channel import PropertyChannel
 from grader.kernel.limits import Limits
+from grader.kernel.remote import PropertyChannel
 from grader.kernel.stage import Stage
 
 
@@ -17,9 +17,11 @@ class Kernel(Protocol):
     def limits(self) -> Limits:
         """How long a property may take."""
 
-    @property
-    def cell_of_execution(self) -> dict[int, int]:
-        """Numbers of the notebook's cells by those of their executions."""
+    def cell_number(self, execution: int) -> int:
+        """The number of the cell that has an execution count."""
+
+    def cell_name(self, number: int) -> str:
+        """What people call the cell with a number."""
 
     def property(self, stage: Stage) -> contextlib.AbstractContextManager[PropertyChannel]:
         """A connection to a fresh child."""

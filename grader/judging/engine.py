@@ -44,7 +44,7 @@ from grader.kernel.remote import (
     StudentError,
 )
 from grader.kernel.stage import Stage
-from grader.scoring.score import Verdict, VerdictStatus
+from grader.scoring.verdict import Verdict, VerdictStatus
 
 SHRINK_CALLS = 120
 MIXED_PROPERTIES = 12

@@ -9,10 +9,9 @@ from typing import Any
 from grader.errors import HostError, KernelError
 from grader.judging.children import Kernel
 from grader.judging.expect import Violation
-from grader.kernel.channel import PropertyChannel
-from grader.kernel.remote import BadReply, NoReply, ReplyTimedOut, StudentError
+from grader.kernel.remote import BadReply, NoReply, PropertyChannel, ReplyTimedOut, StudentError
 from grader.scoring.pictures import Picture
-from grader.scoring.result import CodeLine
+from grader.scoring.record import CodeLine
 
 GRADERS_OWN = (OSError, KernelError, HostError, ImportError)
 """Exceptions that count as the grader's own even after a reply arrived. Any other exception then counts as the submission's.
@@ -111,8 +110,8 @@ def failure_of(error: Violation | StudentError, case: Any, kernel: Kernel) -> Fa
         if place.cell == 0:
             shown[f"provided code, in {place.function}"] = place.text
             continue
-        number = kernel.cell_of_execution.get(place.cell, place.cell)
+        number = kernel.cell_number(place.cell)
         if number > 0 and place.line > 0:
             lines.append(CodeLine(cell=number, line=place.line))
-        shown[f"code cell {number}, line {place.line}, in {place.function}"] = place.text
+        shown[f"{kernel.cell_name(number)}, line {place.line}, in {place.function}"] = place.text
     return Failure(f"raised {error.type_name}", message, tuple(shown.items()), tuple(lines))

@@ -61,6 +61,7 @@ class Property:
 
     The n-th case comes from the n-th strategy, and from the first again after the last.
     A property that ``catches`` may catch a `StudentError` where it yields, to leave an exception to another property.
+    One that is ``private`` is judged by grading only, although its criterion may be public: its source says what is right.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Property:
     strategies: tuple[SearchStrategy[Any], ...]
     program: Callable[[Student, Any], Program]
     catches: bool = False
+    private: bool = False
 
     def strategy_for(self, number: int) -> SearchStrategy[Any]:
         """The strategy that the case with this number comes from."""
@@ -84,6 +86,7 @@ def property_of(
     when: When = "any",
     examples: int = 7,
     catches: bool = False,
+    private: bool = False,
 ) -> Callable[[Callable[[Any, Any], Program]], Callable[[Any], None]]:
     """Declare a property of ``part`` over cases of ``strategy``; its docstring is the title that people read.
 
@@ -97,7 +100,8 @@ def property_of(
         family = part.family or program.__module__.rpartition(".")[2]
         title = " ".join((inspect.getdoc(program) or "").split())
         _require_well_written(program, strategies, title)
-        declared = Property(f"{family}.{program.__name__}", title, part, when, examples, strategies, program, catches)
+        name = f"{family}.{program.__name__}"
+        declared = Property(name, title, part, when, examples, strategies, program, catches, private)
 
         @settings(
             max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck)

@@ -5,26 +5,14 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from grader.errors import KernelError
-from grader.kernel.remote import Connection
+from grader.kernel.remote import PropertyChannel, SocketConnection
 from grader.kernel.running import RunningKernel
 from grader.kernel.stage import Stage
 
 AGENT_SECONDS = 10.0
 """How long the agent may take to fork a child, to end one or to start the trainer."""
-
-
-@dataclass
-class PropertyChannel:
-    """A property's connection and the child behind it."""
-
-    connection: Connection
-    pid: Any
-    ended: bool = False
-    status: int | None = None
 
 
 @contextlib.contextmanager
@@ -42,7 +30,7 @@ def property_channel(
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     with theirs:
         answer = kernel.ask({"op": "property"}, min(AGENT_SECONDS, seconds), [theirs.fileno()])
-    channel = PropertyChannel(Connection(ours, stage, seconds, last=last), answer.get("pid"))
+    channel = PropertyChannel(SocketConnection(ours, stage, seconds, last=last), answer.get("pid"))
     try:
         yield channel
     finally:

@@ -6,6 +6,7 @@ one frame.
 
 from __future__ import annotations
 
+import abc
 import math
 import re
 import socket
@@ -226,20 +227,14 @@ def _written(trials: Sequence[tuple[int, Recording, Any]]) -> tuple[list[Any], l
     return rows, buffers
 
 
-class Connection:
-    """A connection to a child that the agent forked, for one property after the other.
+class Connection(abc.ABC):
+    """A connection to the student's objects, for one property after the other. Subclasses know how rounds get there.
 
     A property may take ``seconds``, and no longer than ``last`` says (`time.monotonic`).
     """
 
-    def __init__(
-        self,
-        stream: socket.socket,
-        stage: Stage,
-        seconds: float,
-        last: Callable[[], float] = lambda: math.inf,
-    ) -> None:
-        self._stream, self._stage, self._seconds, self._last = stream, stage, seconds, last
+    def __init__(self, stage: Stage, seconds: float, last: Callable[[], float] = lambda: math.inf) -> None:
+        self._stage, self._seconds, self._last = stage, seconds, last
         self._told = False
         self.begin()
 
@@ -275,10 +270,7 @@ class Connection:
         header = {"trials": rows, "stop": stop, "stage": stage and stage.header(), "fresh": self._fresh}
         self._told, self._fresh = True, False
         try:
-            frames.send_frame(self._stream, header, buffers, self._deadline)
-            replies, received = frames.receive_frame(
-                self._stream, self._deadline, most_text=MAX_REPLY_TEXT, most_payload=MAX_REPLY_BYTES
-            )
+            replies, received = self._exchange(header, buffers)
             allowance = Allowance()
             if type(replies) is not list or not 0 < len(replies) <= len(trials):
                 raise WireError("a reply of the wrong length")
@@ -299,9 +291,39 @@ class Connection:
         except MemoryError:
             raise BadReply("a reply that is larger than the grader's memory for it") from None
 
-    def close(self) -> None:
-        """Hang up; the child ends."""
-        self._stream.close()
+    @abc.abstractmethod
+    def _exchange(self, header: dict[str, Any], buffers: list[bytes]) -> tuple[Any, list[bytes]]:
+        """Pass on a round and give back its replies, before the deadline; raises `frames.FrameError`."""
+
+
+class SocketConnection(Connection):
+    """A connection to a child that the agent forked."""
+
+    def __init__(
+        self,
+        stream: socket.socket,
+        stage: Stage,
+        seconds: float,
+        last: Callable[[], float] = lambda: math.inf,
+    ) -> None:
+        super().__init__(stage, seconds, last)
+        self._stream = stream
+
+    def _exchange(self, header: dict[str, Any], buffers: list[bytes]) -> tuple[Any, list[bytes]]:
+        frames.send_frame(self._stream, header, buffers, self._deadline)
+        return frames.receive_frame(
+            self._stream, self._deadline, most_text=MAX_REPLY_TEXT, most_payload=MAX_REPLY_BYTES
+        )
+
+
+@dataclass
+class PropertyChannel:
+    """A property's connection and the child behind it."""
+
+    connection: Connection
+    pid: Any
+    ended: bool = False
+    status: int | None = None
 
 
 def _encoded(part: Any, buffers: list[bytes]) -> Any:

@@ -11,9 +11,10 @@ from pathlib import Path
 from grader.errors import KernelError
 from grader.kernel import confinement
 from grader.kernel.cells import CellOutcome, CellRunner, Progress
-from grader.kernel.channel import PropertyChannel, property_channel, reap, trainer_connection
+from grader.kernel.channel import property_channel, reap, trainer_connection
 from grader.kernel.limits import Deadlines, Limits
 from grader.kernel.process import WarmLink
+from grader.kernel.remote import PropertyChannel
 from grader.kernel.running import KernelOptions, RunningKernel
 from grader.kernel.stage import Stage
 from grader.submission.planning import Plan
@@ -113,6 +114,14 @@ class Session:
     def cell_of_execution(self) -> dict[int, int]:
         """Numbers of the notebook's cells by the kernel's execution counts."""
         return self.kernel.cell_of_execution
+
+    def cell_number(self, execution: int) -> int:
+        """The notebook's number of the cell that has an execution count."""
+        return self.cell_of_execution.get(execution, execution)
+
+    def cell_name(self, number: int) -> str:
+        """What people call a cell."""
+        return f"code cell {number}"
 
     def explain(self, reasons: Mapping[str, str]) -> None:
         """Say why names are not defined, where they are not, to whoever asks for them. Call it after the cells have run."""

@@ -12,14 +12,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from grader.report.terminal import points
-from grader.text.safe_text import clean
+from grader.text.safe_text import clean, shorten
 
 PAGES = Path(__file__).resolve().parent / "pages"
 LONGEST = 20_000
 """Characters of one text on a page."""
 
 
-def page(template: str, *, script: str = "", style: str = "style.css", **values: Any) -> str:
+def page(template: str, *, script: str = "", style: str = "style.css pictures.css", **values: Any) -> str:
     """A page by a template that extends ``base.html``, as one HTML file that needs no other.
 
     Every text among ``values`` is made printable and escaped where it is put in. ``script`` is ours, and the only one that the
@@ -49,6 +49,7 @@ def _environment() -> Environment:
         finalize=_printable,
     )
     environment.filters["points"] = points
+    environment.filters["short"] = shorten
     return environment
 
 

@@ -11,9 +11,13 @@ from grader.report.page import page
 from grader.report.pictures import draw
 from grader.report.terminal import Unchecked, alike, pending_words, points
 from grader.scoring.result import CriterionResult, Excerpt, ItemResult, Result
+from grader.text.safe_text import LONG
 
 LARGEST = 300_000
-"""Bytes of a report. What is repeated in the text beside it is left out first."""
+"""Bytes of a report. Code is left out first, then pictures, and then the middle of long texts."""
+MOST_DRAWN = 160_000
+"""Characters of all drawings together; what comes after them is told in numbers only."""
+SHORT_TEXT = 500
 SIGNS = {"passed": "✓", "partial": "◐", "failed": "✗", "pending": "·", "error": "!"}
 WORDS = {"passed": "passed", "partial": "in part", "failed": "failed", "pending": "pending", "error": "not judged"}
 _WAITS = {
@@ -90,6 +94,15 @@ class Detail:
 
     pictures: bool = True
     code: bool = True
+    texts: int = LONG
+
+
+_DETAILS = (
+    Detail(),
+    Detail(code=False),
+    Detail(pictures=False, code=False),
+    Detail(pictures=False, code=False, texts=SHORT_TEXT),
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +123,7 @@ class Reader:
 def student_report(result: Result, reader: Reader | None = None) -> str:
     """The report as an HTML file that loads nothing else, of at most `LARGEST` bytes."""
     text = ""
-    for detail in (Detail(), Detail(code=False), Detail(pictures=False, code=False)):
+    for detail in _DETAILS:
         text = _report(result, reader or Reader(), detail)
         if len(text.encode()) <= LARGEST:
             break
@@ -118,7 +131,8 @@ def student_report(result: Result, reader: Reader | None = None) -> str:
 
 
 def _report(result: Result, reader: Reader, detail: Detail) -> str:
-    sections = [_section(item, result.code, detail) for item in result.items]
+    drawn = _drawn(result) if detail.pictures else {}
+    sections = [_section(item, result.code, detail, drawn) for item in result.items]
     return page(
         "student.html",
         result=result,
@@ -130,21 +144,37 @@ def _report(result: Result, reader: Reader, detail: Detail) -> str:
         pending=pending_words(result.items),
         bars={item.id: _bar(item, reader.unchecked) for item in result.items},
         missing=_missing(reader.unchecked),
+        most=detail.texts,
         signs=SIGNS,
         words=WORDS,
     )
 
 
-def _section(item: ItemResult, code: Sequence[Excerpt], detail: Detail) -> Section:
+def _drawn(result: Result) -> dict[str, tuple[Figure, ...]]:
+    """The pictures of each criterion that failed, as long as there is room."""
+    room, found = MOST_DRAWN, {}
+    for criterion in (criterion for item in result.items for criterion in item.criteria if criterion.status == "failed"):
+        figures = []
+        for picture in criterion.pictures if room > 0 else ():
+            figure = Figure(draw(picture), picture.caption)
+            room -= len(figure.drawing)
+            if room > 0:
+                figures.append(figure)
+        found[criterion.id] = tuple(figures)
+    return found
+
+
+def _section(
+    item: ItemResult, code: Sequence[Excerpt], detail: Detail, drawn: Mapping[str, tuple[Figure, ...]]
+) -> Section:
     findings = []
     for criteria in _grouped(item.criteria):
         first = criteria[0]
         requirement = first.requirement or first.title
         if len({criterion.requirement for criterion in criteria}) > 1:
             requirement = ""
-        figures = tuple(Figure(draw(picture), picture.caption) for picture in first.pictures if detail.pictures)
         found = tuple(_places(criteria, code)) if detail.code else ()
-        findings.append(Finding(tuple(criteria), requirement, figures, found))
+        findings.append(Finding(tuple(criteria), requirement, drawn.get(first.id, ()), found))
     shown = tuple(_defining(item.id, code)) if findings and detail.code and not all(each.code for each in findings) else ()
     broken = tuple(criterion for criterion in item.criteria if criterion.status == "error")
     return Section(item, tuple(findings), broken, shown)
@@ -175,7 +205,7 @@ def _places(criteria: Sequence[CriterionResult], code: Sequence[Excerpt]) -> Ite
         inside = {line for cell, line in marks if cell == excerpt.cell and _has(excerpt, line)}
         if inside:
             marks -= {(excerpt.cell, line) for line in inside}
-            yield _code(excerpt, inside, "The exception passed the marked line." if len(inside) == 1 else "The exception passed the marked lines.")
+            yield _code(excerpt, inside, f"The exception passed the marked {'line' if len(inside) == 1 else 'lines'}.")
 
 
 def _defining(item: str, code: Sequence[Excerpt]) -> Iterator[Code]:

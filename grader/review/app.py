@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route
+from starlette.responses import HTMLResponse
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from grader.review import causes, entries, formula, grading, groups, overview, submissions
 from grader.review.security import Guard
-from grader.review.web import HERE, Site, View, endpoint
+from grader.review.web import HERE, Site, View, endpoint, standing
 
 
 def make_app(site: Site) -> ASGIApp:
     """The guarded application of a class."""
+    # Its own pages for errors say nothing of what failed.
+    handlers = {404: lambda request, error: HTMLResponse(standing("missing.html"), 404)}
+    return Guard(Starlette(routes=routes_of(site), exception_handlers=handlers), site.access)
+
+
+def routes_of(site: Site) -> list[BaseRoute]:
+    """What each address shows or records."""
 
     def get(path: str, view: View, *, named: bool = True) -> Route:
         return Route(path, endpoint(site, view, named=named), methods=["GET"])
@@ -23,7 +30,7 @@ def make_app(site: Site) -> ASGIApp:
         return Route(path, endpoint(site, view, named=named), methods=["POST"])
 
     answer = "/item/{item}/{handle}"
-    routes = [
+    return [
         get("/", overview.show),
         get("/name", overview.ask_name, named=False),
         post("/name", overview.set_name, named=False),
@@ -58,6 +65,3 @@ def make_app(site: Site) -> ASGIApp:
         post("/submission/{key}/{what}", submissions.decide),
         Mount("/static", StaticFiles(directory=HERE / "static")),
     ]
-    # Its own pages for errors say nothing of what failed.
-    handlers = {404: lambda request, error: PlainTextResponse("There is no such page.", 404)}
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), site.access)

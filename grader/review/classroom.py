@@ -12,13 +12,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from grader.authoring.notebooks import model_answers
+from grader.batch.decisions import Decisions
 from grader.errors import GraderError, UsageError
 from grader.gradebook.book import Gradebook
 from grader.gradebook.content import content_of, without_images
+from grader.grades.handed_pdfs import NAME as PDFS
+from grader.grades.handed_pdfs import remember, remembered, with_pdfs
 from grader.grades.load import GradedClass, load_class, load_result
 from grader.homework import Homework
 from grader.review.pdfs import Pdfs
 from grader.review.pictures import Pictures
+from grader.scoring.evidence import is_whole
 from grader.scoring.result import Evidence, ItemResult, Result
 from grader.scoring.rubric import ManualItem, TrainingItem
 from grader.submission.reading import Submission, read_submission
@@ -34,11 +38,15 @@ class NotThere(GraderError):
 
 @dataclass(frozen=True)
 class Question:
-    """What stands beside an answer: the template's text, the model answer, and notes for graders."""
+    """What stands beside an answer: the template's text, the model answer, and notes for graders.
+
+    ``template`` is the text with the line on which the answer begins, as students get it.
+    """
 
     text: str
     model_answer: str
     notes: str
+    template: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,8 @@ class Answer:
         evidence: what the notebook holds, and what training found.
         content: tells this answer from an earlier one.
         notes: what the grader remarked on the item.
-        problem: why there is nothing to see.
+        problem: why there is nothing to see of a notebook.
+        has_pdf: whether a PDF was handed in, too.
     """
 
     item: str
@@ -62,6 +71,12 @@ class Answer:
     content: str = ""
     notes: tuple[str, ...] = ()
     problem: str = ""
+    has_pdf: bool = False
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a text is longer than what is shown of it."""
+        return not is_whole(self.evidence)
 
     @property
     def text(self) -> str:
@@ -113,16 +128,26 @@ class Class:
 
 
 class Room:
-    """The class in a folder, read again when a batch has changed it, with its gradebook and its PDFs."""
+    """The class in a folder, read again when a batch has changed it, with its gradebook and its PDFs.
+
+    ``imported`` says what was taken from `overrides.yaml`, a line for each override.
+    """
 
     def __init__(self, folder: Path, archive: Path | None = None) -> None:
         self.folder = folder
         self._lock = threading.Lock()
+        graded = load_class(folder)
+        self.pdfs = Pdfs(folder, archive, graded, graded.manifest.homework) if archive else None
+        if self.pdfs is not None:
+            digests = self.pdfs.digests()
+            remember(folder, digests)
+            graded = replace(graded, students=with_pdfs(graded.students, remembered(folder)))
+        # A class that was graded before there was a gradebook has its decisions in the file.
+        self.imported = Decisions(folder, graded.manifest, graded.rubric).import_file()
         self._stamp = self._now()
-        self._class = read_class(folder)
-        self.book = Gradebook.of_class(folder, self._class.graded.rubric)
+        self._class = class_of(graded)
+        self.book = Gradebook.of_class(folder, graded.rubric)
         self.pictures = Pictures()
-        self.pdfs = Pdfs(folder, archive, self._class.graded, self._class.homework) if archive else None
 
     def close(self) -> None:
         """Close the gradebook."""
@@ -136,7 +161,7 @@ class Room:
         result = load_result(self.folder, graded, answer.submission)
         found = next((each for each in result.items if each.id == answer.item), None) if result else None
         student = graded.students.get(answer.submission)
-        if found is None or student is None or content_of(found, student.notebook) != answer.content:
+        if found is None or student is None or content_of(found, student.notebook, student.pdf) != answer.content:
             raise NotThere(f"{answer.item}: the answer has changed; reload the page")
         return base64.b64decode(found.evidence[number].data or "")
 
@@ -158,7 +183,7 @@ class Room:
     def _now(self) -> tuple[int, ...]:
         """What changes when a batch or a rescoring has written."""
         found = []
-        for name in ("batch.json", "rubric.yaml", "grades.csv", "roster.csv"):
+        for name in ("batch.json", "rubric.yaml", "grades.csv", "roster.csv", PDFS):
             with contextlib.suppress(OSError):
                 found.append((self.folder / name).stat().st_mtime_ns)
         return tuple(found)
@@ -166,17 +191,23 @@ class Room:
 
 def read_class(folder: Path) -> Class:
     """Read the folder of a batch for grading; raises `GraderError`."""
-    graded = load_class(folder)
+    return class_of(load_class(folder))
+
+
+def class_of(graded: GradedClass) -> Class:
+    """What people grade of a class; raises `UsageError` where its rubric leaves nothing to them."""
     # `Room.image` reads an image again when a page shows it.
     graded = replace(graded, results={key: without_images(result) for key, result in graded.results.items()})
     homework = graded.manifest.homework
     items = {item.id: item for item in graded.rubric.by_hand}
     if not items:
-        raise UsageError(f"{one_line(str(folder))}: its rubric has no item that people grade")
+        raise UsageError("the rubric of this class has no item that people grade")
     answers: dict[str, dict[str, Answer]] = {}
     for item in items:
         found = [
-            _answer(graded, item, key, handle_of(item, key)) for key, student in graded.students.items() if student.handed_in
+            _answer(graded, item, key, handle_of(item, key))
+            for key, student in graded.students.items()
+            if student.handed_in or student.pdf
         ]
         answers[item] = {answer.submission: answer for answer in sorted(found, key=lambda answer: answer.handle)}
     handles = {(item, answer.handle): key for item, by_key in answers.items() for key, answer in by_key.items()}
@@ -190,13 +221,17 @@ def handle_of(item: str, submission: str) -> str:
 
 def _answer(graded: GradedClass, item: str, key: str, handle: str) -> Answer:
     result, student = graded.results.get(key), graded.students[key]
+    has_pdf = bool(student.pdf)
+    if not student.handed_in:
+        content = content_of(None, "", student.pdf)
+        return Answer(item, key, handle, content=content, problem="No notebook was handed in.", has_pdf=has_pdf)
     if result is None:
-        return Answer(item, key, handle, problem="The grader has not read this submission yet.")
+        return Answer(item, key, handle, problem="The grader has not read this submission yet.", has_pdf=has_pdf)
     found = next((each for each in result.items if each.id == item), None)
-    content = content_of(found, student.notebook)
+    content = content_of(found, student.notebook, student.pdf)
     if result.error is not None or found is None:
-        return Answer(item, key, handle, content=content, problem=result.error or "")
-    return Answer(item, key, handle, found.evidence, content, found.notes)
+        return Answer(item, key, handle, content=content, problem=result.error or "", has_pdf=has_pdf)
+    return Answer(item, key, handle, found.evidence, content, found.notes, has_pdf=has_pdf)
 
 
 def questions_of(homework: Homework, items: Mapping[str, ByHand]) -> dict[str, Question]:
@@ -211,7 +246,7 @@ def questions_of(homework: Homework, items: Mapping[str, ByHand]) -> dict[str, Q
         cells = [cell.source for cell in template.markdown if cell.part == name] if template else []
         text = "\n\n".join(_YOUR_ANSWER.sub("", cell).strip() for cell in cells)
         heading = item.model_answer if isinstance(item, ManualItem) else name
-        found[name] = Question(text, models.get(heading, ""), item.grading_notes)
+        found[name] = Question(text, models.get(heading, ""), item.grading_notes, "\n\n".join(cells))
     return found
 
 
@@ -224,7 +259,7 @@ def template_of(homework: Homework) -> Submission | None:
 
 
 def in_order_after(order: Sequence[str], submission: str | None) -> list[str]:
-    """An order that begins after a submission and goes round to it."""
+    """An order that begins after a submission and goes round to it, without it."""
     if submission is None or submission not in order:
         return list(order)
     place = order.index(submission) + 1

@@ -55,7 +55,7 @@ def next_answer(
 def coming_answers(klass: Class, state: State, answer: Answer) -> list[str]:
     """The submissions whose answers are likely to be opened after an answer, so that their pages can be drawn."""
     answers = klass.answers[answer.item]
-    others = in_order_after(klass.order(answer.item), answer.submission)[:-1]
+    others = in_order_after(klass.order(answer.item), answer.submission)
     waiting = (key for key in others if waits(state, answers[key]))
     return list(itertools.islice(waiting, _COMING))
 

@@ -36,7 +36,7 @@ def _override(event: Event) -> str:
 
 def _lateness(event: Event) -> str:
     percent = event.data["percent"]
-    return "lateness by the policy" if percent is None else f"lateness costs {percent} %: {_reason(event)}"
+    return "lateness by the rubric's rule" if percent is None else f"lateness costs {percent} %: {_reason(event)}"
 
 
 def _pages(event: Event) -> str:

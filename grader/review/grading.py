@@ -25,7 +25,7 @@ from grader.review.desk import (
 )
 from grader.review.events import told
 from grader.review.formula import quantities_of
-from grader.review.progress import item_progress, paces
+from grader.review.progress import item_progress, next_item, paces
 from grader.review.web import Call, duration
 
 _MOST_KEYS = 9
@@ -50,7 +50,7 @@ def next_in_item(call: Call) -> Response:
     if found is None:
         state = room.book.state()
         progress = item_progress(klass, state, item, paces(state, [item])[item])
-        return call.page("finished.html", item=klass.item(item), progress=progress)
+        return call.page("finished.html", item=klass.item(item), progress=progress, start=next_item(klass, state, item))
     return RedirectResponse(address(found), 303)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from grader.errors import UsageError
 from grader.gradebook.events import Decision
 from grader.insight.alike import Group, alike
 from grader.review.classroom import Answer, Class
-from grader.review.desk import LOCK_SECONDS, act_of, grade_data, grading, is_empty
+from grader.review.desk import LOCK_SECONDS, act_of, grade_data, grading, is_empty, last_act
+from grader.review.events import told
 from grader.review.web import Call
 
 _KINDS = {
@@ -39,6 +40,11 @@ class Proposal:
     why: str
     members: tuple[Member, ...]
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of the submissions."""
+        return frozenset(member.answer.submission for member in self.members)
+
 
 class Groups:
     """The groups of each item, computed once for the answers that there are."""
@@ -47,8 +53,11 @@ class Groups:
         self._lock = threading.Lock()
         self._known: dict[str, tuple[tuple[str, ...], tuple[Group, ...]]] = {}
 
-    def of(self, klass: Class, item: str) -> tuple[Proposal, ...]:
-        """The proposed groups of an item, the largest first."""
+    def of(self, klass: Class, item: str, with_pdf: Collection[str] = ()) -> tuple[Proposal, ...]:
+        """The proposed groups of an item, the largest first.
+
+        Who handed in a PDF (``with_pdf``, by key) may have answered there, so an empty notebook says nothing about them.
+        """
         answers = klass.answers[item]
         gradable = {key: answer for key, answer in answers.items() if not answer.problem and not _has_more(answer)}
         state = tuple(answer.content for answer in gradable.values())
@@ -56,9 +65,10 @@ class Groups:
             known = self._known.get(item)
             if known is None or known[0] != state:
                 texts = {key: answer.text for key, answer in gradable.items()}
-                known = state, alike(texts, klass.questions[item].text)
+                known = state, alike(texts, klass.questions[item].template)
                 self._known[item] = known
-        return tuple(_proposal(group, answers) for group in known[1])
+        proposals = (_proposal(group, answers, with_pdf) for group in known[1])
+        return tuple(sorted((each for each in proposals if len(each.members) > 1), key=lambda each: -len(each.members)))
 
 
 GROUPS = Groups()
@@ -70,9 +80,18 @@ def _has_more(answer: Answer) -> bool:
     return any(each.data or each.kind == "reported_accuracy" for each in answer.evidence)
 
 
-def _proposal(group: Group, answers: Mapping[str, Answer]) -> Proposal:
-    members = zip(group.members, group.similarity, strict=True)
-    return Proposal(group.kind, _KINDS[group.kind], tuple(Member(answers[key], value) for key, value in members))
+def _proposal(group: Group, answers: Mapping[str, Answer], with_pdf: Collection[str]) -> Proposal:
+    members = [
+        Member(answers[key], value)
+        for key, value in zip(group.members, group.similarity, strict=True)
+        if group.kind != "blank" or key not in with_pdf
+    ]
+    return Proposal(group.kind, _KINDS[group.kind], tuple(members))
+
+
+def _inside(proposals: Sequence[Proposal], place: int) -> int:
+    """The number, from 1, of a group that has all members of another one and comes before it; 0 if there is none."""
+    return next((n for n, each in enumerate(proposals[:place], 1) if proposals[place].keys <= each.keys), 0)
 
 
 def show(call: Call) -> Response:
@@ -81,10 +100,19 @@ def show(call: Call) -> Response:
     klass = room.klass
     item = klass.item(call.path["item"])
     state = room.book.state()
-    proposals = GROUPS.of(klass, item.id)
+    with_pdf = frozenset(key for key, answer in klass.answers[item.id].items() if answer.has_pdf)
+    proposals = GROUPS.of(klass, item.id, with_pdf)
     grades = {key: state.grade(key, item.id) for key in klass.answers[item.id]}
     return call.page(
-        "groups.html", item=item, entries=list(enumerate(state.entries(item.id), 1)), proposals=proposals, grades=grades
+        "groups.html",
+        item=item,
+        entries=list(enumerate(state.entries(item.id), 1)),
+        proposals=proposals,
+        inside=[_inside(proposals, place) for place in range(len(proposals))],
+        grades=grades,
+        graded=[key for key, grade in grades.items() if grade is not None],
+        with_pdf=with_pdf,
+        last=[told(state, event) for event in last_act(state, call.who)[:1]],
     )
 
 

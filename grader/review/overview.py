@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +10,11 @@ from starlette.responses import RedirectResponse, Response
 
 from grader.errors import UsageError
 from grader.grades.final import compose
+from grader.grades.students import Student
 from grader.insight.agreement import agreements, disagreements, grader_means
 from grader.review.desk import gradings_of, last_act, second_queue
 from grader.review.events import told
+from grader.review.pdfs import Pdfs
 from grader.review.progress import grader_progress, item_progress, looks_again, paces, waits
 from grader.review.submissions import flags_of
 from grader.review.web import Call
@@ -40,15 +43,22 @@ def show(call: Call) -> Response:
         has_pace=any(item.left is not None for item in items),
         flags=[(key, student, count) for key, student, count in flags if count],
         second=len(second_queue(klass, state, call.who)),
+        start=next((item for item in items if not item.is_done), None),
         pdfs=room.pdfs,
-        unpaired=room.pdfs.pairing.unpaired if room.pdfs else (),
-        missing=[klass.graded.students[key].shown for key in room.pdfs.pairing.missing if key in klass.graded.students]
-        if room.pdfs
-        else [],
-        pdf_problems=room.pdfs.problems() if room.pdfs else [],
+        pdf_lists=_lists(room.pdfs, klass.graded.students) if room.pdfs else [],
         last=[told(state, event) for event in last_act(state, call.who)[:1]],
         link=call.query.get("link", ""),
     )
+
+
+def _lists(pdfs: Pdfs, students: Mapping[str, Student]) -> list[tuple[str, list[str]]]:
+    """What is wrong with the PDFs, by kind."""
+    names = {key: student.shown for key, student in students.items()}
+    return [
+        ("Belong to nobody", [f"{each.file}: {each.reason}" for each in pdfs.pairing.unpaired]),
+        ("Students without a PDF", [names[key] for key in pdfs.pairing.missing if key in names]),
+        ("Cannot be read", [problem for _, problem in pdfs.problems()]),
+    ]
 
 
 def ask_name(call: Call) -> Response:
@@ -157,6 +167,7 @@ def grades(call: Call) -> Response:
     totals = [each.total for each in final if each.total is not None]
     return call.page(
         "grades.html",
+        folder=room.folder.name,
         rubric=graded.rubric,
         final=sorted(final, key=lambda each: (each.total is not None, each.student.shown)),
         done=len(totals),

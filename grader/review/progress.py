@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from grader.gradebook.events import Event
 from grader.gradebook.state import State
-from grader.review.classroom import Answer, Class
+from grader.review.classroom import Answer, ByHand, Class, in_order_after
 
 PAUSE = timedelta(minutes=5)
 """Between two grades; a longer one is a break and tells nothing about the pace."""
@@ -92,9 +92,22 @@ def item_progress(klass: Class, state: State, item: str, pace: float | None) -> 
     )
 
 
-def grades_given(state: State) -> list[Event]:
-    """All events that gave a grade and were not undone, in order."""
-    return [event for event in state.log.grades if event.submission is not None and not state.is_undone(event)]
+def grades_given(state: State, item: str | None = None) -> list[Event]:
+    """The events that gave a grade and were not undone, in order; of one item or of all."""
+    undone = state.log.undone
+    return [event for event in state.log.grades if (item is None or event.item == item) and event.act not in undone]
+
+
+def next_item(klass: Class, state: State, after: str) -> ByHand | None:
+    """The item to go on with after one: the next that has an answer without a grade that holds; None if there is none."""
+    return next(
+        (
+            klass.items[item]
+            for item in in_order_after(tuple(klass.items), after)
+            if any(waits(state, answer) for answer in klass.answers[item].values())
+        ),
+        None,
+    )
 
 
 def pace_of(events: Sequence[Event]) -> float | None:
@@ -127,7 +140,6 @@ def grader_progress(state: State) -> list[GraderProgress]:
 
 def paces(state: State, items: Iterable[str]) -> dict[str, float | None]:
     """The pace of each item, or that of all items where it has too few grades: a mean over graders of their medians."""
-    events = grades_given(state)
 
     def of(chosen: Sequence[Event]) -> float | None:
         by_grader: dict[str, list[Event]] = defaultdict(list)
@@ -136,8 +148,8 @@ def paces(state: State, items: Iterable[str]) -> dict[str, float | None]:
         known = [pace for each in by_grader.values() if (pace := pace_of(each)) is not None]
         return statistics.fmean(known) if known else None
 
-    found = {item: of([event for event in events if event.item == item]) for item in items}
+    found = {item: of(grades_given(state, item)) for item in items}
     if None in found.values():
-        overall = of(events)
+        overall = of(grades_given(state))
         found = {item: overall if own is None else own for item, own in found.items()}
     return found

@@ -58,6 +58,8 @@ def serve(
     try:
         if sign_out:
             forget_all(folder)
+        for line in site.room.imported:
+            show(f"imported from overrides.yaml: {line}")
         if site.room.pdfs is not None:
             site.room.pdfs.warm_up()
         listening = listen_again(folder) if port == 0 else listen(port)

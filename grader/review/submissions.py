@@ -154,7 +154,7 @@ def _override(call: Call, key: str) -> Decision:
     points = number(text, "points") if text else None
     if points is not None and not 0 <= points <= item.points:
         raise UsageError(f"points: {name} is worth 0 to {item.points:g}")
-    content = content_of(klass.found(key, name), klass.graded.students[key].notebook)
+    content = content_of(klass.found(key, name), klass.graded.students[key].notebook, klass.graded.students[key].pdf)
     data: dict[str, JSON] = {"points": points, "reason": _reason(call.form), "criterion": None, "content": content}
     return Decision(Kind.override, key, name, data)
 

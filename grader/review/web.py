@@ -135,10 +135,17 @@ def rendered(template: str, call: Call, **values: Any) -> str:
     )
 
 
+def standing(template: str) -> str:
+    """A template that needs nothing of a class or a grader."""
+    return _ENVIRONMENT.get_template(template).render()
+
+
 def duration(left: timedelta | None) -> str:
     """A length of time in words: `2 h 5 min`."""
     if left is None:
         return "unknown"
+    if left < timedelta(minutes=1):
+        return "< 1 min"
     minutes = -(-left.total_seconds() // 60)
     hours, rest = divmod(int(minutes), 60)
     return f"{hours} h {rest} min" if hours else f"{rest} min"

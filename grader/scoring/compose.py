@@ -21,7 +21,8 @@ from grader.scoring.result import (
     totals,
 )
 from grader.scoring.rubric import AutomaticItem, Item, Rubric
-from grader.scoring.score import Verdict, nothing_judged, score, status_of
+from grader.scoring.score import nothing_judged, score, status_of
+from grader.scoring.verdict import Verdict
 
 
 @dataclass(frozen=True)

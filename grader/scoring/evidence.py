@@ -16,7 +16,9 @@ MOST_IMAGES = 12
 MOST_TEXTS = 4
 LARGEST_IMAGE = 2 << 20
 MOST_TEXT = 3000
-"""Characters of an output or a written answer that are shown."""
+"""Characters of an output that are shown."""
+MOST_ANSWER = 50_000
+"""Characters of a written answer, of all its cells together. A person reads all of it; only a hostile one is longer."""
 
 _ACCURACY = re.compile(r"\bacc(?:uracy)?\b", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
@@ -103,14 +105,21 @@ def _states_accuracy(line: str) -> bool:
     return named is not None and _DIGIT.search(line, named.end()) is not None
 
 
+def is_whole(evidence: Sequence[Evidence]) -> bool:
+    """Whether all text of an item is shown, and not only the beginning or the end of it."""
+    outputs = [each.text or "" for each in evidence if each.kind != "written_answer"]
+    written = sum(len(each.text or "") for each in evidence if each.kind == "written_answer")
+    return written < MOST_ANSWER and all(len(text) < MOST_TEXT for text in outputs)
+
+
 def _written(submission: Submission, part: str) -> list[Evidence]:
     marked = [cell for cell in submission.markdown if cell.part == part and cell.role == "text-answer"]
-    texts = [cell.source.strip() for cell in marked]
-    found = [
-        Evidence(kind="written_answer", title="text in the notebook", text=text[:MOST_TEXT])
-        for text in texts
-        if text
-    ][:2]
+    found = []
+    left = MOST_ANSWER
+    for text in filter(None, (cell.source.strip() for cell in marked)):
+        if left > 0:
+            found.append(Evidence(kind="written_answer", title="text in the notebook", text=text[:left]))
+            left -= len(text)
     # Photos of handwritten formulas, for instance.
     pasted = [output for cell in marked for output in cell.attachments]
     for output in pasted[:MOST_IMAGES]:

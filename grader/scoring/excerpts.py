@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from grader.judging.property import Property
 from grader.scoring.result import LONGEST_EXCERPT, Excerpt
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 from grader.submission.definitions import Definition
 from grader.submission.reading import CodeCell, Submission
 from grader.submission.syntax import parse

@@ -17,7 +17,7 @@ from grader.scoring.excerpts import excerpts
 from grader.scoring.remarks import cell_of, definition_flags, loss_flags
 from grader.scoring.result import Flag, Isolation, Versions
 from grader.scoring.rubric import Rubric
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 from grader.submission.definitions import Definition
 from grader.submission.planning import Plan
 from grader.submission.reading import Submission

@@ -10,18 +10,22 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from grader.scoring.record import Line, Record
+from grader.text.safe_text import one_line
 
 MOST_ENTRIES = 12
 """Rows, and columns, of a matrix or a grid that are shown."""
 MOST_TOKENS = 16
 MOST_ROWS = 24
+MOST_CHARACTERS = 40
+"""Of a token."""
 MOST_PANELS = 8
+MOST_PICTURES = 4
 
 NotFinite = Literal["nan", "inf", "-inf"]
 Number = float | NotFinite
 Place = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
 """Row and column within what is shown."""
-Token = Annotated[str, BeforeValidator(lambda value: value[:40] if isinstance(value, str) else value), Line]
+Token = Annotated[str, BeforeValidator(lambda value: one_line(value, MOST_CHARACTERS) if isinstance(value, str) else value)]
 """A word, a number or another short text."""
 
 
@@ -103,4 +107,4 @@ class Table(Record):
 
 
 Picture = Annotated[Matrices | Grid | Sequences | Table, Field(discriminator="kind")]
-Pictures = Annotated[tuple[Picture, ...], Field(max_length=MOST_PANELS)]
+Pictures = Annotated[tuple[Picture, ...], Field(max_length=MOST_PICTURES)]

@@ -27,3 +27,10 @@ class Record(BaseModel):
     """Immutable, and closed: a misspelt field is an error, not a loss."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class CodeLine(Record):
+    """A line of a code cell."""
+
+    cell: int = Field(ge=1, description="Number of the code cell, from 1.")
+    line: int = Field(ge=1, description="Number of the line, from 1.")

@@ -8,7 +8,7 @@ from grader.judging.property import Property
 from grader.kernel.session import CellOutcome
 from grader.scoring.result import Cell, Flag
 from grader.scoring.rubric import AutomaticItem, Rubric
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 from grader.submission.definitions import Definition, which_one_counted, why_not_defined
 from grader.submission.planning import Plan
 

@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from grader.files.atomic import write_atomically
 from grader.scoring.pictures import Pictures
-from grader.scoring.record import Block, Line, Record
+from grader.scoring.record import Block, CodeLine, Line, Record
 from grader.text.safe_text import clean
 
 Kind = Literal["automatic", "training", "manual"]
@@ -29,6 +29,10 @@ LONGEST_EXCERPT = 10_000
 EvidenceKind = Literal["image", "generated_text", "reported_accuracy", "written_answer"]
 
 
+MOST_EVIDENCE = 60_000
+"""Characters of one text that a notebook holds."""
+
+
 def _exact(value: object) -> object:
     """Rounds what a sum or a percentage left behind the fourth decimal."""
     return round(value, 4) if isinstance(value, float) else value
@@ -36,6 +40,12 @@ def _exact(value: object) -> object:
 
 Code = Annotated[str, BeforeValidator(lambda value: clean(value, LONGEST_EXCERPT) if isinstance(value, str) else value)]
 """Harmless lines of a cell."""
+Passage = Annotated[
+    str,
+    BeforeValidator(lambda value: clean(value, MOST_EVIDENCE) if isinstance(value, str) else value),
+    Field(max_length=MOST_EVIDENCE),
+]
+"""A harmless text as long as somebody may write for an item."""
 Points = Annotated[float, BeforeValidator(_exact), Field(ge=0, allow_inf_nan=False)]
 Seconds = Annotated[float, BeforeValidator(_exact), Field(ge=0, allow_inf_nan=False)]
 
@@ -46,7 +56,7 @@ class Evidence(Record):
     kind: EvidenceKind
     title: Line = ""
     cell: int | None = Field(default=None, ge=1, description="Number of the cell, from 1.")
-    text: Block | None = None
+    text: Passage | None = None
     mime: Literal["image/png", "image/jpeg"] | None = None
     data: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9+/]*={0,2}$", description="An image's bytes in base64."
@@ -58,13 +68,6 @@ class SetBy(Record):
 
     who: Line
     why: Line
-
-
-class CodeLine(Record):
-    """A line of a code cell."""
-
-    cell: int = Field(ge=1, description="Number of the code cell, from 1.")
-    line: int = Field(ge=1, description="Number of the line, from 1.")
 
 
 class Excerpt(Record):

@@ -3,38 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
-from grader.scoring.pictures import Picture
-from grader.scoring.result import CodeLine, CriterionResult, Evidence, ItemResult, ItemStatus
+from grader.scoring.result import CriterionResult, Evidence, ItemResult, ItemStatus
 from grader.scoring.rubric import AutomaticItem, Criterion, ManualItem, Rubric, TrainingItem
-
-VerdictStatus = Literal["passed", "failed", "unreached", "error", "inapplicable"]
-"""`unreached`: the property found nothing wrong, but it could compare too few of its cases to say that the code is right.
-`error`: the grader's own fault, which never costs a student points. `inapplicable`: the property does not fit how the student
-built the part, and another one of the criterion judges it."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What was found out about one property of one submission."""
-
-    property: str
-    status: VerdictStatus
-    message: str = ""
-    counterexample: str | None = None
-    title: str = ""
-    """The property in one sentence, as the property's docstring states it."""
-    notes: tuple[str, ...] = ()
-    """What a person should know about how the item was judged."""
-    defers_to: tuple[str, ...] = ()
-    """The properties of which one must fail, as this one left a case to them; else a fault would be found by nobody."""
-    pictures: tuple[Picture, ...] = ()
-    snippet: str = ""
-    """Code that reproduces the counterexample in the notebook."""
-    places: tuple[CodeLine, ...] = ()
-    """Where in the notebook an exception passed."""
+from grader.scoring.verdict import Verdict, decide
 
 
 def score(
@@ -66,28 +38,8 @@ def score(
 def _criterion(
     criterion: Criterion, verdicts: Sequence[Verdict], others: Mapping[str, Verdict]
 ) -> CriterionResult:
-    """Decides by the worst verdict: one error leaves it open, else one failure loses it.
-
-    A criterion is earned by comparisons only. A property that reached too few, or left a case to others, is excused if one
-    that it defers to, among the ``others``, failed; a criterion of which no property compared enough is lost all the same.
-    """
-    broken = [verdict for verdict in verdicts if verdict.status == "error"]
-    failed = [verdict for verdict in verdicts if verdict.status == "failed"]
-    unreached = [
-        verdict
-        for verdict in verdicts
-        if verdict.status == "unreached" or (verdict.status == "passed" and verdict.defers_to)
-    ]
-    decisive = next(iter(broken or failed), None)
-    if decisive is None and all(verdict.status == "inapplicable" for verdict in verdicts):
-        broken = [Verdict(criterion.id, "error", "none of its properties applies to how this part was built")]
-        decisive = broken[0]
-    if decisive is None and unreached:
-        blamed = {verdict: _blamed(verdict, others) for verdict in unreached}
-        broken = [verdict for verdict in unreached if "error" in blamed[verdict]]
-        unexcused = [verdict for verdict in unreached if "failed" not in blamed[verdict]]
-        nothing_reached = not any(verdict.status == "passed" for verdict in verdicts)
-        decisive = next(iter(broken or unexcused or (unreached if nothing_reached else [])), None)
+    decision = decide(criterion.id, verdicts, others)
+    decisive = decision.by
     if decisive is None:
         return CriterionResult(
             id=criterion.id,
@@ -101,19 +53,14 @@ def _criterion(
         title=criterion.title,
         points=0,
         max_points=criterion.points,
-        status="error" if broken else "failed",
-        message=decisive.message or f"{decisive.property} gave no reason",
+        status=decision.status,
+        message=decision.message,
         requirement=decisive.title or None,
         counterexample=decisive.counterexample,
         pictures=decisive.pictures,
         snippet=decisive.snippet,
         places=decisive.places,
     )
-
-
-def _blamed(verdict: Verdict, others: Mapping[str, Verdict]) -> set[str]:
-    """How the properties fared that an unreached one defers to."""
-    return {others[name].status for name in verdict.defers_to if name in others}
 
 
 def _automatic(

@@ -11,7 +11,7 @@ from grader.kernel import gpu
 from grader.kernel.session import Session
 from grader.scoring.result import Evidence
 from grader.scoring.rubric import Budget, Rubric, TrainingItem
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 from grader.submission.template import Template
 from grader.training import checkpoint
 

@@ -21,7 +21,8 @@ from grader.homework3 import HOMEWORK
 from grader.homework3.training import check
 from grader.kernel.warm import WarmHost
 from grader.scoring.result import Evidence, totals
-from grader.scoring.score import Verdict, score
+from grader.scoring.score import score
+from grader.scoring.verdict import Verdict
 from grader.training import plan as planning
 from tests.conftest import notebook, solutions
 

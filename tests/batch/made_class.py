@@ -22,37 +22,41 @@ from grader.insight.causes import Cause, Example
 from grader.insight.similar_code import Cell, Lines, MatchedSpan, Pair, PartMatch
 from grader.scoring.compose import Facts, Findings, compose_result
 from grader.scoring.facts import versions
+from grader.scoring.pictures import Matrices, Matrix
 from grader.scoring.result import Cell as CellResult
-from grader.scoring.result import Evidence, Flag, Isolation
+from grader.scoring.result import Evidence, Excerpt, Flag, Isolation
 from grader.scoring.rubric import Rubric, load_rubric
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 
 CONTEXT = "0123456789abcdef"
 HOSTILE = '</td></script><script>document.title="owned"</script><img src=x onerror=alert(1)>{{ 7*7 }}\u202e\x1b[31m"\'`'
+AT_RANDOM, REVERSED = "2b.mask", "4d.padding"
+"""Criteria that are answered at random, and graded the wrong way round."""
 NAMES = ("ada", "bob", "cyd", "dan", "eva", "fay", "gus", "hal", "ivy", "jon", "kim", "leo", "mia", "ned", "ola", "pat")
 MESSAGE = "alpha[0, 2, 2] is 0.4387, expected 0.4069; the mask is applied after the softmax"
 COUNTEREXAMPLE = "x = [[1, 0], [0, 1], [1, 1]]\nmask = [[1, 1, 0], [1, 1, 1], [1, 1, 1]]\n" + (
     "alpha = [[0.50, 0.50, 0.00], [0.33, 0.33, 0.34]]"
 )
+SNIPPET = "import torch\n\nhead = AttentionHead(4, 4)\nx = torch.eye(4)[None]\nprint(head(x, None))"
 
 
 def made_class(folder: Path, students: int = 300, *, hostile: bool = False, seed: int = 0) -> Store:
     """A class in a folder that must not exist yet; ``hostile`` puts markup into every text that a student has a hand in."""
     random = np.random.default_rng(seed)
     rubric = load_rubric(HOMEWORK.rubric)
-    difficulty = {name: random.normal(-1.5, 1) for item in rubric.automatic for c in item.criteria for name in c.properties}
+    difficulty = {c.id: random.normal(-0.7, 1) for item in rubric.automatic for c in item.criteria}
     members = [_member(i, hostile) for i in range(students)]
     with Store(folder) as store:
         store.put("rubric.yaml", HOMEWORK.rubric.read_text(encoding="utf-8"))
         for i, member in enumerate(members):
             if not member.digest or store.load(member.digest, CONTEXT) is not None:
                 continue
-            verdicts = _verdicts(random, difficulty, HOSTILE if hostile else "")
+            verdicts = _verdicts(random, rubric, difficulty, HOSTILE if hostile else "")
             record = _record(i, member, verdicts, rubric, random, HOSTILE if hostile else "")
             (folder / "judged" / f"{member.digest}-{CONTEXT}.json").write_text(record.model_dump_json(), encoding="utf-8")
             if i < 30:
                 _recheck(store, i, record)
-        store.put(FALLS, _falls(members, hostile))
+        store.put(FALLS, _falls(hostile))
         manifest = Manifest(context=CONTEXT, seed="secret", members=tuple(members), strange=(HOSTILE,) if hostile else ())
         store.write_manifest(manifest)
     return Store(folder, create=False)
@@ -74,22 +78,43 @@ def _member(i: int, hostile: bool) -> Member:
     )
 
 
-def _verdicts(random: np.random.Generator, difficulty: Mapping[str, float], text: str) -> dict[str, Verdict]:
+def _verdicts(
+    random: np.random.Generator, rubric: Rubric, difficulty: Mapping[str, float], text: str
+) -> dict[str, Verdict]:
     ability = random.normal()
+    lots = random.random(len(difficulty))
     found = {}
-    for i, (name, hard) in enumerate(difficulty.items()):
-        # One criterion is answered at random, and one is graded the wrong way round.
-        right = 1 / (1 + np.exp(-1.7 * (ability - hard)))
-        right = 0.5 if i == 3 else 1 - right if i == 6 else right
+    of = {name: c.id for item in rubric.automatic for c in item.criteria for name in c.properties}
+    places = {name: n for n, name in enumerate(difficulty)}
+    for name, criterion in of.items():
+        right = 1 / (1 + np.exp(-1.7 * (ability - difficulty[criterion])))
+        right = 0.5 if criterion == AT_RANDOM else 1 - right if criterion == REVERSED else right
+        passed = lots[places[criterion]] < right
         note = "nondeterministic: this failed once and did not fail again for the same input and random seed. "
-        passed = random.random() < right
         message = (note if random.random() < 0.004 else "") + (text or MESSAGE)
         found[name] = (
             Verdict(name, "passed", title="A row of alpha sums to 1.")
             if passed
-            else Verdict(name, "failed", message, text or COUNTEREXAMPLE, title=text or "A row of alpha sums to 1.")
+            else Verdict(
+                name,
+                "failed",
+                message,
+                text or COUNTEREXAMPLE,
+                title=text or "A row of alpha sums to 1.",
+                pictures=(_picture(random, text),),
+                snippet=SNIPPET,
+            )
         )
     return found
+
+
+def _picture(random: np.random.Generator, text: str) -> Matrices:
+    """Attention matrices, the kind of picture that a counterexample has most often."""
+    panels = [
+        Matrix(title=text or title, rows=tuple(map(tuple, random.random((5, 5)).tolist())), whole=(5, 5), marks=((0, 2),))
+        for title in ("your alpha", "expected", "difference")
+    ]
+    return Matrices(caption=text or "The entry that is marked differs most.", panels=tuple(panels))
 
 
 def _record(
@@ -105,6 +130,9 @@ def _record(
         warnings=(text,) if text else (),
         flags=tuple(flags),
         cells=tuple(cells),
+        code=tuple(
+            Excerpt(cell=n, first=1, text=text or SOURCE, items=(item.id,)) for n, item in enumerate(rubric.automatic, 7)
+        ),
         isolation=(Isolation(layer="landlock", active=i % 50 != 9, note=text or "this kernel has no Landlock"),),
         seed="secret",
         seconds={"read": 0.1, "cells": float(random.gamma(3, 1.2)), "judge": float(random.gamma(4, 1.5))},
@@ -125,9 +153,9 @@ def _recheck(store: Store, i: int, record: Record) -> None:
         keep_recheck(store, Recheck(content=record.content, context=CONTEXT, number=number, verdicts=verdicts))
 
 
-def _falls(members: list[Member], hostile: bool) -> str:
+def _falls(hostile: bool) -> str:
     fall = Fall(
-        key=members[2].key,
+        key=_member(2, hostile).key,
         item="2a",
         criterion="2a.mask",
         before=1,

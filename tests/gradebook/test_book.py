@@ -209,6 +209,24 @@ def test_an_answer_is_handed_to_one_person(book: Gradebook, clock: Clock) -> Non
     assert book.claim("Bob", "1a", everyone) == "s2"
 
 
+def test_a_fresh_lock_is_not_written_again_and_decisions_wait_for_the_disk(book: Gradebook, clock: Clock) -> None:
+    connection = book._database._connection
+    assert book.lock("Ada", "s1", "1a")
+    written = connection.total_changes
+    clock.passes(10)
+    assert book.lock("Ada", "s1", "1a") and not book.lock("Bob", "s1", "1a")
+    assert connection.total_changes == written
+    clock.passes(10)
+    assert book.lock("Ada", "s1", "1a")
+    clock.passes(110)
+    assert not book.lock("Bob", "s1", "1a")
+    # What is NORMAL for a lock is FULL, which is 2, for all else.
+    with book._database.writing():
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    with book._database.writing_briefly():
+        assert connection.execute("PRAGMA synchronous").fetchone() == (1,)
+
+
 def test_what_was_graded_since_is_not_handed_out(book: Gradebook) -> None:
     seen = book.state().log.last
     assert book.claim("Ada", "1a", ["s1", "s2"], seen=seen) == "s1"

@@ -288,6 +288,8 @@ def test_any_history(steps: list[Decision | int]) -> None:
         for name in ("s1", "s2", "s3"):
             grown.grade(name, "1a")
     whole = State(Log().followed_by(events), ITEMS, WORTH)
+    assert grown.log == whole.log
+    assert (grown.submissions(), grown.graded("1a")) == (whole.submissions(), whole.graded("1a"))
     undone: set[str] = set()
     for event in reversed(events):
         if event.kind is Kind.undo and event.act not in undone:

@@ -15,7 +15,7 @@ from grader.grades.students import Student
 from grader.scoring.compose import Facts, Findings, compose_result
 from grader.scoring.result import Result, Versions
 from grader.scoring.rubric import Rubric, parse_rubric
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 
 RUBRIC_TEXT = """
 version: "1"

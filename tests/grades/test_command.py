@@ -18,7 +18,7 @@ from grader.gradebook.events import Decision, Kind
 from grader.homework3 import HOMEWORK
 from grader.scoring.compose import Facts, Findings, compose_result
 from grader.scoring.rubric import load_rubric
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 from tests.grades.made import VERSIONS
 
 RUBRIC = load_rubric(HOMEWORK.rubric)

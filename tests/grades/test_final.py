@@ -12,7 +12,7 @@ from grader.errors import UsageError
 from grader.gradebook.content import content_of
 from grader.gradebook.entries import entry_data
 from grader.gradebook.events import Kind
-from grader.grades.final import Absent, FinalGrade, compose, rounded
+from grader.grades.final import NO_NOTEBOOK, NOT_GRADED, Absent, FinalGrade, compose, rounded
 from grader.grades.students import Student
 from grader.scoring.result import Result
 from tests.grades.made import RUBRIC, Decided, graded, result, state
@@ -244,9 +244,35 @@ def test_nothing_handed_in_has_no_total_unless_it_is_to_be_zero() -> None:
 def test_a_pdf_without_a_notebook_is_graded_and_never_zero_before() -> None:
     pages: Decided = (Kind.pages, "ada", "1a", {"pages": [1]})
     waiting = of(pages, found=UNREADABLE, student=NOBODY, absent="zero")
-    assert (waiting.total, waiting.pending) == (None, ("1a",))
-    assert of(pages, FULL, found=UNREADABLE, student=NOBODY, absent="zero").total == 4
-    assert of(FULL, found=UNREADABLE, student=NOBODY).pending == ("2a", "3a")
+    assert (waiting.total, waiting.pending) == (None, ("1a", "3a"))
+    by_hand = (FULL, graded("ada", "3a", adjustment=1.0))
+    assert of(pages, *by_hand, found=UNREADABLE, student=NOBODY, absent="zero").total == 5
+    assert of(*by_hand, found=UNREADABLE, student=NOBODY).pending == ("2a",)
+
+
+@pytest.mark.parametrize("absent", ["empty", "zero"])
+def test_a_known_pdf_is_enough_for_its_items_to_wait(absent: Absent) -> None:
+    """Also before anybody has decided anything about the student."""
+    with_pdf = replace(NOBODY, pdf="c" * 64)
+    grade = of(found=UNREADABLE, student=with_pdf, absent=absent)
+    assert grade.total is None
+    assert [item.points for item in grade.items] == [None, 0 if absent == "zero" else None, None]
+    assert [item.reasons[0] for item in grade.items] == [NOT_GRADED, NO_NOTEBOOK, NOT_GRADED]
+
+
+def test_a_look_at_a_student_decides_nothing() -> None:
+    looked: Decided = (Kind.reveal, "ada", None, {})
+    assert of(looked, found=UNREADABLE, student=NOBODY, absent="zero").total == 0
+
+
+def test_a_grade_for_another_pdf_needs_a_second_look() -> None:
+    seen, now = replace(ADA, pdf="c" * 64), replace(ADA, pdf="d" * 64)
+    content = content_of(None, seen.notebook, seen.pdf)
+    given = graded("ada", "1a", "first", content=content)
+    assert of(given, student=seen).pending == ()
+    assert of(given, student=now).pending == ("1a",)
+    # A grade from a review without PDFs says nothing about them.
+    assert of(graded("ada", "1a", "first", content=content_of(None, ADA.notebook)), student=now).pending == ()
 
 
 def test_an_unreadable_submission_waits_for_a_person_and_is_never_zero() -> None:

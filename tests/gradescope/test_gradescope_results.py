@@ -14,7 +14,8 @@ from grader.gradescope.metadata import Late
 from grader.gradescope.results import MAX_CHARACTERS, message_only, schema, to_gradescope, to_text, valid
 from grader.scoring.result import ItemResult, Result, Versions, totals
 from grader.scoring.rubric import Rubric, parse_rubric
-from grader.scoring.score import Verdict, nothing_judged, score
+from grader.scoring.score import nothing_judged, score
+from grader.scoring.verdict import Verdict
 from tests.scoring.test_rubric import SMALL
 
 RUBRIC = load_assignment().rubric

@@ -11,7 +11,7 @@ from grader.assignment import PUBLIC_SEED, load_assignment
 from grader.audit.corpus import load_all
 from grader.audit.fast import FastKernel
 from grader.judging.engine import Engine
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 from tests.conftest import handwritten
 
 pytestmark = pytest.mark.long

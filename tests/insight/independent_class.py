@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import ast
 import random
+import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 
-from grader.audit.corpus import Case, cells_of, load_all
+from grader.audit.corpus import reference_cells
 from grader.audit.mechanical import Target, targets
+from grader.audit.right_answers import right_answers
+from grader.homework import load_homework
 from grader.insight.similar_code import Cell
-from grader.scoring.rubric import load_rubric
+from grader.submission.own_code import cell_of, given_cells
+from grader.submission.template import load_template
 from tests.insight.idioms import Author
 
 Sources = dict[str, str]
@@ -30,20 +34,12 @@ def all_targets() -> tuple[Target, ...]:
 
 @cache
 def variants() -> dict[str, tuple[str, ...]]:
-    """The right answers of the corpus to each part, with the cells that belong to them."""
-    criteria = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
-    found: dict[str, list[str]] = {}
-    for case in load_all(criteria):
-        if case.entry.kind == "variant":
-            found.setdefault(case.part, []).append(own_code(case))
-    return {part: tuple(codes) for part, codes in found.items()}
-
-
-def own_code(case: Case) -> str:
-    """The cells of a case that differ from the reference's, as one cell."""
-    from grader.audit.corpus import reference_cells
-
-    return "\n\n".join(cell for cell in case.cells if cell not in reference_cells())
+    """The right answers of the corpus to each part, each with the cells that belong to it."""
+    codes = right_answers(load_homework())[len(reference_cells()) :]
+    return {
+        target.part: tuple(code for code in codes if re.search(rf"^class {target.class_name}\b", code, re.M))
+        for target in all_targets()
+    }
 
 
 def written_by(author: Author, target: Target) -> str:
@@ -65,11 +61,15 @@ def independent_class(size: int, seed: int = 0, *, corpus: bool = True) -> dict[
         written = [written_by(Author(rng), target) for _ in range(size - len(known))]
         answers[target.part] = [*known, *written]
         rng.shuffle(answers[target.part])
-    return {f"s{number:03}": {part: codes[number] for part, codes in answers.items()} for number in range(size)}
+    return {
+        f"s{number:03}": {part: codes[number] for part, codes in answers.items()} for number in range(size)
+    }
 
 
 def cells(sources: Mapping[str, str]) -> list[Cell]:
-    return [Cell(source, ast.parse(source), number) for number, source in enumerate(sources.values(), start=1)]
+    return [
+        Cell(source, ast.parse(source), number) for number, source in enumerate(sources.values(), start=1)
+    ]
 
 
 def parts() -> dict[str, str]:
@@ -78,12 +78,11 @@ def parts() -> dict[str, str]:
 
 
 def background() -> list[list[Cell]]:
-    """The audit's right variants, each of which is one more student."""
-    return [[Cell(code, ast.parse(code))] for codes in variants().values() for code in codes]
+    """The reference's classes and the audit's right variants."""
+    return [[cell] for code in right_answers(load_homework()) if (cell := cell_of(code)) is not None]
 
 
-def given_cells(submission: Sequence[str]) -> list[Cell]:
-    return [Cell(source, ast.parse(source)) for source in submission]
-
-
-__all__ = ["Cell", "cells_of", "independent_class"]
+def given() -> tuple[Cell, ...]:
+    """What students get."""
+    homework = load_homework()
+    return given_cells(load_template(homework.template, homework.provided_classes))

@@ -11,7 +11,7 @@ from grader.audit import corpus
 from grader.audit.fast import FastKernel
 from grader.homework3 import HOMEWORK
 from grader.judging.engine import Engine
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 
 pytestmark = pytest.mark.long
 

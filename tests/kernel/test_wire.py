@@ -24,7 +24,7 @@ from grader.judging.trial import Trial
 from grader.kernel import remote, wire
 from grader.kernel.inside import frames
 from grader.kernel.process import _receive
-from grader.kernel.remote import Connection, NoReply, Recording, Student, StudentError
+from grader.kernel.remote import NoReply, Recording, SocketConnection, Student, StudentError
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 JSON = st.recursive(
@@ -144,7 +144,7 @@ def test_no_reply_is_taken_for_fewer_trials_than_were_sent(replies: list[Any], s
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.sendall(_frame(json.dumps([replies, []]).encode(), []))
-        connection = Connection(ours, {}, 1.0)
+        connection = SocketConnection(ours, {}, 1.0)
         try:
             answers = connection.run([(number, Recording(0), None) for number in range(3)], stop=stop)
         except NoReply:
@@ -213,7 +213,7 @@ def _answered(reply: Any, buffers: list[bytes], wanted: Any) -> Any:
         sender = threading.Thread(target=send)
         sender.start()
         try:
-            return Connection(ours, {}, 20.0).run([(0, Recording(0), wanted)], stop=True)[0]
+            return SocketConnection(ours, {}, 20.0).run([(0, Recording(0), wanted)], stop=True)[0]
         finally:
             ours.close()
             sender.join()

@@ -15,7 +15,8 @@ from rich.console import Console
 from grader.report.terminal import points, print_result
 from grader.scoring.result import Cell, Flag, Isolation, Penalty, Result, Versions, totals
 from grader.scoring.rubric import load_rubric
-from grader.scoring.score import Verdict, score
+from grader.scoring.score import score
+from grader.scoring.verdict import Verdict
 
 RUBRIC = load_rubric()
 MASK = next(c for item in RUBRIC.automatic for c in item.criteria if c.id == "2a.mask").properties[0]

@@ -20,6 +20,8 @@ from tests.review.made import RUBRIC, Pupil, make_class, site_of
 
 PDFS_ALONE = 2
 """Students who handed in a PDF and no notebook; they come last, before the one who handed in nothing."""
+FIRST = ("Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gia", "Hal", "Ida", "Jon")
+LAST = ("Abel", "Berg", "Cole", "Diaz", "Egli", "Funk", "Gray", "Hart")
 FORMULAS = {
     "1a": (
         r"$$h_2 = W_h W_x x_1 + W_x x_2, \qquad y_2 = \phi_y(W_y h_2)$$",
@@ -91,8 +93,9 @@ def evidence_of(number: int, *, in_notebook: bool) -> dict[str, list[Evidence]]:
                 pieces += [Evidence(kind=kind, title="text in the notebook", text=text)] if text else []
             elif kind == "image":
                 pieces += [
-                    Evidence(kind=kind, title=f"image from code cell {cell}", cell=cell, mime="image/png", data=heatmap(cell * 97 + number))
+                    Evidence(kind=kind, title=f"image from code cell {cell}", cell=cell, mime="image/png", data=data)
                     for cell in (21, 22)
+                    for data in (heatmap(cell * 97 + number),)
                 ]
             elif kind == "reported_accuracy":
                 title = "reported by code cell 19; a number in an output proves nothing"
@@ -134,17 +137,18 @@ def write_pdf(path: Path, number: int) -> None:
 def make(folder: Path, size: int = 30) -> tuple[Path, Path, list[Pupil]]:
     """Write a class and its PDFs; gives the folder of the batch, that of the PDFs, and the students."""
     absent = PDFS_ALONE + 1
+    names = [f"{first} {last}" for last in LAST for first in FIRST][:size]
     people = make_class(folder / "hw3", size, absent=absent)
     evidence = {one.key: evidence_of(number, in_notebook=number % 3 != 1) for number, one in enumerate(people)}
     flags = [
         Flag(kind="altered", message="provided code was changed: FFN (cell 12) differs from the template's", cell=12),
     ]
-    people = make_class(folder / "hw3", size, evidence=evidence, flags=flags, absent=absent)
+    people = make_class(folder / "hw3", size, evidence=evidence, names=names, flags=flags, absent=absent)
     archive = folder / "pdfs"
     for number, one in enumerate(people[: size - 1]):
         if number != 2:
-            write_pdf(archive / f"{one.name} {one.sid}.pdf", number)
-    (archive / f"{people[2].name} {people[2].sid}.pdf").write_bytes(b"%PDF-1.4\nnothing else")
+            write_pdf(archive / f"{one.name}.pdf", number)
+    (archive / f"{people[2].name}.pdf").write_bytes(b"%PDF-1.4\nnothing else")
     write_pdf(archive / "homework (final).pdf", 5)
     return folder / "hw3", archive, people
 
@@ -164,7 +168,7 @@ def grade_half(site: Site) -> None:
         for place, (key, answer) in enumerate(klass.answers[item].items()):
             if item in ("1e", "4h") and place > 11:
                 break
-            chosen = "blank" if not answer.text and "blank" in entries and not room.pdfs else dice.choice(entries[:3])
+            chosen = dice.choice(entries[:3])
             comment = "Say why, not only what." if place % 7 == 3 else ""
             data = {"entries": [chosen], "adjustment": 0.0, "comment": comment, "content": answer.content}
             who = ("Tessa", "Ben")[place % 2]
@@ -175,5 +179,6 @@ def grade_half(site: Site) -> None:
     first = next(iter(klass.answers["1d"]))
     text = "I named both cases: below 1 it vanishes, above 1 it explodes. Please look at the second sentence again."
     room.book.record("Tessa", [Decision(Kind.request, first, "1d", {"text": text})])
-    room.book.record("Ben", [Decision(Kind.penalty, first, None, {"id": "page-assignment", "on": True, "reason": "No pages assigned."})])
+    penalty = {"id": "page-assignment", "on": True, "reason": "No pages assigned."}
+    room.book.record("Ben", [Decision(Kind.penalty, first, None, penalty)])
     room.book.record("Ben", [Decision(Kind.note, first, None, {"text": "Please assign pages next time."})])

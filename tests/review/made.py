@@ -24,7 +24,7 @@ from grader.review.web import Site
 from grader.scoring.compose import Facts, Findings, compose_result
 from grader.scoring.result import Evidence, Flag, Result, Versions
 from grader.scoring.rubric import load_rubric
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 
 RUBRIC = load_rubric(HOMEWORK.rubric)
 VERSIONS = Versions(grader="1", rubric="1", python="3.12")

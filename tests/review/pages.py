@@ -41,7 +41,7 @@ def pages_of(site: Site, key: str, item: str, finished: str) -> dict[str, Page]:
         "answers": Page(f"/answers/{item}"),
         "groups": Page(f"/groups/{item}"),
         "entries": Page(f"/entries/{item}"),
-        "preview": Page(f"/entries/{item}", "Preview"),
+        "preview": Page(f"/entries/{item}", "Preview change"),
         "agreement": Page("/agreement"),
         "grades": Page("/grades"),
         "submission": Page(f"/submission/{key}"),

@@ -1,4 +1,4 @@
-"""Four graders in four browser contexts while the server is killed again and again: nothing lost, doubled, or given out twice."""
+"""Four graders in four browser contexts while the server is killed again and again: no decision lost or doubled."""
 
 from __future__ import annotations
 
@@ -65,17 +65,25 @@ async def grade(page: Any, evening: Evening, who: str, seed: int) -> None:
             evening.shown[who].append(place)
             await page.keyboard.press(str(dice.randint(1, 3)))
             # A page of an item that waits has nothing saved yet.
-            await page.wait_for_function(_SAVED)
+            await until(page, _SAVED)
             status, entries = await page.evaluate(_STATUS), await page.evaluate(_CHECKED)
             if status.startswith("saved"):
                 evening.saved[place] = (who, tuple(entries))
             else:
                 evening.problems.append(f"{who} at {place}: {status}")
             await page.keyboard.press("n")
-            await page.wait_for_function(f"({_PLACE}) !== '{place}'")
+            await until(page, f"({_PLACE}) !== '{place}'")
             place = await page.evaluate(_PLACE)
         if evening.is_over:
             return
+
+
+async def until(page: Any, condition: str) -> None:
+    """Wait until something holds on a page. Playwright's own waiting evaluates text in the page, which our policy refuses."""
+    deadline = time.monotonic() + _PATIENCE
+    while not await page.evaluate(condition):
+        assert time.monotonic() < deadline, (page.url, condition)
+        await asyncio.sleep(0.02)
 
 
 async def opened(page: Any, address: str) -> str:
@@ -160,8 +168,8 @@ def test_killed_in_the_middle_nothing_is_lost_doubled_or_given_to_two(tmp_path: 
     connection = sqlite3.connect(folder / NAME)
     assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
-    assert all(len(places) > 1 for places in evening.shown.values())
-    print(f"{kills} kills, {len(evening.saved)} acknowledged decisions, {len(given)} recorded, 0 lost, 0 doubled, 0 given to two")
+    assert len(evening.saved) > kills and all(len(places) > 1 for places in evening.shown.values())
+    print(f"\n{kills} kills, {len(evening.saved)} decisions acknowledged, {len(given)} recorded; all of them once")
 
 
 @pytest.mark.long

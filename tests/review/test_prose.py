@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import random
 import re
 from html.parser import HTMLParser
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from grader.review.mathml import math_html
-from grader.review.pictures import reencoded
+from grader.review.pictures import Pictures, reencoded
 from grader.review.prose import prose
 from tests.review.made import picture
 
@@ -126,3 +127,27 @@ def test_a_picture_too_large_to_decode_is_not_shown() -> None:
     encoded = io.BytesIO()
     Image.new("1", (30_000, 1_000)).save(encoded, "png")
     assert reencoded(encoded.getvalue()) is None
+
+
+def test_the_images_that_were_shown_last_are_kept() -> None:
+    loads: list[int] = []
+
+    def image(number: int) -> bytes | None:
+        def load() -> bytes:
+            loads.append(number)
+            encoded = io.BytesIO()
+            Image.frombytes("RGB", (40, 40), random.Random(number).randbytes(4800)).save(encoded, "png")
+            return encoded.getvalue() if number else b"no image"
+
+        return pictures.of(number, load)
+
+    pictures = Pictures(most_bytes=12_000)
+    assert image(1) == image(1) != image(2)
+    assert loads == [1, 2]
+    image(1)
+    image(3)
+    image(1)
+    assert loads == [1, 2, 3]
+    image(2)
+    assert loads == [1, 2, 3, 2]
+    assert image(0) is None and image(0) is None and loads[-1] == 0 and len(loads) == 5

@@ -7,9 +7,11 @@ import base64
 import pytest
 
 from grader.homework3 import HOMEWORK
-from grader.scoring.evidence import _states_accuracy, collect
+from grader.scoring.evidence import MOST_ANSWER, _states_accuracy, collect, is_whole
 from grader.scoring.rubric import load_rubric
 from grader.submission.reading import CodeCell, MarkdownCell, Output, Submission
+
+RUBRIC = load_rubric(HOMEWORK.rubric)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,7 @@ def test_an_image_pasted_into_an_answer_is_evidence() -> None:
         MarkdownCell(0, "a", "See the photo.", role="text-answer", part="1a", attachments=(photo, vector)),
         MarkdownCell(1, "b", "Of another item.", role="text-answer", part="1b"),
     )
-    found = collect(Submission("hw.ipynb", "", (), cells), load_rubric(HOMEWORK.rubric))["1a"]
+    found = collect(Submission("hw.ipynb", "", (), cells), RUBRIC)["1a"]
     assert [(each.kind, each.text, each.mime) for each in found] == [
         ("written_answer", "See the photo.", None),
         ("written_answer", None, "image/jpeg"),
@@ -57,3 +59,20 @@ def test_text_is_looked_for_where_the_homework_says_that_it_is_generated(calls: 
     )
     shown = collect(Submission("hw.ipynb", "", cells, ()), rubric, calls).get(item, [])
     assert [each.text for each in shown] == found
+
+
+def test_a_written_answer_is_evidence_as_a_whole() -> None:
+    parts = ["The gradient vanishes. " * 200, "A second cell.", "A third cell, with the conclusion."]
+    cells = tuple(
+        MarkdownCell(number, str(number), text, role="text-answer", part="1d") for number, text in enumerate(parts)
+    )
+    found = collect(Submission("hw.ipynb", "", (), cells), RUBRIC)["1d"]
+    assert [each.text for each in found] == [text.strip() for text in parts]
+    assert is_whole(found)
+
+
+def test_a_written_answer_without_end_is_cut_and_says_so() -> None:
+    cells = tuple(MarkdownCell(n, str(n), "x" * 30_000, role="text-answer", part="1d") for n in range(3))
+    found = collect(Submission("hw.ipynb", "", (), cells), RUBRIC)["1d"]
+    assert sum(len(each.text or "") for each in found) == MOST_ANSWER
+    assert not is_whole(found)

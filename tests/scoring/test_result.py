@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from grader.errors import GraderError
 from grader.scoring.result import Cell, Evidence, Flag, ItemResult, Result, Versions, result_schema, totals
 from grader.scoring.rubric import load_rubric
-from grader.scoring.score import Verdict, score
+from grader.scoring.score import score
+from grader.scoring.verdict import Verdict
 
 jsonschema = pytest.importorskip("jsonschema")
 RUBRIC = load_rubric()

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from grader.scoring.result import Evidence, totals
 from grader.scoring.rubric import AutomaticItem, load_rubric
-from grader.scoring.score import Verdict, score
+from grader.scoring.score import score
+from grader.scoring.verdict import Verdict
 
 RUBRIC = load_rubric()
 CRITERIA = [criterion for item in RUBRIC.automatic for criterion in item.criteria]

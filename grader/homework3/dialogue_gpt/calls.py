@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import checks, oracles, parameters, strategies
+from grader.homework3 import checks, parameters, strategies
 from grader.homework3.dialogue_gpt.names import EMBEDDINGS, LONGEST, MASK, MODES, SHAPES
 from grader.homework3.strategies import GPTCase
 from grader.judging import expect
@@ -34,7 +34,7 @@ def build(student: Student, case: GPTCase) -> Generator[Any, Any, Remote]:
 def logits_of(reply: Any, case: GPTCase, batch: int | None = None, tokens: int | None = None) -> Array:
     """The first result, checked: (B, T, V), as log-probabilities."""
     shape = (batch or case.batch, tokens or case.tokens, case.vocab_size)
-    return oracles.log_softmax(expect.tensor(expect.parts(reply, 2, "DialogueGPT")[0], shape, "logits"))
+    return checks.log_softmax(expect.tensor(expect.parts(reply, 2, "DialogueGPT")[0], shape, "logits"))
 
 
 def readable(
@@ -52,7 +52,7 @@ def readable(
     shape = (batch, tokens, case.vocab_size)
     if logits is None or logits.shape != shape or not np.all(np.isfinite(logits)):
         expect.stand_back(to, f"the model returns no finite logits of shape (B, T, V) = {shape}")
-    return oracles.log_softmax(logits)
+    return checks.log_softmax(logits)
 
 
 def prefix(ids: Array, size: int) -> Array:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import oracles, parameters, stand_in_calls, strategies
+from grader.homework3 import parameters, stand_in_calls, stand_in_formulas, strategies
 from grader.homework3.dialogue_gpt.calls import (
     PART,
     SHOWN,
@@ -90,7 +90,7 @@ def test_alphas_when_asked(student: Student, case: GPTCase) -> Program:
         call = stand_in_calls.recorded_calls(calls[len(calls) // 2 :], case.batch)[-1]
         mix = stand_in_calls.mixing_of({**call, "mask": _fitting_mask(call, case)}, case)  # type: ignore[arg-type]
         x = call["x"].astype(np.float64)
-        want = oracles.marks(mix, case.num_layers * case.num_heads, int(call["index"]), x).reshape(shape)
+        want = stand_in_formulas.marks(mix, case.num_layers * case.num_heads, int(call["index"]), x).reshape(shape)
         expect.close(
             alphas, want, "alphas", "with return_attn=True these are not the alphas of the Transformer"
         )
@@ -179,7 +179,7 @@ def test_logits_are_not_probabilities(student: Student, case: GPTCase) -> Progra
     """The logits are raw scores: no softmax or sigmoid is applied to them."""
     model = student.DialogueGPT(*case.sizes.values())
     found = yield model.parameters()
-    weights = oracles.random_weights(found if isinstance(found, dict) else {}, case.rng(), size=3.0)
+    weights = parameters.random_weights(found if isinstance(found, dict) else {}, case.rng(), size=3.0)
     if weights:
         model.load(weights)
     reply = yield model(case.input_ids)

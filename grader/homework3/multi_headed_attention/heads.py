@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grader.homework3 import checks, gradients, oracles, parameters, stand_in_calls, strategies
+from grader.homework3 import checks, gradients, parameters, stand_in_calls, stand_in_formulas, strategies
 from grader.homework3.multi_headed_attention.calls import (
     PART,
     REAL_MASKS,
@@ -91,7 +91,7 @@ def test_alphas_are_in_the_order_of_the_heads(student: Student, case: SequenceCa
         by_head = {int(call["index"]): call for call in stand_in_calls.recorded_calls(made, case.batch)}
         for place, index in enumerate(sorted(by_head)[: case.num_heads]):
             mixing = stand_in_calls.mixing_of(by_head[index], case)
-            want = oracles.marks(mixing, 1, index, by_head[index]["x"])[:, 0]
+            want = stand_in_formulas.marks(mixing, 1, index, by_head[index]["x"])[:, 0]
             why = f"alphas[:, {place}] are not the weights of head {place}"
             expect.close(alphas[:, place], want, f"alphas[:, {place}]", why)
 

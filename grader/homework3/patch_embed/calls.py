@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from grader.homework3 import checks, parameters
-from grader.homework3.patch_embed.cases import images_of, one_pixel_each, patches_of
+from grader.homework3.patch_embed.cases import images_of
+from grader.homework3.patch_embed.cutting import one_pixel_each, patches_of
 from grader.homework3.strategies import ImageCase
 from grader.judging import expect
 from grader.kernel.remote import Remote, Student

@@ -79,7 +79,7 @@ def test_same_in_training_and_evaluation(student: Student, case: ImageCase) -> P
     )
 
 
-@property_of(PART, (strategies.other_images(), many_patches, large_patches, *COINCIDING), examples=6)
+@property_of(PART, (strategies.other_images(), many_patches, large_patches, *COINCIDING), examples=6, private=True)
 def test_other_sizes_work_alike(student: Student, case: ImageCase) -> Program:
     """Patches and pixels are treated the same way at other sizes than the homework's."""
     _, found, predicts = yield from identify(student, case)

@@ -18,7 +18,7 @@ from grader.homework3.training.data import CLASSES, Cifar10, fetch, load, requir
 from grader.homework3.training.stated import stated
 from grader.kernel.session import Session
 from grader.scoring.result import Evidence
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 from grader.submission.template import Template
 from grader.training import checkpoint
 from grader.training.link import NoReply, ReplyTimedOut, StudentError, TrainerLink

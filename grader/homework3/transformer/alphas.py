@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.homework3 import checks, oracles
+from grader.homework3 import checks, stand_in_formulas
 from grader.homework3.strategies import MaskedCase
 from grader.homework3.transformer.calls import (
     Call,
@@ -90,7 +90,7 @@ def _holds_alphas(seen: Seen, built: Sequence[dict[str, int]]) -> None:
         made = once  # a block that is called again is for the properties of layers to find
     alphas = alphas_of(seen, len(made), heads)
     wants = [
-        oracles.marks(mixing_of(block, seen.call), heads, int(block["index"]), block["x"]) for block in made
+        stand_in_formulas.marks(mixing_of(block, seen.call), heads, int(block["index"]), block["x"]) for block in made
     ]
     order = np.argsort([int(block["index"]) for block in made], kind="stable").tolist()
     if order != sorted(order) and not checks.matches(alphas, np.stack(wants, axis=1)):

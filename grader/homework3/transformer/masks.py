@@ -129,7 +129,7 @@ def mask_arrives(mask: Any, call: Call) -> None:
     shown = (
         {} if equal else {"the mask that a block gets": expect.show(got), "expected mask": expect.show(want)}
     )
-    entry = np.unravel_index(int(np.argmax(got != want)), got.shape)
+    entry = [int(place) for place in np.unravel_index(int(np.argmax(got != want)), got.shape)]
     expect.holds(equal, why, shown, draw=lambda: pictures.comparison(got, want, "mask", entry, titles=("given", "expected")))
 
 

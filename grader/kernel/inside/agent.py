@@ -7,17 +7,13 @@ since a submission may patch torch and os.
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import io
 import json
-import linecache
 import os
 import signal
 import socket
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -25,11 +21,8 @@ import absent
 import frames
 import shims
 import torch
-from interpreter import Interpreter
-from stage import PROVIDED, Stage
-from values import Encoder, type_name
+from rounds import Quiet, Rounds
 
-MAX_TEXT = 4000
 _set_threads = torch.set_num_threads
 _sleep = time.sleep
 _fork, _exit, _dup2, _open, _waitpid, _kill = os.fork, os._exit, os.dup2, os.open, os.waitpid, os.kill
@@ -164,56 +157,12 @@ def become_property_child() -> None:
     torch.set_grad_enabled(True)
 
 
-class Quiet(io.TextIOBase):
-    """A stream that forgets what is written to it."""
-
-    def writable(self) -> bool:
-        """Always."""
-        return True
-
-    def write(self, text: str) -> int:
-        """Count and forget."""
-        return len(text)
-
-
 def serve_property(connection: socket.socket, namespace: dict[str, Any]) -> None:
     """Answer rounds of properties until the judge hangs up."""
-    interpreter, stage = Interpreter(namespace), Stage(namespace)
+    rounds = Rounds(namespace)
     while True:
         try:
             header, buffers = frames.receive_frame(connection)
         except frames.FrameError:
             return
-        if header["stage"] is not None:
-            stage.set(header["stage"])
-        if header["fresh"]:
-            interpreter.trials.clear()
-        replies: list[Any] = []
-        encoder = Encoder()
-        for number, seed, operations, wanted in header["trials"]:
-            try:
-                replies.append(
-                    {"values": interpreter.run(number, seed, operations, wanted, buffers, encoder)}
-                )
-            except BaseException as error:
-                replies.append({"error": describe(error)})
-                if header["stop"]:
-                    break
-        frames.send_frame(connection, replies, encoder.buffers)
-
-
-def describe(error: BaseException) -> dict[str, Any]:
-    """An exception as data: type, message, and the frames that lie in notebook cells, or in provided code, as cell 0."""
-    try:
-        message = str(error)[:MAX_TEXT]
-    except BaseException:
-        message = "(its message cannot be read)"
-    places = []
-    with contextlib.suppress(BaseException):
-        for frame, line in traceback.walk_tb(error.__traceback__):
-            filename = frame.f_code.co_filename
-            if filename.startswith(("cell-", PROVIDED)):
-                cell = filename[5:] if filename.startswith("cell-") else "0"
-                text = linecache.getline(filename, line).strip()[:200]
-                places.append([cell, line, str(frame.f_code.co_name)[:100], text])
-    return {"type": type_name(type(error)), "message": message, "frames": places[-20:]}
+        frames.send_frame(connection, *rounds.answer(header, buffers))

@@ -34,6 +34,7 @@ OURS = (
     "values",
     "interpreter",
     "stage",
+    "rounds",
     "agent",
     "training_run",
     "trainer",

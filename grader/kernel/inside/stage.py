@@ -17,11 +17,12 @@ PROVIDED = "<provided "
 class Stage:
     """The notebook's names. A stage replaces some of them."""
 
-    def __init__(self, namespace: dict[str, Any]) -> None:
+    def __init__(self, namespace: dict[str, Any], modules: list[dict[str, Any]] | None = None) -> None:
         self.namespace, self.names = namespace, dict(namespace)
         self.methods: list[tuple[type, str, Any]] = []
         # Classes of modules that the notebook wrote look their names up there.
-        self.modules = {id(module): (module, dict(module)) for module in own_modules()}
+        modules = own_modules() if modules is None else modules
+        self.modules = {id(module): (module, dict(module)) for module in modules}
 
     def set(self, asked: dict[str, Any]) -> None:
         """Replace what the notebook defines by stand-ins and provided code, under all its names."""
@@ -47,7 +48,8 @@ class Stage:
                 setattr(cls, method, before)
         self.methods.clear()
         for namespace, names in [(self.namespace, self.names), *self.modules.values()]:
-            namespace.clear()
+            for name in [name for name in namespace if name not in names]:
+                del namespace[name]
             namespace.update(names)
 
     def _stand_in(self, name: str, cls: type[standins.StandIn], *, lenient: bool) -> None:

@@ -19,10 +19,10 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import agent
 import frames
 import hardware
 import numpy as np
+import rounds
 import torch
 from interpreter import Interpreter, Unfit, defined
 from torch import Tensor, nn
@@ -35,7 +35,7 @@ def serve(connection: socket.socket, files: list[int], namespace: dict[str, Any]
     """Answer the judge until it hangs up; ``files`` are descriptors of arrays that the judge opened for reading."""
     trainer = Trainer(files, namespace)
     quiet = sys.stdout, sys.stderr
-    sys.stdout = sys.stderr = agent.Quiet()
+    sys.stdout = sys.stderr = rounds.Quiet()
     try:
         while True:
             try:
@@ -49,7 +49,7 @@ def serve(connection: socket.socket, files: list[int], namespace: dict[str, Any]
                 made = getattr(trainer, f"on_{name}")(**decode(arguments))
                 reply = {"value": encoder(made)}
             except BaseException as error:
-                reply = {"error": agent.describe(error)}
+                reply = {"error": rounds.describe(error)}
             with contextlib.suppress(frames.FrameError):
                 frames.send_frame(connection, reply, encoder.buffers)
     finally:

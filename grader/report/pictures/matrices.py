@@ -37,7 +37,7 @@ def level(value: Number, largest: float) -> str:
         return "odd"
     if value == 0 or largest == 0:
         return "p0"
-    return f"{'p' if value > 0 else 'm'}{max(1, min(LEVELS, round(LEVELS * abs(value) / largest)))}"
+    return f"{'p' if value > 0 else 'm'}{max(1, min(LEVELS, round(LEVELS * (abs(value) / largest))))}"
 
 
 def _panel(panel: Matrix, largest: float) -> Markup:

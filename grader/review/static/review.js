@@ -68,6 +68,7 @@
       counted = { item: address.split("/").at(-3), ...data };
       if (current.isConnected) {
         document.getElementById("score").textContent = data.message.replace("saved: ", "");
+        showFold();
         count();
       }
       return true;
@@ -157,8 +158,27 @@
     begin();
   }
 
+  // Where nothing else comes first, the page begins at the place of the PDF that holds the answer.
+  function lookAtAnswer() {
+    const mark = document.querySelector("[data-begin] rect");
+    if (!mark) return;
+    const below = mark.getBoundingClientRect().top - document.documentElement.clientHeight / 3;
+    if (below > 0) scrollBy(0, below);
+  }
+
+  function showFold() {
+    const fold = document.getElementById("fold");
+    if (!fold) return;
+    const isFolded = document.body.classList.contains("folded");
+    fold.hidden = !matchMedia("(max-width: 900px)").matches;
+    fold.setAttribute("aria-expanded", String(!isFolded));
+    fold.textContent = `${isFolded ? "Show" : "Hide"} rubric (${document.getElementById("score").textContent})`;
+  }
+
   function begin() {
     if (form()) form().dataset.saved = contents(form());
+    showFold();
+    lookAtAnswer();
     if (view()) preload();
   }
 
@@ -181,7 +201,8 @@
   }
 
   const next = alone(async () => {
-    if (!view() || !view().dataset.next || !(await settled())) return;
+    if (!view()?.dataset.next) document.getElementById("start")?.click();
+    if (!view()?.dataset.next || !(await settled())) return;
     const waiting = ready && ready.next === view().dataset.next ? ready.fetched : null;
     let found = await waiting;
     // What was finished before the last save may be so in another way now.
@@ -275,7 +296,15 @@
     }
   });
 
+  document.getElementById("show-help")?.removeAttribute("hidden");
+  document.getElementById("show-help")?.addEventListener("click", help);
+  matchMedia("(max-width: 900px)").addEventListener("change", showFold);
+
   document.addEventListener("click", (event) => {
+    if (event.target.id === "fold") {
+      document.body.classList.toggle("folded");
+      showFold();
+    }
     const link = event.target.closest(".moves a");
     if (!link || !view() || event.ctrlKey || event.metaKey || event.shiftKey) return;
     const address = link.getAttribute("href");
