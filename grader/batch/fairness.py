@@ -25,7 +25,7 @@ class ChangedVerdict:
     """Those who handed the content in."""
     item: str
     criterion: str
-    property: str
+    property_name: str
     title: str
     """The property in a sentence."""
     status: VerdictStatus
@@ -193,7 +193,7 @@ def _markdown(fairness: Fairness) -> Iterator[str]:
     yield "| submission | criterion | property | verdict | found |"
     yield "|---|---|---|---|---|"
     for each in fairness.changed:
-        cells = (", ".join(each.keys), each.criterion, each.property, each.in_words, one_line(each.message))
+        cells = (", ".join(each.keys), each.criterion, each.property_name, each.in_words, one_line(each.message))
         yield f"| {' | '.join(for_markdown(cell) for cell in cells)} |"
     if fairness.scores:
         yield ""

@@ -17,7 +17,7 @@ from grader.batch.rechecks import Recheck, keep_recheck, load_recheck
 from grader.batch.store import Record, Store, StoredVerdict
 from grader.batch.submissions import Entry
 from grader.grade import Judged
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 from grader.text.safe_text import one_line
 
 SAMPLE = 30

@@ -63,7 +63,7 @@ def fairness_lines(fairness: Fairness | None) -> list[str]:
         return []
     lines = [rate_in_words(fairness.submissions, "submissions"), rate_in_words(fairness.verdicts, "verdicts")]
     changed = [
-        f"{', '.join(each.keys)}: {each.criterion}: {each.property} {each.in_words}" for each in fairness.changed
+        f"{', '.join(each.keys)}: {each.criterion}: {each.property_name} {each.in_words}" for each in fairness.changed
     ]
     more = [f"and {len(changed) - MOST_PROBLEMS} more, see recheck.md"] if len(changed) > MOST_PROBLEMS else []
     seeds = f"{fairness.seeds} other seed{'' if fairness.seeds == 1 else 's'}"

@@ -13,7 +13,7 @@ from grader.insight.causes import in_words
 from grader.insight.diagnosis import Diagnoser, Diagnosis, Part
 from grader.insight.fingerprints import Fingerprints, load_fingerprints, to_json
 from grader.insight.symptoms import Symptom, Symptoms, message_class, symptoms_of
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 from tests.insight.known import AXIS, FAULTS, MASK, ORDER, SCALE, TABLE, failed
 
 

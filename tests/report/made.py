@@ -20,7 +20,8 @@ from grader.scoring.result import (
     totals,
 )
 from grader.scoring.rubric import load_rubric
-from grader.scoring.score import Verdict, score
+from grader.scoring.score import score
+from grader.scoring.verdict import Verdict
 
 RUBRIC = load_rubric(HOMEWORK.rubric)
 CRITERIA = {criterion.id: criterion for item in RUBRIC.automatic for criterion in item.criteria}

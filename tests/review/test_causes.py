@@ -22,7 +22,7 @@ from grader.insight.fingerprints import Calibration, Fingerprints, KnownFault
 from grader.insight.symptoms import Symptom
 from grader.review.web import Site
 from grader.scoring.compose import Facts, Findings, compose_result
-from grader.scoring.score import Verdict
+from grader.scoring.verdict import Verdict
 from tests.review.made import RUBRIC, VERSIONS, Browser, Pupil, make_class, site_of
 
 FIRST = RUBRIC.automatic[0]
