@@ -73,6 +73,7 @@ COMMANDS = [
     ["train"],
     ["check"],
     ["batch"],
+    ["report"],
     ["rescore"],
     ["grades"],
     ["review"],
