@@ -17,6 +17,9 @@ from grader.judging import expect
 from grader.kernel.remote import Remote, Student
 from grader.kernel.wire import Array
 
+_MOST_ENTRIES = 1 << 16
+"""Of the masks that one call to find chance at work is given."""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -203,8 +206,10 @@ def why_nondeterministic(
     student: Student, module: Remote, case: MaskedCase
 ) -> Generator[Any, Any, str | None]:
     """The property that finds why equal calls, or equal sequences of one call, get different outputs; None if they do not."""
-    x = np.repeat(case.x[:1], checks.MANY, axis=0)
-    for mask in (None, np.repeat(case.mask[:1], checks.MANY, axis=0)):
+    # What each block gets in each call comes back as well, and a reply has a limit.
+    copies = min(checks.MANY, max(2, _MOST_ENTRIES // case.tokens**2))
+    x = np.repeat(case.x[:1], copies, axis=0)
+    for mask in (None, np.repeat(case.mask[:1], copies, axis=0)):
         calls = [Call(x, mask, None, training) for training in (False, False, *[True] * 8)]
         seen = yield from observe(student, module, calls)
         outs = [readable(one) for one in seen]
