@@ -70,9 +70,9 @@ def percentiles(seconds: Sequence[float]) -> str:
     return f"{shown} ({len(ordered)})"
 
 
-def grade_item(client: Client, item: str, made: LargeClass, steps: Steps, pause: float = 0.0) -> int:
-    """Grade what is left of an item with one grader, each answer with its images; how many that were."""
-    path, count = f"/item/{item}", 0
+def grade_item(client: Client, item: str, made: LargeClass, steps: Steps, pause: float = 0.0) -> None:
+    """Grade what is left of an item with one grader, each answer with its images."""
+    path = f"/item/{item}"
     keys = {handle_of(item, key): key for key in made.answers[item]}
     while True:
         reply, where = client.open(path)
@@ -80,7 +80,7 @@ def grade_item(client: Client, item: str, made: LargeClass, steps: Steps, pause:
             raise SystemExit(f"{path}: {reply.status} {reply.text[:300]}")
         content = _CONTENT.search(reply.text)
         if content is None:
-            return count
+            return
         steps.next.append(reply.seconds)
         handle = where.rpartition("/")[2]
         if pages := _PAGES.search(reply.text):
@@ -92,17 +92,18 @@ def grade_item(client: Client, item: str, made: LargeClass, steps: Steps, pause:
         entries = _ENTRY.findall(reply.text)
         chosen = entries[int(handle, 16) % len(entries)]
         steps.save.append(client.grade(where, [chosen], content[1], uuid.uuid4().hex)["seconds"])
-        path, count = f"/item/{item}?after={handle}", count + 1
+        path = f"/item/{item}?after={handle}"
 
 
-def four_at_once(clients: Sequence[Client], items: Iterable[str], made: LargeClass) -> tuple[Steps, int]:
-    """Grade items with all graders at once and without a pause; what it took, and how many answers were graded."""
-    steps, total, failures = Steps(), [0], []
+def four_at_once(clients: Sequence[Client], items: Iterable[str], made: LargeClass) -> Steps:
+    """Grade items with all graders at once and without a pause."""
+    steps = Steps()
+    failures: list[BaseException] = []
 
     def work(client: Client) -> None:
         try:
             for item in items:
-                total[0] += grade_item(client, item, made, steps)
+                grade_item(client, item, made, steps)
         except BaseException as error:
             failures.append(error)
 
@@ -113,7 +114,7 @@ def four_at_once(clients: Sequence[Client], items: Iterable[str], made: LargeCla
         thread.join()
     if failures:
         raise failures[0]
-    return steps, total[0]
+    return steps
 
 
 class Cpu:
@@ -154,12 +155,12 @@ def measure(students: int, root: Path) -> dict[str, Any]:
         figures["groups"] = found_groups(clients[0], made)
         say("four graders at once")
         cpu, started = Cpu(server), time.perf_counter()
-        steps, count = four_at_once(clients, through_http, made)
+        steps = four_at_once(clients, through_http, made)
         seconds = time.perf_counter() - started
         figures["four graders without a pause"] = {
             **steps.figures(),
-            "answers a second": round(count / seconds, 1),
-            "server CPU an answer (ms)": round(1000 * cpu.spent() / count, 1),
+            "answers a second": round(len(steps.save) / seconds, 1),
+            "server CPU an answer (ms)": round(1000 * cpu.spent() / len(steps.save), 1),
         }
         memory["after four graders"] = round(server.memory())
         server.stop()
@@ -171,10 +172,10 @@ def measure(students: int, root: Path) -> dict[str, Any]:
         memory["with all PDFs read"] = round(server.memory())
         say("one grader with images and PDF pages")
         cpu, steps = Cpu(server), Steps()
-        count = grade_item(client, WITH_IMAGES, made, steps, pause=0.2)
+        grade_item(client, WITH_IMAGES, made, steps, pause=0.2)
         figures["one grader with images and PDF pages"] = {
             **steps.figures(),
-            "server CPU an answer (ms)": round(1000 * cpu.spent() / count, 1),
+            "server CPU an answer (ms)": round(1000 * cpu.spent() / len(steps.save), 1),
         }
         memory["after all decisions"] = round(server.memory())
         memory["at most"] = round(server.memory("VmHWM"))
