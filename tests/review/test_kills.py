@@ -82,7 +82,8 @@ async def until(page: Any, condition: str) -> None:
     """Wait until something holds on a page. Playwright's own waiting evaluates text in the page, which our policy refuses."""
     deadline = time.monotonic() + _PATIENCE
     while not await page.evaluate(condition):
-        assert time.monotonic() < deadline, (page.url, condition)
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{page.url}: {condition}\n{await page.evaluate(_STATUS)!r}\n{await page.inner_text('body')}")
         await asyncio.sleep(0.02)
 
 
@@ -92,7 +93,8 @@ async def opened(page: Any, address: str) -> str:
     while True:
         with contextlib.suppress(async_api.Error):
             await page.goto(address)
-            if await page.locator("main").count():
+            # A server that ends while a page loads may leave it without its script; a person reloads then.
+            if await page.locator("#show-help:not([hidden])").count():
                 found: str = await page.evaluate(_PLACE)
                 return found
         assert time.monotonic() < deadline, address
