@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 from markupsafe import Markup, escape
@@ -14,7 +15,7 @@ def element(tag: str, content: str | Markup = "", **attributes: str | float) -> 
     """An element; ``class_`` is its class, and other underscores are hyphens."""
     # Put together by hand, as a page has thousands of elements and `Markup.format` takes ten times as long.
     named = "".join(
-        f' {name.rstrip("_").replace("_", "-")}="{escape(value) if isinstance(value, str) else _written(value)}"'
+        f' {_name(name)}="{escape(value) if isinstance(value, str) else _written(value)}"'
         for name, value in attributes.items()
     )
     return Markup(f"<{tag}{named}>{escape(content)}</{tag}>")
@@ -44,6 +45,11 @@ def hatching(x: float, y: float, width: float, height: float) -> Markup:
         left, right = max(0.0, start - height), min(float(start), width)
         lines.append(f"M{_written(x + left)} {_written(y + start - left)}L{_written(x + right)} {_written(y + start - right)}")
     return element("path", d="".join(lines), class_="hatch")
+
+
+@functools.cache
+def _name(parameter: str) -> str:
+    return parameter.rstrip("_").replace("_", "-")
 
 
 def _written(value: str | float) -> str:
