@@ -19,7 +19,7 @@ from grader.gradebook.events import Kind
 from grader.review.classroom import handle_of
 from tests.review.made import RUBRIC, Browser, make_class, site_of
 from tests.review.running import Client, Running
-from tests.review.test_browser import CHROMIUM, FLAGS
+from tests.review.served import CHROMIUM, FLAGS
 
 async_api = pytest.importorskip("playwright.async_api")
 GRADERS = ("Ann", "Ben", "Cleo", "Dan")
