@@ -172,7 +172,7 @@ def _by_cause(guess: Guess, criteria: Sequence[LostCriterion]) -> dict[str, tupl
 
 
 def _as_text(symptoms: Symptoms) -> str:
-    return "\n".join(f"{name} {each.state} {each.message}" for name, each in sorted(symptoms.items()))
+    return "\n".join(f"{name} {each.state} {each.message} {each.relation}".rstrip() for name, each in sorted(symptoms.items()))
 
 
 def _cause(part: str, text: str, is_known: bool, shares: Sequence[_Share]) -> Cause:

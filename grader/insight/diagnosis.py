@@ -1,7 +1,8 @@
 """Names the likely cause of what a part fails by: the known faults that fail most alike, with how sure that is.
 
-Two sets of symptoms are alike by what they share: a property in the same state, and the same kind of message, each counted by
-how few of the part's known faults have it. Where no known fault is alike enough, the cause is unknown.
+Two sets of symptoms are alike by what they share: a property in the same state, the same kind of message, and numbers that
+compare alike, each counted by how few of the part's known faults have it. Where no known fault is alike enough, the cause is
+unknown.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ _FIRSTS = 12
 """How many of the most similar faults are tried as one of two."""
 _SECONDS = 5
 _LEAST_WEIGHT = 0.1
+_KINDS = {"state": 1.0, "message": 0.3, "word": 0.3, "relation": 1.0}
+"""What each kind of feature counts. A message has many words, so similar messages are alike without being equal."""
 _SAME = 1e-9
 
 Feature = tuple[str, ...]
@@ -92,7 +95,8 @@ class Part:
         for row, names in enumerate(features):
             self._has[row, [self._columns[name] for name in names]] = True
         # What all faults have in common tells nothing; what none has tells as much as the rarest.
-        self._weights = np.log((1 + len(features)) / np.maximum(self._has.sum(0), 1)) + _LEAST_WEIGHT
+        kinds = np.array([_KINDS[name[0]] for name in sorted(self._columns)])
+        self._weights = kinds * (np.log((1 + len(features)) / np.maximum(self._has.sum(0), 1)) + _LEAST_WEIGHT)
         self._rare = math.log(1 + len(features)) + _LEAST_WEIGHT
         causes = {cause: place for place, cause in enumerate(sorted({c for fault in faults for c in fault.causes}))}
         self._causes = np.zeros((len(features), len(causes)), bool)
@@ -123,7 +127,7 @@ class Part:
         features = _features(symptoms)
         seen = np.zeros(len(self._columns), bool)
         seen[[self._columns[name] for name in features if name in self._columns]] = True
-        return seen, self._rare * sum(name not in self._columns for name in features)
+        return seen, self._rare * sum(_KINDS[name[0]] for name in features if name not in self._columns)
 
     def _similar(self, rows: NDArray[np.bool_], seen: NDArray[np.bool_], strange: float) -> NDArray[np.float64]:
         both = (rows & seen) @ self._weights
@@ -152,7 +156,6 @@ class Part:
     def weigh(self, matches: Sequence[Match]) -> Diagnosis:
         """The guesses that matches give."""
         sharp, second = self.calibration.sharpness, self.calibration.second
-        none = math.exp(sharp * (self.calibration.floor - 1))
         weight: defaultdict[tuple[str, ...], float] = defaultdict(float)
         nearest: dict[tuple[str, ...], Match] = {}
         for match in matches:
@@ -161,6 +164,9 @@ class Part:
             # A cause counts by what is most alike: many faults that are a little alike do not add up.
             weight[causes] = max(weight[causes], math.exp(sharp * (match.similarity - charge - 1)))
             nearest.setdefault(causes, match)
+        # Symptoms that many causes have in common are likely those of further ones, too.
+        alike = sum(value >= max(weight.values()) - _SAME for value in weight.values())
+        none = math.exp(sharp * (self.calibration.floor - 1)) * max(alike, 1)
         total = none + sum(weight.values())
         guesses = [
             Guess(causes, each / total, nearest[causes].faults, nearest[causes].similarity) for causes, each in weight.items()
@@ -189,6 +195,12 @@ class Diagnoser:
 
 
 def _features(symptoms: Symptoms) -> frozenset[Feature]:
-    states = ((name, symptom.state) for name, symptom in symptoms.items())
-    messages = ((name, symptom.state, symptom.message) for name, symptom in symptoms.items())
-    return frozenset([*states, *messages])
+    """What symptoms have in common with others, each a kind, a property, and what is the case there."""
+    found: set[Feature] = set()
+    for name, symptom in symptoms.items():
+        found.add(("state", name, symptom.state))
+        found.add(("message", name, symptom.message))
+        found.update(("word", name, word) for word in symptom.message.split())
+        if symptom.relation:
+            found.add(("relation", name, symptom.relation))
+    return frozenset(found)

@@ -86,7 +86,7 @@ class _Fault(BaseModel):
     causes: tuple[Annotated[int, Field(ge=0)], ...]
     title: str
     key: str
-    symptoms: dict[str, tuple[Annotated[int, Field(ge=0, le=1)], Annotated[int, Field(ge=0)]]]
+    symptoms: dict[str, tuple[Annotated[int, Field(ge=0, le=1)], Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]]
 
 
 class _Calibration(BaseModel):
@@ -129,7 +129,10 @@ def _faults(file: _File, entries: Mapping[str, _Fault]) -> tuple[KnownFault, ...
             each.part,
             tuple(file.texts[place] for place in each.causes),
             each.title,
-            {prop: Symptom(_STATES[state], file.texts[text]) for prop, (state, text) in each.symptoms.items()},
+            {
+                prop: Symptom(_STATES[state], file.texts[text], file.texts[relation])
+                for prop, (state, text, relation) in each.symptoms.items()
+            },
             each.key,
         )
         for name, each in entries.items()
@@ -152,7 +155,7 @@ def to_json(table: Fingerprints) -> str:
                     "title": fault.title,
                     "key": fault.key,
                     "symptoms": {
-                        prop: [_STATES.index(symptom.state), place(symptom.message)]
+                        prop: [_STATES.index(symptom.state), place(symptom.message), place(symptom.relation)]
                         for prop, symptom in sorted(fault.symptoms.items())
                     },
                 },

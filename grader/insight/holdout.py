@@ -23,9 +23,10 @@ BINS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
 
 _SHARPNESS = (4.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0)
 _FLOOR = (0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
-_SECOND = (0.05, 0.1, 0.15, 0.2, 0.3)
+_SECOND = (0.1, 0.2, 0.3, 0.4, 0.5)
 _FEWEST = 20
 """With fewer trials nothing is fitted."""
+_SAME = 1e-9
 _LEAST = 1e-3
 """Below this a probability costs no more, so that one odd fault does not decide the fit."""
 
@@ -120,9 +121,10 @@ def fitted(trials: Sequence[Trial]) -> Calibration:
     found: list[tuple[float, Calibration]] = []
     for second in _SECOND:
         similar, right = _by_cause(trials, second)
+        alike = np.maximum((similar >= similar.max(1, initial=-np.inf, keepdims=True) - _SAME).sum(1), 1)
         for sharpness, floor in itertools.product(_SHARPNESS, _FLOOR):
             weights = np.exp(sharpness * (similar - 1))
-            none = math.exp(sharpness * (floor - 1))
+            none = math.exp(sharpness * (floor - 1)) * alike
             total = weights.sum(1) + none
             likely = np.where(right.any(1), (weights * right).sum(1), np.where(_is_known(trials), 0.0, none)) / total
             found.append((-float(np.log(np.maximum(likely, _LEAST)).sum()), Calibration(sharpness, floor, second)))

@@ -15,7 +15,13 @@ State = Literal["failed", "unreached"]
 """`unreached` also stands for a property that held but left cases to others."""
 
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
-_NUMBER = re.compile(r"(?<![A-Za-z_])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![A-Za-z_])")
+_DIGITS = r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
+_NUMBER = re.compile(rf"(?<![A-Za-z_]){_DIGITS}(?![A-Za-z_])")
+_VALUES = re.compile(rf"is ({_DIGITS}), expected ({_DIGITS})\b")
+_COUNTS = re.compile(r"expected (\d+)\b.*\bbut \D*(\d+)$")
+_SHAPES = re.compile(r"has shape (\([\d, ]*\)).*?(?:expected|but) (?:\([A-Z]\w*(?:, \w+)*\) = )?(\([\d, ]*\))")
+_NAMED = re.compile(r"(\w+)\W{1,3}(\d+)\b")
+_CLOSE = 2e-3
 
 
 class Judged(Protocol):
@@ -40,10 +46,17 @@ class Judged(Protocol):
 
 @dataclass(frozen=True)
 class Symptom:
-    """How one property fared: its state, and the message without what differs from one example to the next."""
+    """How one property fared.
+
+    Args:
+        state: whether it failed.
+        message: why, without what differs from one example to the next.
+        relation: how what the message says was got compares with what was expected; empty where that tells nothing.
+    """
 
     state: State
     message: str
+    relation: str = ""
 
 
 Symptoms = Mapping[str, Symptom]
@@ -59,6 +72,50 @@ def message_class(message: str) -> str:
     return text[:LONGEST]
 
 
+def relation_of(message: str) -> str:
+    """How the numbers of a message compare, where that is no accident of the example: `a multiple`, `other axes first`."""
+    text = one_line(message)
+    if (values := _VALUES.search(text)) is not None:
+        return _of_values(float(values[1]), float(values[2]))
+    if (shapes := _SHAPES.search(text)) is not None:
+        return _of_shapes(*(tuple(map(int, _NUMBER.findall(shape))) for shape in shapes.groups()))
+    if (counts := _COUNTS.search(text)) is not None:
+        wanted, found = map(int, counts.groups())
+        return "fewer" if found < wanted else "more" if found > wanted else ""
+    got, _, wanted_text = text.partition(", expected ")
+    wanted_named = dict(_NAMED.findall(wanted_text))
+    differing = [name for name, value in _NAMED.findall(got) if wanted_named.get(name, value) != value]
+    return " ".join(differing)
+
+
+def _of_values(got: float, wanted: float) -> str:
+    """Only what is exact counts: of two numbers one is larger by accident."""
+    if abs(got) < _CLOSE < abs(wanted):
+        return "zero"
+    if min(abs(got), abs(wanted)) < _CLOSE:
+        return ""
+    ratio = got / wanted
+    if abs(ratio + 1) < _CLOSE:
+        return "the negative"
+    for name, value in (("a multiple", ratio), ("a fraction", 1 / ratio)):
+        if value > 1.5 and abs(value - round(value)) < _CLOSE * value:
+            return name
+    return ""
+
+
+def _of_shapes(got: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    if len(got) != len(wanted):
+        extra = [size for size in got if size != 1] == [size for size in wanted if size != 1]
+        return "an axis of 1" if extra else ""
+    if sorted(got) == sorted(wanted):
+        return "axes in another order"
+    return "axes " + " ".join(
+        f"{place} {'more' if one > other else 'less'}"
+        for place, (one, other) in enumerate(zip(got, wanted, strict=True))
+        if one != other
+    )
+
+
 def symptoms_of(verdicts: Iterable[Judged], properties: Collection[str] | None = None) -> dict[str, Symptom]:
     """The symptoms among verdicts, of these properties only if some are named."""
     found: dict[str, Symptom] = {}
@@ -66,7 +123,7 @@ def symptoms_of(verdicts: Iterable[Judged], properties: Collection[str] | None =
         if properties is not None and verdict.property not in properties:
             continue
         if verdict.status == "failed":
-            found[verdict.property] = Symptom("failed", message_class(verdict.message))
+            found[verdict.property] = Symptom("failed", message_class(verdict.message), relation_of(verdict.message))
         elif verdict.status == "unreached" or (verdict.status == "passed" and verdict.defers_to):
             found[verdict.property] = Symptom("unreached", message_class(verdict.message))
     return found
