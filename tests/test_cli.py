@@ -73,6 +73,7 @@ COMMANDS = [
     ["train"],
     ["check"],
     ["batch"],
+    ["report"],
     ["rescore"],
     ["grades"],
     ["review"],
@@ -147,3 +148,16 @@ def test_choices_are_those_of_the_code_behind_them() -> None:
     assert {mode.value for mode in TrainingMode} == set(get_args(plan.Mode)) - {"allotted"}, "which only Gradescope uses"
     assert {device.value for device in Device} == set(get_args(plan.Device))
     assert {level.value for level in IsolationLevel} == set(LEVELS)
+
+
+def test_a_report_says_why_there_was_nothing_to_grade(tmp_path: Path) -> None:
+    (tmp_path / "bad.ipynb").write_text("no notebook", encoding="utf-8")
+    done = run(tmp_path, "grade", "bad.ipynb", "--html", "report.html", "--require-isolation", "none")
+    assert done.returncode == 3
+    assert "could not be graded" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", ["grade", "check"])
+def test_a_report_needs_a_folder(tmp_path: Path, command: str) -> None:
+    done = run(tmp_path, command, "bad.ipynb", "--html", "absent/report.html", COLUMNS="200")
+    assert done.returncode == 2 and "--html absent/report.html: the folder does not exist" in done.stderr

@@ -26,6 +26,8 @@ NEEDED = (
     "grader/kernel/inside/agent.py",
     "grader/review/static/review.js",
     "grader/review/templates/answer.html",
+    "grader/report/pages/student.html",
+    "grader/report/pages/style.css",
 )
 
 

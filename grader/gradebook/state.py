@@ -205,9 +205,11 @@ class State:
         places = dict.fromkeys((event.submission, event.item) for event in events)
         later._index(place for place in places if place not in self.log.events)
         if not any(event.kind in (Kind.undo, Kind.entry) for event in events):
-            changed = {(event.submission, event.item) for event in events}
             later._entries = self._entries
-            later._grades = {place: grade for place, grade in self._grades.items() if place not in changed}
+            # Copied whole, as other threads may look up grades in this state meanwhile.
+            later._grades = self._grades.copy()
+            for event in events:
+                later._grades.pop((event.submission or "", event.item or ""), None)
         return later
 
     # -- entries -------------------------------------------------------------------------------------------------

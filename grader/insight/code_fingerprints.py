@@ -16,6 +16,9 @@ Matrix = NDArray[np.float32]
 _BLOCK = 4096
 """Signatures that are multiplied at once."""
 
+_MOST_HOLDERS = 20
+"""Statements with the same operation that are looked at."""
+
 
 @dataclass
 class Fingerprint:
@@ -134,7 +137,8 @@ def counterparts(
     holders: dict[int, list[Statement]] = defaultdict(list)
     for statement, signatures in second.statements.items():
         for signature in dict.fromkeys(signatures):
-            holders[signature].append(statement)
+            if len(holders[signature]) < _MOST_HOLDERS:
+                holders[signature].append(statement)
     found = []
     for statement, signatures in first.statements.items():
         unique = list(dict.fromkeys(signatures))

@@ -7,6 +7,8 @@ the split into intermediate values and helper functions change. `Node.signatures
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -55,14 +57,23 @@ class Node:
 
 def _levels(node: Node) -> list[int]:
     below = [child.levels for child in node.children]
-    found = [hash(node.label)]
+    label = _digest(node.label)
+    found = [label]
     deepest = min(DEPTH, max(map(len, below), default=0))
     for level in range(deepest):
         operands = [levels[min(level, len(levels) - 1)] for levels in below]
         if node.label in _COMMUTATIVE:
             operands.sort()
-        found.append(hash((node.label, *operands)))
+        found.append(hash((label, *operands)))
     return found
+
+
+@functools.lru_cache(maxsize=10_000)
+def _digest(label: str) -> int:
+    """A number for a label that is the same in each process, unlike ``hash`` of a text."""
+    return int.from_bytes(
+        hashlib.blake2b(label.encode("utf-8", "surrogatepass"), digest_size=7).digest(), "big"
+    )
 
 
 def _bottom_up(root: Node) -> Iterator[Node]:

@@ -104,8 +104,9 @@ class Expressions(ABC):
         if isinstance(node.value, str):
             return self.leaf(f"text {_renamed_axes(node.value)}")
         number = node.value
-        if isinstance(number, int | float) and not isinstance(number, bool) and float(number) == number:
-            return self.leaf(f"{float(number):g}" if abs(number) < 1e300 else "large")
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            # Python refuses to spell very long integers.
+            return self.leaf(f"{number:g}" if abs(number) < 1e300 else "large")
         return self.leaf(repr(number)[:80])
 
     def _Name(self, node: ast.Name, environment: Environment) -> Value:

@@ -296,7 +296,7 @@ def _own_text(cells: Cells, fingerprint: Fingerprint) -> list[list[str]]:
     """The words and signs of the lines that a part was written in, without comments and layout."""
     found = []
     for statement in sorted(fingerprint.statements, key=lambda one: (one.cell, one.first)):
-        lines = cells[statement.cell].source.splitlines()[statement.first - 1 : statement.last]
+        lines = cells[statement.cell].source.split("\n")[statement.first - 1 : statement.last]
         try:
             tokens = list(tokenize.generate_tokens(io.StringIO("\n".join(lines).lstrip()).readline))
             found.append([token.string for token in tokens if token.type not in _IGNORED])

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from grader.insight.data_flow import Node, Statement
-from grader.insight.expressions import SELF, Environment, Expressions, Frame, Function, Value
+from grader.insight.expressions import MOST_NODES, SELF, Environment, Expressions, Frame, Function, Value
 
 _DEEPEST = 5
 """Helpers that call helpers, up to this depth."""
@@ -130,6 +130,8 @@ class Reader(Expressions):
     def run(self, statements: Sequence[ast.stmt], environment: Environment) -> bool:
         """Read statements in order; says whether they end in a return, raise, break or continue."""
         for statement in statements:
+            if self.made > MOST_NODES:
+                return True
             self.current = environment
             self.statement = self._span(statement)
             reader = getattr(self, f"_run_{type(statement).__name__}", None)
@@ -255,7 +257,7 @@ class Reader(Expressions):
         if isinstance(node.test, ast.Constant):
             return self.run(node.body if node.test.value else node.orelse, environment)
         test, span = self.value(node.test, environment), self.statement
-        then, otherwise = dict(environment), dict(environment)
+        then, otherwise = self._copy(environment), self._copy(environment)
         self.frame.tests.append(test)
         stops = self.run(node.body, then)
         self.frame.tests[-1] = self.node("not", [test])
@@ -278,6 +280,11 @@ class Reader(Expressions):
                 environment[name] = chosen
         return False
 
+    def _copy(self, environment: Environment) -> Environment:
+        """A copy for a branch, which counts as work: thousands of branches with thousands of variables are no answer."""
+        self.made += len(environment) // 20
+        return dict(environment)
+
     def _run_For(self, node: ast.For | ast.AsyncFor, environment: Environment) -> None:
         loop = self.value(node.iter, environment)
         self.bind(node.target, self.node("each", [loop]), environment)
@@ -291,7 +298,7 @@ class Reader(Expressions):
             self._loop(self.node("while", [self.value(node.test, environment)]), node.body, environment)
 
     def _loop(self, loop: Node, body: Sequence[ast.stmt], environment: Environment) -> None:
-        before, span = dict(environment), self.statement
+        before, span = self._copy(environment), self.statement
         self.frame.loops.append(loop)
         self.run(body, environment)
         self.frame.loops.pop()

@@ -42,13 +42,16 @@ class Violation(Exception):
     ) -> None:
         super().__init__(message)
         self.message, self.shown = message, dict(shown or {})
+        self.round = _Current.tally.rounds
         self.draw, self.values, self.index, self.code = draw, values, index, code
 
     def showing(self, shown: Mapping[str, str], draw: Draw | None = None) -> Violation:
         """The same violation with other values to print with it."""
-        return Violation(
+        other = Violation(
             self.message, shown, draw=draw or self.draw, values=self.values, index=self.index, code=self.code
         )
+        other.round = self.round
+        return other
 
 
 class StoodBack(Exception):
@@ -63,10 +66,11 @@ class StoodBack(Exception):
 
 
 class Tally:
-    """How many comparisons were made for one case."""
+    """How many comparisons were made for one case, and how often its program got an answer."""
 
     def __init__(self) -> None:
         self.made = 0
+        self.rounds = 0
 
 
 class _Current:

@@ -22,6 +22,8 @@ from grader.scoring.pictures import Picture
 from grader.text.safe_text import one_line
 
 MOST_REMARK = 200
+MOST_BY_HAND = 120
+"""Numbers, of all inputs and weights, with which a person still redoes a computation."""
 
 
 def explain(
@@ -53,7 +55,7 @@ def _explain(
     except Violation as error:
         drawn = error.draw() if error.draw is not None else None
         sources = [transcript.source_of(value) for value in error.values]
-        found = list(dict.fromkeys(each for each in sources if each)) or transcript.last_asked()
+        found = list(dict.fromkeys(each for each in sources if each)) or transcript.asked(error.round)
         remark = one_line(error.message, MOST_REMARK)
         if error.code:
             code = written([*error.code, *as_comments([remark])])
@@ -89,7 +91,8 @@ def _inputs(
         if operation.name == "load":
             weights |= {name: value for name, value in operation.arguments[1].items() if isinstance(value, np.ndarray)}
     tensors |= weights
-    if any(array.size > SHOWN_ENTRIES for array in tensors.values()):
+    sizes = [array.size for array in tensors.values()]
+    if max(sizes, default=0) > SHOWN_ENTRIES or sum(sizes) > MOST_BY_HAND:
         return None
     panels = []
     for scale, (name, array) in enumerate(tensors.items()):

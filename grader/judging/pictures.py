@@ -109,9 +109,11 @@ def number(value: float) -> Number:
     """A number of a picture: four significant digits."""
     if np.isnan(value):
         return "nan"
-    if np.isinf(value):
-        return "inf" if value > 0 else "-inf"
-    return float(f"{float(value):.4g}")
+    # The largest floats are infinite once they are rounded.
+    rounded = float(f"{float(value):.4g}")
+    if np.isinf(rounded):
+        return "inf" if rounded > 0 else "-inf"
+    return rounded
 
 
 def grid(panels: Iterable[Tiles], *, marked: str = "", outlined: str = "", caption: str = "") -> Grid | None:

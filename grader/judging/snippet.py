@@ -40,7 +40,8 @@ def snippet(
         ways: by slot, in which of several ways a call works.
         remarks: sentences to put at the end as comments.
     """
-    able = [each for each in found or transcript.last_asked() if transcript.needed_for([each.slot]) is not None]
+    wanted = found or transcript.asked(len(transcript.replies))
+    able = [each for each in wanted if transcript.needed_for([each.slot]) is not None]
     operations = transcript.needed_for([each.slot for each in able]) if able else None
     if not operations or all(each.name not in ("new", "call", "call_any") for each in operations):
         return ""

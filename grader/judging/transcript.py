@@ -71,9 +71,13 @@ class Transcript:
                     return found
         return None
 
-    def last_asked(self) -> list[Found]:
-        """What the last round asked for, as far as a notebook can make it, or else the last call that it can."""
-        asked = [Found(slot) for slot in dict.fromkeys(_slots(self.replies[-1][0]))] if self.replies else []
+    def asked(self, rounds: int) -> list[Found]:
+        """What the last of so many rounds asked for, as far as a notebook can make it, or else the last call that it can.
+
+        Later rounds ask whose fault a violation is.
+        """
+        replies = self.replies[:rounds] or self.replies
+        asked = [Found(slot) for slot in dict.fromkeys(_slots(replies[-1][0]))] if replies else []
         able = [each for each in asked if self.needed_for([each.slot]) is not None]
         if able:
             return able

@@ -41,6 +41,7 @@ class Trial:
         An answer that raises an unexpected exception in the property counts as wrong.
         """
         program = self._program
+        self.tally.rounds += 1
         try:
             with self._budget.clock(), counted_by(self.tally):
                 self._wanted = (

@@ -174,11 +174,9 @@ class Pdfs:
 
     def problems(self) -> list[tuple[str, str]]:
         """The submissions whose PDF cannot be read, as far as that is known, and why."""
-        return [
-            (key, found)
-            for key, found in sorted(self._known.items())
-            if isinstance(found, str) and key in self.pairing.pdfs
-        ]
+        with self._lock:
+            known = list(self._known.items())
+        return sorted((key, found) for key, found in known if isinstance(found, str) and key in self.pairing.pdfs)
 
     def _found(self, submission: str) -> tuple[_Read, ...] | str:
         files = self.pairing.pdfs.get(submission, ())

@@ -65,7 +65,7 @@ def made_class(folder: Path, students: int = 300, *, hostile: bool = False, seed
 def _member(i: int, hostile: bool) -> Member:
     key = f"{NAMES[i % len(NAMES)]}-{i:03}"
     content = hashlib.sha256(str(17 if i == 18 else i).encode()).hexdigest()
-    problem = "homework.ipynb: not a notebook" if i % 97 == 96 else None
+    problem = "homework.ipynb: not a notebook" if i % 60 == 39 else None
     return Member(
         key=key,
         name=HOSTILE if hostile else key.title(),

@@ -52,6 +52,8 @@ def test_reports(batch: Batch, classroom: Path, tmp_path: Path, made_up: MadeUp)
     assert "4 students" in summary and "2a\\.softmax" in summary and "same as ada" in summary
     feedback = (out / "feedback" / "bob.md").read_text(encoding="utf-8")
     assert "\\=HYPERLINK" in feedback and "A property" in feedback
+    page = (out / "feedback" / "bob.html").read_text(encoding="utf-8")
+    assert "A property" in page and "<script" not in page
 
 
 def test_resuming_judges_nothing_twice(

@@ -54,7 +54,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return report_of(made_class(tmp_path_factory.mktemp("hostile") / "class", 100, hostile=True), **everything(HOSTILE))
+    return report_of(made_class(tmp_path_factory.mktemp("hostile") / "class", 40, hostile=True), **everything(HOSTILE))
 
 
 class Tables(HTMLParser):
@@ -99,7 +99,7 @@ def test_what_is_pending_is_in_no_mean(full: str) -> None:
     tables = Tables(full).rows
     assert {row[0] for row in tables["Items"][1:]} == {"2a", "2b", "2c", "3a", "4a", "4c", "4d"}
     assert "Not graded for anybody yet: 1a, 1b" in full
-    assert all(int(row[3]) == 99 for row in tables["Items"][1:])  # of 100, one could not be graded
+    assert all(int(row[3]) == 98 for row in tables["Items"][1:])  # of 100, two could not be graded
 
 
 def test_it_says_what_depends_on_the_seed_what_fell_and_what_needs_review(full: str) -> None:
@@ -137,13 +137,13 @@ def test_it_needs_nothing_else_and_is_small(full: str) -> None:
     assert len(full.encode()) < LARGEST
 
 
-def test_the_same_class_gives_the_same_report(tmp_path: Path, full: str) -> None:
-    assert report_of(made_class(tmp_path / "class", 100), **everything()) == full
+def test_the_same_class_gives_the_same_report(tmp_path: Path) -> None:
+    assert len({report_of(made_class(tmp_path / name, 20), **everything()) for name in ("one", "two")}) == 1
 
 
 def test_an_empty_class_and_one_that_cannot_be_graded_have_a_report(tmp_path: Path) -> None:
     assert "Nobody is graded yet." in report_of(made_class(tmp_path / "none", 0))
-    assert "1 not gradable" in report_of(made_class(tmp_path / "one", 97, hostile=True))
+    assert "1 not gradable" in report_of(made_class(tmp_path / "one", 40))
 
 
 def test_the_command_writes_all_of_it_again(tmp_path: Path) -> None:

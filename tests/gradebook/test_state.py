@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +13,7 @@ from grader.errors import UsageError
 from grader.gradebook.book import Gradebook
 from grader.gradebook.checks import checked
 from grader.gradebook.entries import composed, new_entry_id
-from grader.gradebook.events import Decision, Event, Kind
+from grader.gradebook.events import JSON, Decision, Event, Kind
 from grader.gradebook.state import Change, Log, State
 from grader.scoring.rubric import RubricEntry
 from tests.gradebook.conftest import ITEMS, WORTH, Clock, entry, grade, override, points
@@ -251,6 +254,27 @@ def test_a_grade_of_another_answer_is_stale(book: Gradebook, seen: str, now: str
     assert not book.state().stale("s2", "1a", now)
     book.record("Bob", [grade("s1", "full", content=now)])
     assert not book.state().stale("s1", "1a", now)
+
+
+def test_a_state_grows_while_other_threads_read_it() -> None:
+    names = [f"s{number}" for number in range(3000)]
+    data: dict[str, JSON] = {"entries": ["full"], "adjustment": 0, "comment": "", "content": ""}
+    events = [Event(Kind.grade, name, "1a", data, number, who="Ada", act=name) for number, name in enumerate(names, 1)]
+    state = State(Log().followed_by(events), ITEMS, WORTH)
+    ended, before = threading.Event(), sys.getswitchinterval()
+    reader = threading.Thread(target=lambda: ([state.grade(name, "1a") for name in names], ended.set()))
+    sys.setswitchinterval(1e-6)
+    try:
+        reader.start()
+        number = len(names)
+        while not ended.is_set():
+            number += 1
+            later = state.followed_by([Event(Kind.grade, "s7", "1b", data, number, who="Bob", act=f"b{number}")])
+            assert later.graded("1b") == ("s7",)
+    finally:
+        sys.setswitchinterval(before)
+        reader.join()
+    assert ended.is_set()
 
 
 # -- any history -------------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def _consistent(texts: list[str]) -> list[str]:
         whole = whole.replace("= [self.tok_to_id[self.start]]", "= []")
         whole = re.sub(r"\n.*insert\(0.*", "", whole)
     if "#param" in whole:
-        whole = whole.replace("#param", "")
+        whole = whole.replace("#param", "").replace("pos_emb.unsqueeze(0)", "pos_emb")
         whole = re.sub(r"self\.\{\{pE\}\}\((?:[^()]|\([^()]*\))*\)", "self.{{pE}}[:, :{{T}}]", whole)
     whole = whole.replace("torch.STACK", "torch.cat" if "unsqueeze(1)!" in whole else "torch.stack").replace(
         "!)", ")"

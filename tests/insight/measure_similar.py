@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import random
 import time
 from collections.abc import Sequence
@@ -54,9 +55,14 @@ def plant(
             made[part] = code = klass[original][part]
             for name in chosen:
                 made[part] = REWRITES[name](made[part], rng)
-            changed[key] += made[part] != code
+            changed[key] += _code(made[part], chosen) != _code(code, chosen)
         sources[key], origins[key], names[key] = made, original, chosen
     return Planted(sources, origins, names, changed)
+
+
+def _code(source: str, disguises: Sequence[str]) -> str:
+    """What a disguise must change to count: the source, or where it rewrites the syntax tree, the tree."""
+    return source if {"comments", "formatting"} & set(disguises) else ast.unparse(ast.parse(source))
 
 
 def find(sources: dict[str, Sources]) -> list[Pair]:

@@ -105,7 +105,7 @@ def _extracted(method: Function, rng: random.Random) -> Function | None:
     rng.shuffle(runs)
     for start, stop in runs:
         moved, rest = body[start:stop], body[stop:]
-        written = names_in(moved, ast.Store)
+        written = names_in(moved, ast.Store) - names_in(_comprehension_targets(moved), ast.Store)
         results = sorted(written & names_in(rest, ast.Load))
         before = names_in(body[:start], ast.Store) | {one.arg for one in method.args.args}
         needed = sorted(before & names_in(moved, ast.Load) | (before & set(results)))
@@ -119,6 +119,11 @@ def _extracted(method: Function, rng: random.Random) -> Function | None:
         method.body = [*body[:start], *call, *rest]
         return made
     return None
+
+
+def _comprehension_targets(nodes: Sequence[ast.AST]) -> list[ast.AST]:
+    """They exist within the comprehension alone."""
+    return [one.target for node in nodes for one in ast.walk(node) if isinstance(one, ast.comprehension)]
 
 
 def _is_movable(statement: ast.stmt) -> bool:

@@ -207,7 +207,7 @@ def contrast(one: list[float], other: list[float]) -> float:
 @pytest.mark.parametrize("scheme", ["light", "dark", "print"])
 def test_text_has_contrast_on_every_color_of_a_matrix(scheme):
     found = colors(scheme)
-    style = (page.PAGES / "style.css").read_text(encoding="utf-8")
+    style = (page.PAGES / "pictures.css").read_text(encoding="utf-8")
     levels = [float(level) for level in re.findall(r"fill-opacity: calc\(([0-9.]+) \* var\(--depth\)\)", style)]
     assert len(levels) == 8 and levels == sorted(levels)
     for color in ("accent", "signal"):

@@ -93,6 +93,8 @@ class Running:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
+        if error is not None:
+            print("".join(self.lines[-60:]), file=sys.stderr)
 
 
 @dataclass(frozen=True)

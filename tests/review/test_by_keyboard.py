@@ -27,12 +27,12 @@ def test_from_the_overview_to_final_grades(tmp_path: Path) -> None:
         page.keyboard.press("n")
         graded = 0
         for item in items:
-            page.wait_for_function(f"document.getElementById('answer')?.dataset.place.startsWith('{item}/')")
+            page.wait_for_selector(f'#answer[data-place^="{item}/"]')
             for _ in site.room.klass.order(item):
                 place = page.get_attribute("#answer", "data-place")
                 page.keyboard.press("1")
                 page.keyboard.press("n")
-                page.wait_for_function(f"document.getElementById('answer')?.dataset.place !== '{place}'")
+                page.wait_for_selector(f'#answer:not([data-place="{place}"])')
                 graded += 1
             assert f"Nothing is left to grade in {item}" in page.inner_text("main")
             assert len(book.state().graded(item)) == len(site.room.klass.order(item)) == SIZE - 1

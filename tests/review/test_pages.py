@@ -144,14 +144,14 @@ def test_on_a_phone_the_answer_comes_before_the_rubric_which_stays_in_reach(serv
         # Not covered by anything.
         assert window.evaluate(f"document.elementFromPoint({box['x'] + 5}, {box['y'] + 5}).id") == "entry-both"
     window.locator("#entry-both").tap()
-    window.wait_for_function("document.getElementById('status').textContent.startsWith('saved')")
+    window.wait_for_selector("#status.saved")
     assert served.site.room.book.state().grade(key, "1b").points == 1
     window.locator("#fold").tap()
     assert not window.locator("#entry-both").is_visible()
     assert window.get_attribute("#fold", "aria-expanded") == "false"
     assert "1 of 1" in window.inner_text("#fold")
     window.get_by_role("link", name="Next").tap()
-    window.wait_for_function(f"(document.getElementById('answer')?.dataset.place ?? '') !== '{place}'")
+    window.wait_for_selector(f'#answer:not([data-place="{place}"])')
     # Folded once, it stays so for the next answer.
     assert not window.locator("#grade").is_visible()
     window.context.close()

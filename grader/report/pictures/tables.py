@@ -11,12 +11,12 @@ from grader.scoring.pictures import Row, Table
 def draw_table(picture: Table) -> Markup:
     """A table; rows that count for nothing are struck pale, and those that are wrong are marked."""
     head = Markup("").join(element("th", column, scope="col") for column in picture.columns)
-    body = Markup("").join(_row(row) for row in picture.rows)
+    body = Markup("").join(_row(row, len(picture.columns)) for row in picture.rows)
     return element("table", element("thead", element("tr", head)) + element("tbody", body), class_="positions")
 
 
-def _row(row: Row) -> Markup:
+def _row(row: Row, columns: int) -> Markup:
     classes = " ".join([*(["faded"] if row.faded else []), *(["marked"] if row.marked else [])])
-    first, *rest = row.cells or ("",)
+    first, *rest = [*row.cells, *[""] * columns][:columns]
     cells = element("th", first, scope="row") + Markup("").join(element("td", cell) for cell in rest)
     return element("tr", cells, **({"class_": classes} if classes else {}))
