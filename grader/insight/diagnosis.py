@@ -201,6 +201,5 @@ def _features(symptoms: Symptoms) -> frozenset[Feature]:
         found.add(("state", name, symptom.state))
         found.add(("message", name, symptom.message))
         found.update(("word", name, word) for word in symptom.message.split())
-        if symptom.relation:
-            found.add(("relation", name, symptom.relation))
+        found.update(("relation", name, part) for part in symptom.relation.split("; ") if part)
     return frozenset(found)

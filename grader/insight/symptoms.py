@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
+import math
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, Protocol
 
 from grader.text.safe_text import one_line
@@ -21,7 +24,9 @@ _VALUES = re.compile(rf"is ({_DIGITS}), expected ({_DIGITS})\b")
 _COUNTS = re.compile(r"expected (\d+)\b.*\bbut \D*(\d+)$")
 _SHAPES = re.compile(r"has shape (\([\d, ]*\)).*?(?:expected|but) (?:\([A-Z]\w*(?:, \w+)*\) = )?(\([\d, ]*\))")
 _NAMED = re.compile(r"(\w+)\W{1,3}(\d+)\b")
+_PLACES = re.compile(r"\d+(?:, \d+)*(?:, \.\.\. \(\d+ in all\))?")
 _CLOSE = 2e-3
+_LARGEST_EXPONENT = 50.0
 
 
 class Judged(Protocol):
@@ -38,6 +43,10 @@ class Judged(Protocol):
     @builtins.property
     def message(self) -> str:
         """Why it does not."""
+
+    @builtins.property
+    def counterexample(self) -> str | None:
+        """The smallest failing case."""
 
     @builtins.property
     def defers_to(self) -> tuple[str, ...]:
@@ -72,9 +81,13 @@ def message_class(message: str) -> str:
     return text[:LONGEST]
 
 
-def relation_of(message: str) -> str:
-    """How the numbers of a message compare, where that is no accident of the example: `a multiple`, `other axes first`."""
-    text = one_line(message)
+def relation_of(message: str, counterexample: str | None = None) -> str:
+    """How what was got compares with what was expected, where that is no accident of the example: `a multiple`, `reordered`."""
+    found = (_of_message(one_line(message)), *_of_counterexample(counterexample or ""))
+    return "; ".join(filter(None, found))
+
+
+def _of_message(text: str) -> str:
     if (values := _VALUES.search(text)) is not None:
         return _of_values(float(values[1]), float(values[2]))
     if (shapes := _SHAPES.search(text)) is not None:
@@ -94,6 +107,8 @@ def _of_values(got: float, wanted: float) -> str:
         return "zero"
     if min(abs(got), abs(wanted)) < _CLOSE:
         return ""
+    if abs(wanted) < _LARGEST_EXPONENT and abs(got / math.exp(wanted) - 1) < _CLOSE:
+        return "the exponential"
     ratio = got / wanted
     if abs(ratio + 1) < _CLOSE:
         return "the negative"
@@ -116,6 +131,49 @@ def _of_shapes(got: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     )
 
 
+def _of_counterexample(text: str) -> Iterator[str]:
+    """How the lists compare that a counterexample shows, and whether what changes is one thing or several."""
+    lines = [(label, value) for label, equal, value in (line.partition(" = ") for line in text.splitlines()) if equal]
+    for (label, value), (following, expected) in pairwise(lines):
+        if label.startswith("your ") and following.startswith("expected"):
+            got, wanted = _items(value), _items(expected)
+            if got is not None and wanted is not None:
+                yield _of_lists(got, wanted)
+    for label, value in lines:
+        if _PLACES.fullmatch(value):
+            yield f"{label}: {'several' if ',' in value else 'one'}"
+
+
+def _items(text: str) -> list[str] | None:
+    """The items of a list of texts or numbers, each as text; None of anything else."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    flat = isinstance(value, list) and all(isinstance(item, str | int | float) for item in value)
+    return [str(item) for item in value] if flat else None
+
+
+def _of_lists(got: list[str], wanted: list[str]) -> str:
+    if got != wanted and sorted(got) == sorted(wanted):
+        return "reordered"
+    if got == wanted[: len(got)]:
+        return "cut off"
+    if got == list(dict.fromkeys(wanted)):
+        return "repetitions left out"
+    if _is_within(got, wanted):
+        return "items left out"
+    if _is_within(wanted, got):
+        return "items put in"
+    return "as many" if len(got) == len(wanted) else "fewer" if len(got) < len(wanted) else "more"
+
+
+def _is_within(some: list[str], items: list[str]) -> bool:
+    """Whether some items are among others, in their order."""
+    left = iter(items)
+    return all(item in left for item in some)
+
+
 def symptoms_of(verdicts: Iterable[Judged], properties: Collection[str] | None = None) -> dict[str, Symptom]:
     """The symptoms among verdicts, of these properties only if some are named."""
     found: dict[str, Symptom] = {}
@@ -123,7 +181,8 @@ def symptoms_of(verdicts: Iterable[Judged], properties: Collection[str] | None =
         if properties is not None and verdict.property not in properties:
             continue
         if verdict.status == "failed":
-            found[verdict.property] = Symptom("failed", message_class(verdict.message), relation_of(verdict.message))
+            relation = relation_of(verdict.message, verdict.counterexample)
+            found[verdict.property] = Symptom("failed", message_class(verdict.message), relation)
         elif verdict.status == "unreached" or (verdict.status == "passed" and verdict.defers_to):
             found[verdict.property] = Symptom("unreached", message_class(verdict.message))
     return found
