@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from rich.console import Console
 from rich.table import Table
 
-from grader.insight.fingerprints import Fingerprints
+from grader.insight.fingerprints import Fingerprints, KnownFault
 from grader.insight.holdout import BINS, OUTCOMES, Named, from_outside, held_out, named
 
 
@@ -34,7 +35,20 @@ def print_naming(table: Fingerprints, console: Console) -> None:
             unknown = sum(not each.guess for each in those)
             rest = f"of which {unknown} are called unknown, as is right, and {len(those) - unknown} are not."
             console.print(f"{title}: {len(those)}, {rest}", highlight=False, soft_wrap=True)
-    console.print(_reliability([each for each in (*inside, *outside) if each.guess]))
+    for title, those in (
+        ("held out, to which confidence was fitted", inside),
+        ("mechanical mutants, to which it was not", outside),
+    ):
+        guessed = [each for each in those if each.guess]
+        if guessed:
+            console.print(_reliability(title, guessed))
+
+
+def print_again(table: Fingerprints, faults: Sequence[KnownFault], console: Console) -> None:
+    """How known faults are named that were judged by another seed."""
+    found = named(from_outside(replace(table, trials=tuple(faults))), table.calibration)
+    console.print(_table("Known faults, judged by another seed", found))
+    console.print(_reliability("known faults judged by another seed", [each for each in found if each.guess]))
 
 
 def _causes(table: Fingerprints) -> set[tuple[str, str]]:
@@ -55,9 +69,9 @@ def _table(title: str, those: Sequence[Named]) -> Table:
     return table
 
 
-def _reliability(those: Sequence[Named]) -> Table:
+def _reliability(title: str, those: Sequence[Named]) -> Table:
     """Confidences beside how often those guesses are right."""
-    table = Table(title=f"Confidence of all {len(those)} first guesses", title_justify="left", box=None)
+    table = Table(title=f"Confidence of {len(those)} first guesses, {title}", title_justify="left", box=None)
     for name in ("confidence", "guesses", "mean", "right"):
         table.add_column(name, justify="right")
     for low, high in pairwise(BINS):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,28 +59,33 @@ class Guess:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The guesses about a part, the likeliest first; ``unknown`` is the probability that none of them is right."""
+    """The guesses about a part, the likeliest first.
+
+    Args:
+        guesses: what may be wrong.
+        unknown: the probability that none of them is right.
+        is_known: whether the first guess is likelier than that.
+    """
 
     guesses: tuple[Guess, ...] = ()
     unknown: float = 1.0
+    is_known: bool = False
 
     @property
     def first(self) -> Guess | None:
         """The likeliest guess; None where the cause is more likely an unknown one."""
-        return self.guesses[0] if self.guesses and self.guesses[0].probability >= self.unknown else None
+        return self.guesses[0] if self.is_known else None
 
     @property
     def ambiguous(self) -> tuple[Guess, ...]:
         """The guesses whose known faults fail exactly as the first one's do, if there are several."""
         first = self.first
-        if first is None:
-            return ()
-        equal = [
-            guess
-            for guess in self.guesses
-            if len(guess.nearest) == 1 and abs(guess.similarity - first.similarity) < _SAME
-        ]
+        equal = [guess for guess in self.guesses if first is not None and _is_equal(guess, first)]
         return tuple(equal) if len(equal) > 1 else ()
+
+
+def _is_equal(guess: Guess, first: Guess) -> bool:
+    return len(guess.nearest) == len(first.nearest) and abs(guess.similarity - first.similarity) < _SAME
 
 
 class Part:
@@ -172,8 +177,25 @@ class Part:
             Guess(causes, each / total, nearest[causes].faults, nearest[causes].similarity) for causes, each in weight.items()
         ]
         guesses.sort(key=lambda guess: (-guess.probability, guess.causes))
-        shown = [guess for guess in guesses[:MOST_GUESSES] if guess.probability >= LEAST_SHOWN]
-        return Diagnosis(tuple(shown), none / total)
+        if not guesses or guesses[0].probability < none / total:
+            return Diagnosis(_shown(guesses), none / total)
+        return self._honest(guesses, none / total)
+
+    def _honest(self, guesses: Sequence[Guess], unknown: float) -> Diagnosis:
+        """The guesses with probabilities that those which come first have been found to have."""
+        together = sum(guess.probability for guess in guesses if _is_equal(guess, guesses[0]))
+        wanted = self.calibration.honest(together)
+        others = (1 - wanted) / max(1 - together, _SAME)
+        scaled = [
+            replace(guess, probability=guess.probability * (wanted / together if _is_equal(guess, guesses[0]) else others))
+            for guess in guesses
+        ]
+        return Diagnosis(_shown(scaled), unknown * others, is_known=True)
+
+
+def _shown(guesses: Sequence[Guess]) -> tuple[Guess, ...]:
+    """The guesses that are likely enough to be told, and the first one in any case."""
+    return tuple(each for n, each in enumerate(guesses[:MOST_GUESSES]) if n == 0 or each.probability >= LEAST_SHOWN)
 
 
 class Diagnoser:

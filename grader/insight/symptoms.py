@@ -140,7 +140,7 @@ def _of_counterexample(text: str) -> Iterator[str]:
             if got is not None and wanted is not None:
                 yield _of_lists(got, wanted)
     for label, value in lines:
-        if _PLACES.fullmatch(value):
+        if " " in label and "," not in label and _PLACES.fullmatch(value):  # a phrase, and no list of sizes
             yield f"{label}: {'several' if ',' in value else 'one'}"
 
 

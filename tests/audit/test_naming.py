@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from grader.audit.naming import print_naming
+from grader.audit.naming import print_again, print_naming
 from tests.insight.known import MASK, TABLE, fault
 
 
@@ -23,3 +23,10 @@ def test_the_table_counts_what_was_held_out_and_what_came_from_outside() -> None
     unknown = "Mechanical mutants like nothing in the corpus: 1, of which 1 are called unknown, as is right, and 0 are not."
     assert unknown in lines
     assert any(line.startswith("Confidence of all") for line in lines)
+
+
+def test_known_faults_of_another_seed_are_named_by_all() -> None:
+    text = io.StringIO()
+    print_again(TABLE, TABLE.faults[:4], Console(file=text, width=200))
+    lines = [" ".join(line.split()) for line in text.getvalue().splitlines()]
+    assert "Known faults, judged by another seed: 4" in lines and "all 4 4 0 0 0 0 100% 100%" in lines

@@ -145,6 +145,7 @@ def test_one_thing_that_changes_is_told_from_several() -> None:
     several = "embeddings that change: several"
     assert relation_of("", "embeddings that change = 0, 1, ... (64 in all)") == several
     assert relation_of("", "embeddings that change = 8, 9") == several
+    assert relation_of("", "dim, n_hidden = 3, 4\nsize = 4") == ""
 
 
 def test_symptoms_leave_out_what_passed_and_what_does_not_apply() -> None:
