@@ -43,6 +43,7 @@ def pages_of(site: Site, key: str, item: str, finished: str) -> dict[str, Page]:
         "entries": Page(f"/entries/{item}"),
         "preview": Page(f"/entries/{item}", "Preview change"),
         "agreement": Page("/agreement"),
+        "causes": Page("/causes"),
         "grades": Page("/grades"),
         "submission": Page(f"/submission/{key}"),
         "search": Page("/search?q=the"),
