@@ -178,6 +178,10 @@ def fingerprints(
     evaluate: Annotated[
         bool, typer.Option("--evaluate", help="Judge nothing; show how well the table names causes.")
     ] = False,
+    again: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Judge N wrong answers by another seed, and show how they are named.", min=1),
+    ] = None,
 ) -> None:
     """Write down what each wrong answer of the corpus fails by, so that submissions that fail alike get a likely cause.
 
@@ -202,6 +206,11 @@ def fingerprints(
     those = made.wanted(homework, criteria)
     if part is not None and part not in {case.part for case in those.faults}:
         raise UsageError(f"{part}: the corpus has no such part")
+    if again is not None:
+        with _counted(again) as count:
+            faults = [fault for case, fault in made.judged_again(those, again, homework) if count(case) is None]
+        naming.print_again(table, faults, output())
+        return
     late = [case for case in made.outdated(table, those.all, homework) if part is None or case.part == part]
     if check:
         print(f"{len(those.all)} wrong answers; out of date: {len(late)}")
