@@ -31,6 +31,7 @@ from benchmarks.run import grader, run, say, table, timed
 from grader.gradebook.book import NAME, Gradebook
 from grader.gradebook.events import Decision, Kind
 from grader.review.classroom import handle_of, read_class
+from grader.review.grading import page_numbers
 from tests.review.large import LargeClass, make_large_class
 from tests.review.running import Client, Running
 
@@ -42,7 +43,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _CONTENT = re.compile(r'name="content" value="([^"]*)"')
 _ENTRY = re.compile(r'name="entry" value="([^"]*)"')
 _IMAGE = re.compile(r'<img[^>]* src="([^"]+)"')
-_PAGES = re.compile(r"Pages ([\d, ]+) of \d+")
+_PAGES = re.compile(r"Pages? ([\d, -]+) of \d+")
 
 
 @dataclass
@@ -83,7 +84,7 @@ def grade_item(client: Client, item: str, made: LargeClass, steps: Steps, pause:
         steps.next.append(reply.seconds)
         handle = where.rpartition("/")[2]
         if pages := _PAGES.search(reply.text):
-            steps.seen[keys[handle], item] = tuple(int(page) for page in pages[1].split(", "))
+            steps.seen[keys[handle], item] = tuple(page_numbers(pages[1]))
         for source in _IMAGE.findall(reply.text):
             seconds = client.get(unescape(source)).seconds
             (steps.pdf_page if "/page/" in source else steps.image).append(seconds)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from grader.errors import GraderError, UsageError
 from grader.files.atomic import write_bytes_atomically
+from grader.files.png import png_of
 from grader.pdfs.document import digest_of
 from grader.pdfs.process import Limits, ask, unreadable
 from grader.text.safe_text import one_line
@@ -18,7 +16,6 @@ from grader.text.safe_text import one_line
 NARROWEST, WIDEST = 50, 2400
 """Pixels."""
 _AT_ONCE = 4
-_COMPRESSION = 4
 
 
 def render(path: Path, page: int, width: int, cache: Path) -> Path:
@@ -44,7 +41,7 @@ def render_pages(
     return [places[page] for page in pages]
 
 
-def _draw(path: Path, pages: Sequence[int], width: int, limits: Limits | None) -> list[Image.Image]:
+def _draw(path: Path, pages: Sequence[int], width: int, limits: Limits | None) -> list[bytes]:
     request = {"task": "draw", "pages": [page - 1 for page in pages], "width": width}
     reply, pixels = ask(path, request, limits)
     try:
@@ -53,25 +50,23 @@ def _draw(path: Path, pages: Sequence[int], width: int, limits: Limits | None) -
         raise unreadable(path, "cannot be drawn (the PDF reader gave a malformed answer)") from None
 
 
-def _images(sizes: Any, pixels: bytes, count: int) -> list[Image.Image]:
-    """What the confined process drew: it may be wrong, but it is nothing but pixels."""
+def _images(sizes: Any, pixels: bytes, count: int) -> list[bytes]:
+    """What the confined process drew, as PNG: it may be wrong, but it is nothing but pixels."""
     images = []
     for width, height in sizes:
         size = width * height * 3
         if not (0 < width <= WIDEST and height > 0) or size > len(pixels):
             raise ValueError("size")
-        images.append(Image.frombytes("RGB", (width, height), pixels[:size]))
+        images.append(png_of(width, height, pixels[:size]))
         pixels = pixels[size:]
     if pixels or len(images) != count:
         raise ValueError("count")
     return images
 
 
-def _keep(place: Path, image: Image.Image) -> None:
-    encoded = io.BytesIO()
-    image.save(encoded, "png", compress_level=_COMPRESSION)
+def _keep(place: Path, image: bytes) -> None:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise GraderError(f"cannot write {one_line(str(place))}: {error.strerror or error}") from None
-    write_bytes_atomically(place, encoded.getvalue())
+    write_bytes_atomically(place, image)

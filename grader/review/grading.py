@@ -76,9 +76,8 @@ def page_of(call: Call, answer: Answer, *, second: bool = False) -> dict[str, An
     room = call.site.room
     klass, book = room.klass, room.book
     item = klass.item(answer.item)
-    has_lock = book.lock(call.who, answer.submission, answer.item, LOCK_SECONDS)
+    holder = book.hold(call.who, answer.submission, answer.item, LOCK_SECONDS)
     state = book.state()
-    lock = next((each for each in book.locks() if (each.submission, each.item) == (answer.submission, answer.item)), None)
     grade = state.second(answer.item).get(answer.submission) if second else state.grade(answer.submission, answer.item)
     if second and grade is not None and grade.who != call.who:
         grade = None
@@ -95,7 +94,7 @@ def page_of(call: Call, answer: Answer, *, second: bool = False) -> dict[str, An
         "grade": grade,
         "second": second,
         "base": base,
-        "locked_by": "" if has_lock or lock is None else lock.who,
+        "locked_by": "" if holder == call.who else holder,
         "again": not second and state.stale(answer.submission, answer.item, answer.content),
         "request": None if second else state.request(answer.submission, answer.item),
         "history": [] if second else _history(state, answer),
@@ -159,8 +158,8 @@ def save_second(call: Call) -> Response:
 
 def _save(call: Call, kind: Kind) -> Response:
     room, answer = call.site.room, _answer(call)
-    if not room.book.lock(call.who, answer.submission, answer.item, LOCK_SECONDS):
-        holder = next((each.who for each in room.book.locks() if _is_of(each, answer)), "somebody else")
+    holder = room.book.hold(call.who, answer.submission, answer.item, LOCK_SECONDS)
+    if holder != call.who:
         raise UsageError(f"{holder} has this answer open; it was not saved")
     seen = call.form.get("content", "")
     if seen and seen != answer.content:
@@ -194,10 +193,6 @@ def _refuse_unseen(call: Call, grade: Grade | None) -> None:
     if grade is None or known is None or grade.who == call.who or grade.act == known:
         return
     raise UsageError(f"{grade.who} has graded this answer since you opened it; reload the page")
-
-
-def _is_of(lock: Any, answer: Answer) -> bool:
-    return (lock.submission, lock.item) == (answer.submission, answer.item)
 
 
 def undo(call: Call) -> Response:

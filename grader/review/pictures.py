@@ -9,6 +9,8 @@ from collections.abc import Callable, Hashable
 
 from PIL import Image
 
+from grader.files.png import png_of
+
 MOST_PIXELS = 20_000_000
 WIDEST = 1600
 _FORMATS = ("PNG", "JPEG")
@@ -54,8 +56,6 @@ def reencoded(data: bytes) -> bytes | None:
                 shown = image.convert("RGBA")
                 opaque.paste(shown, mask=shown.getchannel("A"))
         opaque.thumbnail((WIDEST, WIDEST))
-        encoded = io.BytesIO()
-        opaque.save(encoded, "png", compress_level=3)
+        return png_of(opaque.width, opaque.height, opaque.tobytes())
     except Exception:  # Pillow's decoders fail in many ways on what is no image
         return None
-    return encoded.getvalue()

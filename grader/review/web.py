@@ -111,14 +111,15 @@ def endpoint(site: Site, view: View, *, named: bool = True) -> Callable[[Request
 
 
 def _answered(view: View, call: Call) -> Response:
-    try:
-        return view(call)
-    except NotThere as error:
-        return _failed(call, str(error), 404)
-    except UsageError as error:
-        return _failed(call, str(error), 400)
-    except GraderError as error:
-        return _failed(call, str(error), 500)
+    with call.site.room.steady():
+        try:
+            return view(call)
+        except NotThere as error:
+            return _failed(call, str(error), 404)
+        except UsageError as error:
+            return _failed(call, str(error), 400)
+        except GraderError as error:
+            return _failed(call, str(error), 500)
 
 
 def _failed(call: Call, message: str, status: int) -> Response:
@@ -166,6 +167,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
     )

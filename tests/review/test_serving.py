@@ -19,6 +19,16 @@ def test_it_listens_on_loopback_only() -> None:
         assert listening.getsockname()[0] == "127.0.0.1" == HOST
 
 
+def test_a_reply_is_sent_without_delay() -> None:
+    """asyncio turns Nagle's algorithm off only for sockets that name their protocol."""
+    with listen(0) as listening:
+        listening.listen()
+        with socket.create_connection(listening.getsockname()):
+            accepted, _ = listening.accept()
+            with accepted:
+                assert accepted.proto == socket.IPPROTO_TCP
+
+
 def test_a_port_that_is_taken_is_named() -> None:
     with socket.socket() as taken:
         taken.bind((HOST, 0))
