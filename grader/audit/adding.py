@@ -70,25 +70,25 @@ def add(
     causes, class_name = corpus.load_causes(path), corpus.class_of(path)
     taken = {case.entry.id for case in corpus.load(path, criteria)}
     before, code = code_of(read_submission(place), class_name)
-    entry_id = _id(name or cause, taken, is_asked=bool(name))
+    entry_id = free_id(name or cause, taken, is_asked=bool(name))
     chosen = [each for each, words in causes.items() if cause in (each, words)]
     title = causes[chosen[0]] if chosen else one_line(cause)
     with tempfile.TemporaryDirectory(prefix="audit-") as folder:
         draft = Path(folder) / path.name
         # Which criteria it loses is found out below; the file has to name one until then.
-        case = _drafted(draft, path, _entry(entry_id, title, chosen, before, code, criteria[:1]), criteria, entry_id)
+        case = drafted(draft, path, entry_text(entry_id, title, chosen, before, code, criteria[:1]), criteria, entry_id)
         notebook = Path(folder) / "submission.ipynb"
         notebook.write_text(case.notebook(), encoding="utf-8")
         ours = {prop.name for prop in homework.properties.values() if prop.part.item == part}
         judged = judging(notebook, ours)
         loses = _lost(judged, part)
-        case = _drafted(draft, path, _entry(entry_id, title, chosen, before, code, loses), criteria, entry_id)
+        case = drafted(draft, path, entry_text(entry_id, title, chosen, before, code, loses), criteria, entry_id)
         write_atomically(path, draft.read_text(encoding="utf-8"))
     _keep(case, judged, homework)
     return Added(case, loses, path)
 
 
-def _drafted(draft: Path, path: Path, entry: str, criteria: Collection[str], entry_id: str) -> Case:
+def drafted(draft: Path, path: Path, entry: str, criteria: Collection[str], entry_id: str) -> Case:
     """The case of an entry at the end of a copy of a corpus; raises `UsageError` where it does not fit there."""
     draft.write_text(path.read_text(encoding="utf-8").rstrip("\n") + "\n" + entry, encoding="utf-8")
     return next(case for case in corpus.load(draft, criteria) if case.entry.id == entry_id)
@@ -120,7 +120,8 @@ def _keep(case: Case, judged: Judged, homework: Homework) -> None:
     write_atomically(homework.fingerprints, to_json(fingerprints.composed(known, table, those, homework)))
 
 
-def _id(words: str, taken: Collection[str], *, is_asked: bool) -> str:
+def free_id(words: str, taken: Collection[str], *, is_asked: bool = False) -> str:
+    """An id made of words that no entry has; where it was ``is_asked`` for and is taken, raises `UsageError`."""
     made = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:_MOST_ID].strip("-") or "entry"
     if made not in taken:
         return made
@@ -129,7 +130,7 @@ def _id(words: str, taken: Collection[str], *, is_asked: bool) -> str:
     return next(f"{made}-{number}" for number in range(2, len(taken) + 3) if f"{made}-{number}" not in taken)
 
 
-def _entry(name: str, title: str, causes: Collection[str], before: str, code: str, loses: Collection[str]) -> str:
+def entry_text(name: str, title: str, causes: Collection[str], before: str, code: str, loses: Collection[str]) -> str:
     """An entry as the text of the corpus has it."""
     lines = [f"  - id: {name}", "    kind: mutant"]
     lines += [f"    causes: [{', '.join(causes)}]"] if causes else []

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from grader.audit import corpus, mechanical
 from grader.audit.corpus import Case
-from grader.audit.run import Found, property_verdicts
+from grader.audit.run import Found, property_verdicts, seeds
 from grader.authoring.digests import code_digest, part_digest, properties_digest
 from grader.errors import UsageError
 from grader.homework import Homework
@@ -30,6 +30,11 @@ _SAVE_EVERY = 10
 def judge(case: Case) -> Found:
     """The verdicts of a case's own part, with counterexamples as small as a submission's."""
     return property_verdicts(case, own_part=True)
+
+
+def judge_otherwise(case: Case) -> Found:
+    """`judge`, by another seed, as a class has one of its own."""
+    return property_verdicts(case, seeds(2)[1], own_part=True)
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,15 @@ def update(
             save(composed(known, table, those, homework))
         yield case
     save(composed(known, table, those, homework))
+
+
+def judged_again(
+    those: Wanted, count: int, homework: Homework, judging: Judge = judge_otherwise
+) -> Iterator[tuple[Case, KnownFault]]:
+    """So many of the wrong answers that people wrote, spread over all parts, with what another seed finds about them."""
+    step = max(len(those.faults) // count, 1)
+    for case in those.faults[::step][:count]:
+        yield case, fault_of(case, judging(case), "", homework)
 
 
 def fault_of(case: Case, found: Found, key: str, homework: Homework) -> KnownFault:

@@ -219,20 +219,15 @@ def print_sweep(swept: Swept, console: Console) -> None:
     console.print(table)
 
 
-def review_form(swept: Swept) -> str:
-    """The survivors as entries of ``equivalent.yaml``, for a person to fill in."""
-    entries = [
-        {
-            "part": mutant.target.part,
-            "id": mutant.mutation.id,
-            "line": mutant.line,
-            "change": mutant.mutation.change,
-            "why": "",
-        }
-        for mutant, _, outcome in swept
-        if outcome == "survivor"
-    ]
-    return yaml.safe_dump(entries, sort_keys=False, width=1000, allow_unicode=True) if entries else ""
+def print_what_to_do(swept: Swept, console: Console) -> bool:
+    """How a person says what the survivors are; whether there are any."""
+    survivors = [mutant.name for mutant, _, outcome in swept if outcome == "survivor"]
+    if survivors:
+        console.print(Text("Judge each survivor. One that is as right as the reference:"))
+        console.print(Text(f'  grader audit judge {survivors[0]} --equivalent "why it is as right"'))
+        console.print(Text("A fault that no property finds, which becomes an entry of the corpus:"))
+        console.print(Text(f'  grader audit judge {survivors[0]} --missed "what is wrong" --loses CRITERION'))
+    return bool(survivors)
 
 
 def to_json(swept: Swept) -> str:

@@ -20,6 +20,7 @@ from grader.authoring.digests import syntax_digest
 _WRAPS: dict[str, str] = {
     "detached": "({}).detach()",
     "negated": "-({})",
+    "inverted": "1 - ({})",
     "doubled": "({}) * 2",
     "zeroed": "({}) * 0",
     "rectified": "({}).relu()",

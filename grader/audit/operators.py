@@ -148,6 +148,30 @@ def _call_dropped(node: ast.expr, scope: Scope) -> Iterator[ast.expr]:
         yield from (argument for argument in node.args if not isinstance(argument, ast.Starred))
 
 
+def _calls_exchanged(node: ast.expr, scope: Scope) -> Iterator[ast.expr]:
+    """``x.f().g()`` as ``x.g().f()``, and ``f(g(x))`` as ``g(f(x))``; further arguments stay with their call."""
+    if not isinstance(node, ast.Call):
+        return
+    if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Call):
+        inner = node.func.value
+        values = (*scope.parameters, *scope.variables)
+        if isinstance(inner.func, ast.Attribute) and _begins_with(inner.func.value, values):
+            first = ast.Call(ast.Attribute(inner.func.value, node.func.attr, ast.Load()), node.args, node.keywords)
+            yield ast.Call(ast.Attribute(first, inner.func.attr, ast.Load()), inner.args, inner.keywords)
+    if node.args and isinstance(node.args[0], ast.Call) and node.args[0].args:
+        inner = node.args[0]
+        if not any(isinstance(argument, ast.Starred) for argument in (*node.args, *inner.args)):
+            first = ast.Call(node.func, [inner.args[0], *node.args[1:]], node.keywords)
+            yield ast.Call(inner.func, [first, *inner.args[1:]], inner.keywords)
+
+
+def _begins_with(node: ast.expr, values: Sequence[str]) -> bool:
+    """Whether an expression is a variable or something of one, and no name in a module such as ``torch``."""
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return isinstance(node, ast.Name) and node.id in values
+
+
 def _arguments(node: ast.expr, scope: Scope) -> Iterator[ast.expr]:
     if not isinstance(node, ast.Call):
         return
@@ -291,6 +315,7 @@ EXPRESSIONS: dict[str, Callable[[ast.expr, Scope], Iterator[ast.expr]]] = {
     "constant": _constant,
     "infinity": _infinity,
     "call dropped": _call_dropped,
+    "order of calls": _calls_exchanged,
     "arguments": _arguments,
     "no bias": _bias,
     "another name": _another_name,

@@ -6,6 +6,7 @@ Comments, docstrings and formatting do not count.
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import importlib.util
 import sys
@@ -36,13 +37,17 @@ def _syntax(node: object) -> object:
 
 def code_digest(sources: Iterable[str]) -> str:
     """A digest of the code in several texts; of one that does not parse, its characters count."""
-    found = []
-    for source in sources:
-        try:
-            found.append(syntax_digest(ast.parse(source)))
-        except (SyntaxError, ValueError):
-            found.append(hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest())
-    return hashlib.sha256(" ".join(found).encode()).hexdigest()[:_LENGTH]
+    return hashlib.sha256(" ".join(_read(source)[0] for source in sources).encode()).hexdigest()[:_LENGTH]
+
+
+@functools.lru_cache(maxsize=512)  # parts share files, and reading the syntax takes longest
+def _read(source: str) -> tuple[str, tuple[tuple[int, str], ...]]:
+    """A digest of code, and what it imports: how many packages up, and the name; some of the names are no modules."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest(), ()
+    return syntax_digest(tree), tuple(_imported(tree))
 
 
 def properties_digest(homework: Homework, part: str) -> str:
@@ -74,21 +79,19 @@ def _reached(modules: Iterable[str], folder: Path) -> set[Path]:
         if module is None or not path.is_relative_to(folder) or path.suffix != ".py":
             continue
         files.add(path)
-        package = module.__package__ or ""
-        for name in _imported(ast.parse(path.read_text(encoding="utf-8")), package):
+        for level, imported in _read(path.read_text(encoding="utf-8"))[1]:
+            name = importlib.util.resolve_name("." * level + imported, module.__package__ or "") if level else imported
             if name not in seen:
                 seen.add(name)
                 waiting.append(name)
     return files
 
 
-def _imported(tree: ast.AST, package: str) -> Iterator[str]:
-    """The modules that code may import; some of the names are none."""
+def _imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((0, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            name = "." * node.level + (node.module or "")
-            base = importlib.util.resolve_name(name, package) if node.level else name
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            base = node.module or ""
+            yield node.level, base
+            yield from ((node.level, f"{base}.{alias.name}".lstrip(".")) for alias in node.names)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from grader.batch import class_tables
 from grader.batch.fairness import Fairness, rate_in_words
 from grader.batch.falls import Fall
 from grader.batch.rows import Row, scores
+from grader.batch.similar import Similar
 from grader.batch.store import Manifest
 from grader.insight.causes import Cause
-from grader.insight.similar_code import Cell, Pair
 from grader.report import plots
 from grader.report.page import PAGES, page
 from grader.report.side_by_side import compared
@@ -25,6 +25,7 @@ MOST_COMPARED = 20
 MOST_CAUSES = 40
 """Causes that are shown, those that cost most."""
 MOST_SLOW = 10
+NOTHING_SIMILAR = Similar((), {}, ())
 
 
 @dataclass(frozen=True)
@@ -35,16 +36,14 @@ class Findings:
         fairness: what other seeds found.
         falls: grades that are lower than they were once.
         causes: of lost points, the most points first.
-        pairs: submissions whose code is alike, the most alike first.
-        cells: the code of those in ``pairs``, by key.
+        similar: submissions whose code is alike.
         pages: keys of the students with a report of their own.
     """
 
     fairness: Fairness | None = None
     falls: Sequence[Fall] = ()
     causes: Sequence[Cause] = ()
-    pairs: Sequence[Pair] = ()
-    cells: Mapping[str, Sequence[Cell]] = field(default_factory=dict)
+    similar: Similar = NOTHING_SIMILAR
     pages: Collection[str] = ()
 
 
@@ -70,7 +69,10 @@ def class_report(manifest: Manifest, rubric: Rubric, rows: Sequence[Row], findin
         weak=class_tables.weakly_isolated(rows),
         warnings=class_tables.warnings(rows),
         students=class_tables.students(rows, rubric),
-        comparisons=[compared(pair, findings.cells if n < MOST_COMPARED else {}) for n, pair in enumerate(findings.pairs)],
+        comparisons=[
+            compared(pair, findings.similar.cells if n < MOST_COMPARED else {})
+            for n, pair in enumerate(findings.similar.pairs)
+        ],
         findings=findings,
         causes=list(findings.causes[:MOST_CAUSES]),
         more_causes=list(findings.causes[MOST_CAUSES:]),

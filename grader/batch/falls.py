@@ -64,9 +64,11 @@ def record_falls(store: Store, before: Graded | None, after: Graded) -> tuple[Fa
     known = load_falls(store)
     new = () if before is None else tuple(falls_between(before, after))
     kept = tuple(fall for fall in known if _is_lower(fall, after) and fall not in new)
-    if known or new:
+    if kept or new:
         falls = _Falls(falls=(*kept, *new)).model_dump(mode="json")
         store.put(NAME, json.dumps(falls, ensure_ascii=False, indent=1) + "\n")
+    else:
+        store.drop(NAME)
     return new
 
 
@@ -116,15 +118,19 @@ class _Pair:
     def fallen(self, old: ItemResult, new: ItemResult) -> Iterator[tuple[str, float, float, str]]:
         """Criteria of an item, or the item where no criterion explains it: its points before and after, and the verdict."""
         found = False
+        lost = old.points is not None and new.points is not None and new.points < old.points
         earlier = {criterion.id: criterion for criterion in old.criteria}
         for criterion in new.criteria:
             was = earlier.get(criterion.id)
             if was is None or "error" in (was.status, criterion.status) or criterion.points >= was.points:
                 continue
+            if was.status == criterion.status and not lost:
+                # A rubric that moves points within an item takes nothing from who has all of them.
+                continue
             found = True
             yield criterion.id, was.points, criterion.points, self._verdict(was, criterion)
         is_open = any(criterion.status == "error" for criterion in (*old.criteria, *new.criteria))
-        if found or is_open or old.points is None or new.points is None or new.points >= old.points:
+        if found or is_open or not lost or old.points is None or new.points is None:
             return
         if old.max_points != new.max_points:
             verdict = f"the item is worth {points(new.max_points)} points instead of {points(old.max_points)}"

@@ -79,12 +79,15 @@ def prepare(store: Store, path: Path) -> Rescoring:
     return Rescoring(store, manifest, new, path.read_bytes(), records, changes, old.total, new.total)
 
 
-def rewrite(store: Store) -> None:
-    """Write what is made of the store, the gradebook and the rubric anew; raises `GraderError`."""
+def rewrite(store: Store, against: Sequence[Path] = ()) -> None:
+    """Write what is made of the store, the gradebook and the rubric anew; raises `GraderError`.
+
+    Code is compared with that in the folders ``against``, too.
+    """
     manifest = store.manifest()
     rubric = load_rubric(store.folder / "rubric.yaml")
     decisions = Decisions(store.folder, manifest, rubric)
-    report(store, manifest, rubric, load_records(store, manifest), decisions.state())
+    report(store, manifest, rubric, load_records(store, manifest), decisions.state(), against)
 
 
 def _rows(store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record]) -> list[Row]:

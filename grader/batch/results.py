@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from grader.batch import reports
 from grader.batch.causes import causes_by_student, for_summary, found_causes
 from grader.batch.class_report import Findings, class_report
@@ -9,6 +12,7 @@ from grader.batch.context import training_context_of
 from grader.batch.fairness import fairness_of, recheck_markdown
 from grader.batch.falls import load_falls
 from grader.batch.rows import Row, rows_of
+from grader.batch.similar import similar_in_class
 from grader.batch.store import Manifest, Record, Store, scored, unreadable
 from grader.batch.training import known_training
 from grader.gradebook.state import State
@@ -19,9 +23,17 @@ from grader.scoring.rubric import Rubric
 
 
 def report(
-    store: Store, manifest: Manifest, rubric: Rubric, records: dict[str, Record], state: State
+    store: Store,
+    manifest: Manifest,
+    rubric: Rubric,
+    records: dict[str, Record],
+    state: State,
+    against: Sequence[Path] = (),
 ) -> list[Row]:
-    """Write results, feedback, grades and summary for the class; gives its rows."""
+    """Write results, feedback, grades, summary and class report; gives the rows of the class.
+
+    Code is compared within the class, and with that in the folders ``against``.
+    """
     rows = rows_of(manifest, rubric, results_of(store, manifest, rubric, records), state)
     found = found_causes(rows, records, rubric, manifest.homework)
     shown = causes_by_student(found.causes) if rubric.causes_for == "students" else {}
@@ -37,7 +49,8 @@ def report(
     if fairness is not None:
         store.put("recheck.md", recheck_markdown(fairness))
     pages = {row.member.key for row in rows if row.result is not None}
-    findings = Findings(fairness, load_falls(store), causes=found.causes, pages=pages)
+    similar = similar_in_class(store.folder, manifest, against)
+    findings = Findings(fairness, load_falls(store), found.causes, similar, pages)
     store.put("report.html", class_report(manifest, rubric, rows, findings))
     store.drop_others({row.member.key for row in rows if row.result is not None})
     return rows

@@ -63,6 +63,9 @@ def similar_in_class(folder: Path, manifest: Manifest, against: Sequence[Path] =
         name = _free_name(place, others)
         found = _others(place, folder / "extracted", template, homework, notes, known)
         others[name] = {f"{name}/{key}": cells for key, cells in found.items()}
+    if not any(own.values()) or (len(own) < 2 and not others):
+        # To read the right answers of the corpus takes a second.
+        return Similar((), {}, tuple(notes))
     pairs = similar_pairs(
         own,
         parts_of(template),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from grader.batch.falls import Graded
 from grader.batch.results import load_records, results_of
 from grader.batch.store import Manifest, Record, Store
-from grader.errors import RubricError
+from grader.errors import GraderError
 from grader.scoring.rubric import Rubric, load_rubric
 
 
@@ -17,11 +17,11 @@ def graded(store: Store, manifest: Manifest, rubric: Rubric, records: Mapping[st
 
 
 def graded_before(store: Store, manifest: Manifest | None) -> Graded | None:
-    """The class as the folder has it; None where nothing is graded yet, or its rubric cannot be read any more."""
+    """The class as the folder has it; None where nothing is graded yet, or its rubric or homework is gone."""
     if manifest is None:
         return None
     try:
         rubric = load_rubric(store.folder / "rubric.yaml")
-    except RubricError:
+        return graded(store, manifest, rubric, load_records(store, manifest))
+    except GraderError:
         return None
-    return graded(store, manifest, rubric, load_records(store, manifest))

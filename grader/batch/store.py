@@ -341,6 +341,11 @@ class Store:
                 return
         write_atomically(path, text)
 
+    def drop(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        with contextlib.suppress(OSError):
+            (self.folder / name).unlink()
+
     def drop_others(self, keys: Collection[str]) -> None:
         """Delete the reports of submissions that are in the class no more; what was judged is kept."""
         for folder, suffix in (("results", ".json"), ("feedback", ".md"), ("feedback", ".html")):

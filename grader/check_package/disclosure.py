@@ -17,7 +17,7 @@ SMALLEST = 9
 SENTENCE = 60
 """Characters that a written sentence needs for the same."""
 FORBIDDEN = re.compile(
-    r"(^|[/_])(corpus|mutants?|mutate|mechanical|operators|audit|reference|master|written_answers|equivalent)([/_.]|$)"
+    r"(^|[/_])(corpus|mutants?|mutate|mechanical|operators|audit|reference|master|written_answers|equivalent|fingerprints)([/_.]|$)"
 )
 """Names of files that have no place in the package."""
 

@@ -97,12 +97,11 @@ def generate(
 ) -> None:
     """Make mutants from the reference's answers mechanically, judge them, and show which lose no points.
 
-    A mutant that is as right as the reference belongs in the homework's `equivalent.yaml`, with the reason. Any other that
-    survives shows that a property is missing. Exit status 1: at least one survivor is not reviewed.
+    A survivor is as right as the reference, or shows that a property is missing: `grader audit judge` writes down which. Exit
+    status 1: at least one survivor is not judged yet.
     """
     from grader.audit import mechanical, run
     from grader.files.atomic import write_atomically
-    from grader.homework import load_homework
     from grader.report.console import output
     from grader.scoring.rubric import load_rubric
 
@@ -131,10 +130,43 @@ def generate(
     mechanical.print_sweep(swept, console)
     if json_file is not None:
         write_atomically(json_file, mechanical.to_json(swept))
-    if form := mechanical.review_form(swept):
-        print(f"For those that are as right as the reference, add these to {load_homework().equivalent} with the reason:")
-        print(form, end="")
+    if mechanical.print_what_to_do(swept, console):
         raise typer.Exit(1)
+
+
+@app.command("judge")
+def judge(
+    mutant: Annotated[str, typer.Argument(help="A survivor of `grader audit generate`, such as 2a/m1f3b0c7d.")],
+    equivalent: Annotated[
+        str, typer.Option(metavar="WHY", help="It is as right as the reference, for this reason.")
+    ] = "",
+    missed: Annotated[str, typer.Option(metavar="WHAT", help="It is wrong: what is wrong, in words for graders.")] = "",
+    loses: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CRITERION", help="What a missed fault has to lose; may be repeated."),
+    ] = None,
+) -> None:
+    """Write down what a survivor is: as right as the reference, or a fault that the properties miss.
+
+    The first goes into the homework's `equivalent.yaml`. The second becomes an entry of the corpus, by which `grader audit`
+    fails until a property finds the fault.
+    """
+    from grader.audit import survivors
+    from grader.homework import load_homework
+    from grader.scoring.rubric import load_rubric
+
+    if bool(equivalent) == bool(missed):
+        raise typer.BadParameter("give either --equivalent or --missed")
+    if equivalent and loses:
+        raise typer.BadParameter("--loses belongs to --missed")
+    found = survivors.mutant_named(mutant)
+    if equivalent:
+        print(f"Added {found.name} to {survivors.keep_equivalent(found, equivalent, load_homework())}.")
+        return
+    criteria = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
+    case, path = survivors.keep_missed(found, missed, loses or (), criteria, load_homework())
+    print(f"Added {case.name} to {path}: has to lose {', '.join(case.entry.loses)}.")
+    print(f"Write a property that finds it, until `grader audit --only {case.entry.id}` passes.")
 
 
 @app.command("fingerprints")
@@ -146,6 +178,10 @@ def fingerprints(
     evaluate: Annotated[
         bool, typer.Option("--evaluate", help="Judge nothing; show how well the table names causes.")
     ] = False,
+    again: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Judge N wrong answers by another seed, and show how they are named.", min=1),
+    ] = None,
 ) -> None:
     """Write down what each wrong answer of the corpus fails by, so that submissions that fail alike get a likely cause.
 
@@ -170,6 +206,11 @@ def fingerprints(
     those = made.wanted(homework, criteria)
     if part is not None and part not in {case.part for case in those.faults}:
         raise UsageError(f"{part}: the corpus has no such part")
+    if again is not None:
+        with _counted(again) as count:
+            faults = [fault for case, fault in made.judged_again(those, again, homework) if count(case) is None]
+        naming.print_again(table, faults, output())
+        return
     late = [case for case in made.outdated(table, those.all, homework) if part is None or case.part == part]
     if check:
         print(f"{len(those.all)} wrong answers; out of date: {len(late)}")

@@ -180,13 +180,20 @@ def _asked(seeds: int, sample: str | None) -> Asked | None:
 
 def report(
     folder: Annotated[Path, typer.Argument(metavar="CLASS", help="The folder of a batch.")],
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Compare code with these submissions or public solutions, too, in this report (may be given several times).",
+        ),
+    ] = None,
 ) -> None:
     """Write the reports of a class again, from what was judged, the gradebook and the rubric. No code runs."""
     from grader.batch.rescore import rewrite
     from grader.batch.store import Store
 
     with Store(folder, create=False) as store:
-        rewrite(store)
+        rewrite(store, against or ())
     print(f"reports: {folder / 'report.html'}, {folder / 'grades.csv'}, {folder / 'summary.md'}")
 
 

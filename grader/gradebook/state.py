@@ -303,12 +303,8 @@ class State:
 
     def second(self, item: str) -> Mapping[str, Grade]:
         """The blind second grades of an item, by submission."""
-        found = {}
-        for submission in self._by_item.get(item, ()):
-            given = self.log.at(submission, item, Kind.second)
-            if given:
-                found[submission] = self._grade(given[-1])
-        return MappingProxyType(found)
+        given = {submission: self.log.at(submission, item, Kind.second) for submission in self._by_item.get(item, ())}
+        return MappingProxyType({submission: self._grade(each[-1]) for submission, each in given.items() if each})
 
     def settled(self, item: str) -> tuple[str, ...]:
         """The submissions whose two different grades of an item somebody settled."""
@@ -345,8 +341,7 @@ class State:
     def lateness(self, submission: str) -> LatenessSet | None:
         """What a person says that a submission's lateness costs; None where the policy counts."""
         last = next(iter(self._of(submission, Kind.lateness)[::-1]), None)
-        percent = None if last is None else last.data["percent"]
-        if last is None or not isinstance(percent, (int, float)):
+        if last is None or not isinstance(percent := last.data["percent"], (int, float)):
             return None
         return LatenessSet(percent=float(percent), reason=_text(last, "reason"), **_decided(last))
 

@@ -12,6 +12,8 @@ from grader.insight.fingerprints import Fingerprints
 from grader.insight.symptoms import Symptoms
 
 MOST_ALTERNATIVES = 3
+MOST_CERTAIN = 0.99
+"""A guess is never told as certain."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def in_words(diagnosis: Diagnosis) -> str:
         near = f" Nearest: {_joined(diagnosis.guesses[0])}" if diagnosis.guesses else ""
         return f"unknown: no known wrong answer fails like this.{near}"
     others = [f"{_joined(guess)} ({guess.probability:.0%})" for guess in diagnosis.guesses if guess is not first]
-    text = f"{_joined(first)} ({first.probability:.0%})"
+    text = f"{_joined(first)} ({min(first.probability, MOST_CERTAIN):.0%})"
     return text + (f" It could also be: {' '.join(others[:MOST_ALTERNATIVES])}" if others else "")
 
 
@@ -172,7 +174,7 @@ def _by_cause(guess: Guess, criteria: Sequence[LostCriterion]) -> dict[str, tupl
 
 
 def _as_text(symptoms: Symptoms) -> str:
-    return "\n".join(f"{name} {each.state} {each.message}" for name, each in sorted(symptoms.items()))
+    return "\n".join(f"{name} {each.state} {each.message} {each.relation}".rstrip() for name, each in sorted(symptoms.items()))
 
 
 def _cause(part: str, text: str, is_known: bool, shares: Sequence[_Share]) -> Cause:
@@ -201,7 +203,7 @@ def _cause(part: str, text: str, is_known: bool, shares: Sequence[_Share]) -> Ca
         losses,
         example,
         is_known=True,
-        confidence=round(min(probability[text], 1.0), 4),
+        confidence=round(min(probability[text], MOST_CERTAIN), 4),
         alternatives=tuple(alternatives),
         hint="" if hint == text else hint,
         is_ambiguous=any(share.diagnosis.ambiguous for share in shares),

@@ -39,14 +39,15 @@ def fingerprints_of(nodes: Sequence[Node], given: Collection[int] = frozenset())
     """The fingerprint of each part, without what was ``given``."""
     found: dict[str, Fingerprint] = defaultdict(Fingerprint)
     for node in nodes:
-        own = [signature for signature in node.signatures if signature not in given]
+        signatures = node.signatures
+        own = [signature for signature in signatures if signature not in given]
         if node.statement is None or not own:
             continue
         part = found[node.statement.part]
         part.signatures.update(own)
         part.statements[node.statement] += own
-        if node.signatures[0] not in given:
-            part.choices.add(node.signatures[0])
+        if signatures[0] not in given:
+            part.choices.add(signatures[0])
     return dict(found)
 
 

@@ -1,7 +1,8 @@
 """Names the likely cause of what a part fails by: the known faults that fail most alike, with how sure that is.
 
-Two sets of symptoms are alike by what they share: a property in the same state, and the same kind of message, each counted by
-how few of the part's known faults have it. Where no known fault is alike enough, the cause is unknown.
+Two sets of symptoms are alike by what they share: a property in the same state, the same kind of message, and numbers that
+compare alike, each counted by how few of the part's known faults have it. Where no known fault is alike enough, the cause is
+unknown.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ _FIRSTS = 12
 """How many of the most similar faults are tried as one of two."""
 _SECONDS = 5
 _LEAST_WEIGHT = 0.1
+_KINDS = {"state": 1.0, "message": 0.3, "word": 0.3, "relation": 1.0}
+"""What each kind of feature counts. A message has many words, so similar messages are alike without being equal."""
 _SAME = 1e-9
 
 Feature = tuple[str, ...]
@@ -56,28 +59,33 @@ class Guess:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The guesses about a part, the likeliest first; ``unknown`` is the probability that none of them is right."""
+    """The guesses about a part, the likeliest first.
+
+    Args:
+        guesses: what may be wrong.
+        unknown: the probability that none of them is right.
+        is_known: whether the first guess is likelier than that.
+    """
 
     guesses: tuple[Guess, ...] = ()
     unknown: float = 1.0
+    is_known: bool = False
 
     @property
     def first(self) -> Guess | None:
         """The likeliest guess; None where the cause is more likely an unknown one."""
-        return self.guesses[0] if self.guesses and self.guesses[0].probability >= self.unknown else None
+        return self.guesses[0] if self.is_known else None
 
     @property
     def ambiguous(self) -> tuple[Guess, ...]:
         """The guesses whose known faults fail exactly as the first one's do, if there are several."""
         first = self.first
-        if first is None:
-            return ()
-        equal = [
-            guess
-            for guess in self.guesses
-            if len(guess.nearest) == 1 and abs(guess.similarity - first.similarity) < _SAME
-        ]
+        equal = [guess for guess in self.guesses if first is not None and _is_equal(guess, first)]
         return tuple(equal) if len(equal) > 1 else ()
+
+
+def _is_equal(guess: Guess, first: Guess) -> bool:
+    return len(guess.nearest) == len(first.nearest) and abs(guess.similarity - first.similarity) < _SAME
 
 
 class Part:
@@ -92,7 +100,8 @@ class Part:
         for row, names in enumerate(features):
             self._has[row, [self._columns[name] for name in names]] = True
         # What all faults have in common tells nothing; what none has tells as much as the rarest.
-        self._weights = np.log((1 + len(features)) / np.maximum(self._has.sum(0), 1)) + _LEAST_WEIGHT
+        kinds = np.array([_KINDS[name[0]] for name in sorted(self._columns)])
+        self._weights = kinds * (np.log((1 + len(features)) / np.maximum(self._has.sum(0), 1)) + _LEAST_WEIGHT)
         self._rare = math.log(1 + len(features)) + _LEAST_WEIGHT
         causes = {cause: place for place, cause in enumerate(sorted({c for fault in faults for c in fault.causes}))}
         self._causes = np.zeros((len(features), len(causes)), bool)
@@ -123,7 +132,7 @@ class Part:
         features = _features(symptoms)
         seen = np.zeros(len(self._columns), bool)
         seen[[self._columns[name] for name in features if name in self._columns]] = True
-        return seen, self._rare * sum(name not in self._columns for name in features)
+        return seen, self._rare * sum(_KINDS[name[0]] for name in features if name not in self._columns)
 
     def _similar(self, rows: NDArray[np.bool_], seen: NDArray[np.bool_], strange: float) -> NDArray[np.float64]:
         both = (rows & seen) @ self._weights
@@ -152,7 +161,6 @@ class Part:
     def weigh(self, matches: Sequence[Match]) -> Diagnosis:
         """The guesses that matches give."""
         sharp, second = self.calibration.sharpness, self.calibration.second
-        none = math.exp(sharp * (self.calibration.floor - 1))
         weight: defaultdict[tuple[str, ...], float] = defaultdict(float)
         nearest: dict[tuple[str, ...], Match] = {}
         for match in matches:
@@ -161,13 +169,33 @@ class Part:
             # A cause counts by what is most alike: many faults that are a little alike do not add up.
             weight[causes] = max(weight[causes], math.exp(sharp * (match.similarity - charge - 1)))
             nearest.setdefault(causes, match)
+        # Symptoms that many causes have in common are likely those of further ones, too.
+        alike = sum(value >= max(weight.values()) - _SAME for value in weight.values())
+        none = math.exp(sharp * (self.calibration.floor - 1)) * max(alike, 1)
         total = none + sum(weight.values())
         guesses = [
             Guess(causes, each / total, nearest[causes].faults, nearest[causes].similarity) for causes, each in weight.items()
         ]
         guesses.sort(key=lambda guess: (-guess.probability, guess.causes))
-        shown = [guess for guess in guesses[:MOST_GUESSES] if guess.probability >= LEAST_SHOWN]
-        return Diagnosis(tuple(shown), none / total)
+        if not guesses or guesses[0].probability < none / total:
+            return Diagnosis(_shown(guesses), none / total)
+        return self._honest(guesses, none / total)
+
+    def _honest(self, guesses: Sequence[Guess], unknown: float) -> Diagnosis:
+        """The guesses with probabilities that those which come first have been found to have."""
+        together = sum(guess.probability for guess in guesses if _is_equal(guess, guesses[0]))
+        wanted = self.calibration.honest(together)
+        others = (1 - wanted) / max(1 - together, _SAME)
+        scaled = [
+            replace(guess, probability=guess.probability * (wanted / together if _is_equal(guess, guesses[0]) else others))
+            for guess in guesses
+        ]
+        return Diagnosis(_shown(scaled), unknown * others, is_known=True)
+
+
+def _shown(guesses: Sequence[Guess]) -> tuple[Guess, ...]:
+    """The guesses that are likely enough to be told, and the first one in any case."""
+    return tuple(each for n, each in enumerate(guesses[:MOST_GUESSES]) if n == 0 or each.probability >= LEAST_SHOWN)
 
 
 class Diagnoser:
@@ -189,6 +217,11 @@ class Diagnoser:
 
 
 def _features(symptoms: Symptoms) -> frozenset[Feature]:
-    states = ((name, symptom.state) for name, symptom in symptoms.items())
-    messages = ((name, symptom.state, symptom.message) for name, symptom in symptoms.items())
-    return frozenset([*states, *messages])
+    """What symptoms have in common with others, each a kind, a property, and what is the case there."""
+    found: set[Feature] = set()
+    for name, symptom in symptoms.items():
+        found.add(("state", name, symptom.state))
+        found.add(("message", name, symptom.message))
+        found.update(("word", name, word) for word in symptom.message.split())
+        found.update(("relation", name, part) for part in symptom.relation.split("; ") if part)
+    return frozenset(found)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from grader.errors import UsageError
@@ -51,11 +52,21 @@ class Calibration:
         sharpness: how much a small difference in similarity counts.
         floor: the similarity at which no match is as likely as any single one.
         second: what a second fault in the same part has to add to the similarity.
+        observed: pairs of a confidence and how often guesses with that confidence were right, in between as on a line; where
+            there are none, the confidence is taken as it is.
     """
 
-    sharpness: float = 12.0
-    floor: float = 0.55
-    second: float = 0.12
+    sharpness: float = 8.0
+    floor: float = 0.45
+    second: float = 0.2
+    observed: tuple[tuple[float, float], ...] = ()
+
+    def honest(self, confidence: float) -> float:
+        """How often guesses with this confidence are right."""
+        if not self.observed:
+            return confidence
+        given, found = zip(*self.observed, strict=True)
+        return float(np.interp(confidence, given, found))
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,7 @@ class _Fault(BaseModel):
     causes: tuple[Annotated[int, Field(ge=0)], ...]
     title: str
     key: str
-    symptoms: dict[str, tuple[Annotated[int, Field(ge=0, le=1)], Annotated[int, Field(ge=0)]]]
+    symptoms: dict[str, tuple[Annotated[int, Field(ge=0, le=1)], Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]]
 
 
 class _Calibration(BaseModel):
@@ -95,6 +106,7 @@ class _Calibration(BaseModel):
     sharpness: float
     floor: float
     second: float
+    observed: tuple[tuple[float, float], ...]
 
 
 class _File(BaseModel):
@@ -129,7 +141,10 @@ def _faults(file: _File, entries: Mapping[str, _Fault]) -> tuple[KnownFault, ...
             each.part,
             tuple(file.texts[place] for place in each.causes),
             each.title,
-            {prop: Symptom(_STATES[state], file.texts[text]) for prop, (state, text) in each.symptoms.items()},
+            {
+                prop: Symptom(_STATES[state], file.texts[text], file.texts[relation])
+                for prop, (state, text, relation) in each.symptoms.items()
+            },
             each.key,
         )
         for name, each in entries.items()
@@ -152,7 +167,7 @@ def to_json(table: Fingerprints) -> str:
                     "title": fault.title,
                     "key": fault.key,
                     "symptoms": {
-                        prop: [_STATES.index(symptom.state), place(symptom.message)]
+                        prop: [_STATES.index(symptom.state), place(symptom.message), place(symptom.relation)]
                         for prop, symptom in sorted(fault.symptoms.items())
                     },
                 },

@@ -23,9 +23,11 @@ BINS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
 
 _SHARPNESS = (4.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0)
 _FLOOR = (0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
-_SECOND = (0.05, 0.1, 0.15, 0.2, 0.3)
+_KNOTS = 8
+"""At so many confidences it is written down how often guesses are right."""
 _FEWEST = 20
 """With fewer trials nothing is fitted."""
+_SAME = 1e-9
 _LEAST = 1e-3
 """Below this a probability costs no more, so that one odd fault does not decide the fit."""
 
@@ -114,23 +116,49 @@ def _outcome(diagnosis: Diagnosis, causes: frozenset[str]) -> Outcome:
 
 
 def fitted(trials: Sequence[Trial]) -> Calibration:
-    """The calibration by which the held out faults are the likeliest; what no other fault has the cause of is unknown."""
+    """The calibration by which the held out faults are the likeliest; what no other fault has the cause of is unknown.
+
+    What a second fault has to add is not fitted, as a corpus has few answers with two faults, and classes have many.
+    """
+    calibration = Calibration()
     if len(trials) < _FEWEST:
-        return Calibration()
-    found: list[tuple[float, Calibration]] = []
-    for second in _SECOND:
-        similar, right = _by_cause(trials, second)
-        for sharpness, floor in itertools.product(_SHARPNESS, _FLOOR):
-            weights = np.exp(sharpness * (similar - 1))
-            none = math.exp(sharpness * (floor - 1))
-            total = weights.sum(1) + none
-            likely = np.where(right.any(1), (weights * right).sum(1), np.where(_is_known(trials), 0.0, none)) / total
-            found.append((-float(np.log(np.maximum(likely, _LEAST)).sum()), Calibration(sharpness, floor, second)))
-    return min(found, key=lambda each: each[0])[1]
+        return calibration
+    similar, right = _by_cause(trials, calibration.second)
+    is_known = np.array([trial.has_other for trial in trials])
+    alike = np.maximum((similar >= similar.max(1, initial=-np.inf, keepdims=True) - _SAME).sum(1), 1)
+    found: list[tuple[float, float, float]] = []
+    for sharpness, floor in itertools.product(_SHARPNESS, _FLOOR):
+        weights = np.exp(sharpness * (similar - 1))
+        none = math.exp(sharpness * (floor - 1)) * alike
+        total = weights.sum(1) + none
+        likely = np.where(right.any(1), (weights * right).sum(1), np.where(is_known, 0.0, none)) / total
+        found.append((-float(np.log(np.maximum(likely, _LEAST)).sum()), sharpness, floor))
+    _, sharpness, floor = min(found)
+    calibration = replace(calibration, sharpness=sharpness, floor=floor)
+    return replace(calibration, observed=_observed(named(trials, calibration)))
 
 
-def _is_known(trials: Sequence[Trial]) -> NDArray[np.bool_]:
-    return np.array([trial.has_other for trial in trials])
+def _observed(those: Sequence[Named]) -> tuple[tuple[float, float], ...]:
+    """Confidences of first guesses with how often they are right, which never falls as confidence grows."""
+    guessed = sorted((each.confidence, each.is_right) for each in those if each.guess)
+    if len(guessed) < _FEWEST:
+        return ()
+    size = -(-len(guessed) // _KNOTS)
+    parts = [np.array(guessed[start : start + size], float) for start in range(0, len(guessed), size)]
+    blocks = [(float(part[:, 0].mean()), float(part[:, 1].mean()), len(part)) for part in parts]
+    return tuple((round(confidence, 4), round(right, 4)) for confidence, right in _rising(blocks))
+
+
+def _rising(blocks: Sequence[tuple[float, float, int]]) -> list[tuple[float, float]]:
+    """Blocks of confidence, share and count, with neighbors joined until the shares rise."""
+    kept: list[tuple[float, float, int]] = []
+    for block in blocks:
+        kept.append(block)
+        while len(kept) > 1 and kept[-2][1] > kept[-1][1]:
+            (low, one, few), (high, other, more) = kept[-2:]
+            count = few + more
+            kept[-2:] = [((low * few + high * more) / count, (one * few + other * more) / count, count)]
+    return [(confidence, share) for confidence, share, _ in kept]
 
 
 def _by_cause(trials: Sequence[Trial], second: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

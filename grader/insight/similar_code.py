@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import ast
 import io
+import math
 import tokenize
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from grader.insight.code_fingerprints import (
     Fingerprint,
@@ -28,11 +30,12 @@ from grader.insight.data_flow import Statement
 from grader.insight.program import Known, nodes_of
 
 LEAST_SHARE = 0.7
-"""Of the code of both, for a pair or a part to be alike."""
-LEAST_EVIDENCE = 60.0
-"""Nats of the choices that a pair has in common in parts that are alike, where most of all its code is."""
-LEAST_EVIDENCE_OF_PARTS = 95.0
-"""The same where other parts differ: among 45,000 independent pairs, chance makes some parts alike more often."""
+"""Of the code of both, for a part to be alike."""
+MARGIN = 5.5
+"""Nats of evidence beyond the logarithm of the number of pairs: chance makes a pair in about 250 classes, as far as parts are
+independent. With evidence for the logarithm alone it would make one in each class."""
+CORRELATED = 6.0
+"""Choices within a part go together: so many tell as much as one would on its own."""
 _LEAST_OF_STATEMENT = 0.6
 _LEAST_OF_OTHERS = 0.8
 _IGNORED = frozenset(
@@ -189,11 +192,15 @@ class Population:
             for source, others in against.items()
             for key, cells in others.items()
         ]
-        others = [prints(cells) for cells in background]
+        self.others = [prints(cells) for cells in background]
         self.parts = sorted({part for author in self.authors[: self.size] for part in author.prints})
         self.weights = {
             part: Weights.of(
-                [one[part] for one in (*(author.prints for author in self.authors), *others) if part in one]
+                [
+                    one[part]
+                    for one in (*(author.prints for author in self.authors), *self.others)
+                    if part in one
+                ]
             )
             for part in self.parts
         }
@@ -205,10 +212,16 @@ class Population:
         shared, evidence = np.zeros((count, count), np.float32), np.zeros((count, count), np.float32)
         own = np.zeros(count, np.float32)
         for part in self.parts:
-            found = overlaps([author.prints.get(part) for author in self.authors], self.weights[part])
-            shared += found.shared
-            own += found.own
-            evidence += np.where(found.share >= LEAST_SHARE, found.evidence, 0)
+            prints = [author.prints.get(part) for author in self.authors]
+            found = overlaps(
+                [*prints, *(one[part] for one in self.others if part in one)], self.weights[part]
+            )
+            shared += found.shared[:count, :count]
+            own += found.own[:count]
+            is_alike = found.share >= LEAST_SHARE
+            evidence += (is_alike * _evidence(is_alike, found.evidence, self.weights[part].people))[
+                :count, :count
+            ]
         return 2 * shared / np.maximum(own[:, None] + own[None, :], 1e-6), evidence
 
     @property
@@ -223,9 +236,8 @@ class Population:
 
     def suspects(self) -> Iterator[tuple[int, int]]:
         """The pairs that are more alike than chance makes them; the first is always of the class."""
-        is_alike = (self.share >= LEAST_SHARE) & (self.evidence >= LEAST_EVIDENCE) | (
-            self.evidence >= LEAST_EVIDENCE_OF_PARTS
-        )
+        pairs = self.size * (self.size - 1) / 2 + self.size * (len(self.authors) - self.size)
+        is_alike = self.evidence >= math.log(max(1.0, pairs)) + MARGIN
         rows, columns = np.nonzero(np.triu(is_alike, 1)[: self.size])
         yield from zip(rows.tolist(), columns.tolist(), strict=True)
 
@@ -277,6 +289,23 @@ class Population:
             texts[0] == texts[1],
             tuple(sorted(spans, key=lambda span: (span.first.cell, span.first.first, span.second.first))),
         )
+
+
+def _evidence(is_alike: NDArray[np.bool_], choices: Matrix, people: int) -> Matrix:
+    """How much it tells in nats that two people write a part alike.
+
+    It is the rarity of that way to write the part, or that of the single choices, if that is more.
+
+    Args:
+        is_alike: whether any two people write the part alike.
+        choices: the weight of the single choices that they share.
+        people: how many wrote the part.
+    """
+    near = is_alike.astype(np.float32)
+    np.fill_diagonal(near, 0)
+    rarity = np.log((people + 1) / (near @ near + 1))
+    found: Matrix = np.maximum(np.minimum(rarity, choices), choices / CORRELATED)
+    return found
 
 
 def _many_choose(others: Sequence[Fingerprint], choices: Collection[int]) -> int:

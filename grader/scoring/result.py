@@ -263,7 +263,7 @@ class Result(Record):
 
     def to_json(self) -> str:
         """JSON text that ends in a line feed."""
-        return json.dumps(self.model_dump(mode="json"), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+        return self.model_dump_json(indent=2) + "\n"
 
     def write(self, path: Path) -> None:
         """Writes the result to `path`, wholly or not at all; raises GraderError if it cannot."""

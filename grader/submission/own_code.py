@@ -42,7 +42,8 @@ def cell_of(source: str, number: int = 0) -> Cell | None:
     """A cell with its syntax tree; None if it is no Python. A cell that writes a file counts as that file."""
     written = written_file(source)
     text = "\n" * source[: len(source) - len(written.text)].count("\n") + written.text if written else source
-    tree = parse(without_magics(text)[0])
+    # Most cells hold no magics, and looking for them takes longer than parsing.
+    tree = parse(text) or parse(without_magics(text)[0])
     return None if tree is None else Cell(source, tree, number)
 
 

@@ -123,6 +123,13 @@ def test_an_update_that_was_stopped_goes_on(homework: Homework, monkeypatch: pyt
     assert len(left) == len(those.all) - len(monkeyed[-1].faults)
 
 
+def test_some_of_all_parts_are_judged_again(homework: Homework) -> None:
+    those = fingerprints.wanted(homework, criteria())
+    found = list(fingerprints.judged_again(those, 4, homework, pretend))
+    assert len(found) == 4 and len({case.part for case, _ in found}) > 1
+    assert all(fault.symptoms and fault.causes == case.causes for case, fault in found)
+
+
 def test_the_digest_of_properties_follows_what_they_import(homework: Homework) -> None:
     before = {part: properties_digest(homework, part) for part in ("1a", "2a")}
     cases = homework.folder / "cases.py"

@@ -105,14 +105,11 @@ def test_json_holds_every_mutant_with_its_code() -> None:
     assert rows[1]["lost"] == {"2b.mask": "because"}
 
 
-def test_a_filled_in_form_is_a_review(tmp_path: Path) -> None:
-    form = mechanical.review_form(swept()).replace("why: ''", "why: Both ways give the same numbers.")
-    path = tmp_path / "equivalent.yaml"
-    path.write_text("equivalent:\n" + form, encoding="utf-8")
-    reviewed = mechanical.load_reviewed(path)
-    assert list(reviewed) == [mutants("2a")[0].name]
-    assert mechanical.outdated(reviewed, mutants()) == []
-    assert mechanical.outdated(reviewed, mutants("2b")) == list(reviewed)
+def test_survivors_come_with_the_commands_that_judge_them() -> None:
+    out = io.StringIO()
+    assert mechanical.print_what_to_do(swept(), Console(file=out, width=200))
+    assert f"grader audit judge {mutants('2a')[0].name} --equivalent" in out.getvalue()
+    assert not mechanical.print_what_to_do(swept()[1:], Console(file=io.StringIO()))
 
 
 @pytest.mark.parametrize(

@@ -198,12 +198,12 @@ def cause(text: str, students: int, points: float, *, is_known: bool = True) -> 
     return Cause(key, text, "2a", ("2a.mask",), losses, example, is_known, 0.9 if is_known else 0.0, others, hint)
 
 
-def pair(note: str = "own idea") -> tuple[Pair, dict[str, list[Cell]]]:
+def pair(note: str = "own idea") -> tuple[Pair, dict[str, tuple[Cell, ...]]]:
     """Two submissions that are alike in one part, with their code."""
     first, second = _member(3, False).key, _member(4, False).key
     sources = [SOURCE.replace("NOTE", note), "import torch\n\n" + SOURCE.replace("NOTE", note).replace("scores", "logits")]
     cells = {
-        key: [Cell(source, ast.parse(source), 7)] for key, source in zip((first, second), sources, strict=True)
+        key: (Cell(source, ast.parse(source), 7),) for key, source in zip((first, second), sources, strict=True)
     }
     matches = tuple(
         MatchedSpan(Lines(0, a, b), Lines(0, a + 2, b + 2), common) for a, b, common in ((3, 7, 40), (10, 11, 0), (12, 13, 1))

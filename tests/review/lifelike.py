@@ -38,6 +38,12 @@ FORMULAS = {
         r"In general $h_T = W_h h_{T-1} + W_x x_T$.",
     ),
 }
+FAILED = {
+    "attention_head.test_alpha_is_the_softmax_of_scaled_scores": "alpha[0, 1, 0] is 0.4387, expected 0.4069",
+    "multi_headed_attention.test_num_heads_heads_of_the_given_sizes": (
+        "expected 2 distinct AttentionHeads (num_heads=2), but forward used 1"
+    ),
+}
 GENERATED = (
     "<START> KING RICHARD III : I will not be the king , and I will be the king of my father 's death , and I will be the "
     "king of the world , and so I will be the king . <END>",
@@ -143,7 +149,7 @@ def make(folder: Path, size: int = 30) -> tuple[Path, Path, list[Pupil]]:
     flags = [
         Flag(kind="altered", message="provided code was changed: FFN (cell 12) differs from the template's", cell=12),
     ]
-    people = make_class(folder / "hw3", size, evidence=evidence, names=names, flags=flags, absent=absent)
+    people = make_class(folder / "hw3", size, evidence=evidence, names=names, failed=FAILED, flags=flags, absent=absent)
     archive = folder / "pdfs"
     for number, one in enumerate(people[: size - 1]):
         if number != 2:

@@ -7,7 +7,7 @@ import hashlib
 import io
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from grader.review.app import make_app
 from grader.review.classroom import Room, handle_of
 from grader.review.web import Site
 from grader.scoring.compose import Facts, Findings, compose_result
-from grader.scoring.result import Evidence, Flag, Result, Versions
+from grader.scoring.result import Evidence, Result, Versions
 from grader.scoring.rubric import load_rubric
 from grader.scoring.verdict import Verdict
 
@@ -73,9 +73,14 @@ def evidence_of(number: int) -> dict[str, list[Evidence]]:
     return found
 
 
-def result_of(key: str, evidence: dict[str, list[Evidence]], **facts: Any) -> tuple[Result, dict[str, Verdict]]:
-    """A result with full marks for what is judged automatically."""
-    verdicts = {name: Verdict(name, "passed", "") for name in RUBRIC.properties}
+def result_of(
+    key: str, evidence: dict[str, list[Evidence]], failed: Mapping[str, str] | None = None, **facts: Any
+) -> tuple[Result, dict[str, Verdict]]:
+    """A result with full marks for what is judged automatically, but for properties that failed, with their messages."""
+    wrong = failed or {}
+    verdicts = {
+        name: Verdict(name, "failed" if name in wrong else "passed", wrong.get(name, "")) for name in RUBRIC.properties
+    }
     return compose_result(RUBRIC, Facts(f"{key}.ipynb", VERSIONS, **facts), Findings(verdicts, evidence=evidence)), verdicts
 
 
@@ -106,12 +111,20 @@ def make_class(
     *,
     evidence: dict[str, dict[str, list[Evidence]]] | None = None,
     names: Sequence[str] = (),
-    flags: Sequence[Flag] = (),
-    warnings: Sequence[str] = (),
+    failed: Mapping[str, str] | None = None,
     absent: int = 0,
+    **facts: Sequence[Any],
 ) -> list[Pupil]:
-    """Write the folder of a batch; ``evidence`` by key takes the place of the usual one. The last ``absent`` are on the
-    roster alone.
+    """Write the folder of a batch.
+
+    Args:
+        folder: where.
+        size: how many students.
+        evidence: by key, in place of the usual one.
+        names: of the first students, in place of the usual ones.
+        failed: properties that all but every third student failed, with their messages.
+        absent: how many, the last ones, are on the roster alone.
+        facts: flags and warnings of every result.
     """
     people = pupils(size)
     people = [Pupil(one.key, names[n] if n < len(names) else one.name, one.sid) for n, one in enumerate(people)]
@@ -144,7 +157,8 @@ def make_class(
                 late=number == 1,
             )
             members.append(member)
-            result, verdicts = result_of(one.key, given, flags=tuple(flags), warnings=tuple(warnings))
+            wrong = failed if number % 3 != 2 else None
+            result, verdicts = result_of(one.key, given, wrong, **{name: tuple(each) for name, each in facts.items()})
             store.keep(digest, "c", Judged(result, verdicts))
         keys = {member.identity: member.key for member in members}
         store.write_manifest(Manifest(context="c", seed="public", members=tuple(members), settings=None, keys=keys))

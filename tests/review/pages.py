@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from grader.review.classroom import handle_of
@@ -11,14 +12,17 @@ from grader.review.web import Site
 
 @dataclass(frozen=True)
 class Page:
-    """A page. ``press`` is the button to press at the address, for a page that only a form leads to."""
+    """A page. Where only a form leads to it, ``fill`` says by labels what to write there, and ``press`` is the button."""
 
     address: str
     press: str = ""
+    fill: Mapping[str, str] = field(default_factory=dict)
 
     def open(self, page: Any, base: str) -> None:
         """Show it in a browser."""
         page.goto(f"{base}{self.address}")
+        for label, text in self.fill.items():
+            page.get_by_label(label).first.fill(text)
         if self.press:
             with page.expect_navigation():
                 page.get_by_role("button", name=self.press).first.click()
@@ -43,6 +47,8 @@ def pages_of(site: Site, key: str, item: str, finished: str) -> dict[str, Page]:
         "entries": Page(f"/entries/{item}"),
         "preview": Page(f"/entries/{item}", "Preview change"),
         "agreement": Page("/agreement"),
+        "causes": Page("/causes"),
+        "cause": Page("/causes", "Preview", {"Points back to each": "0.25", "Reason that students read": "A typo."}),
         "grades": Page("/grades"),
         "submission": Page(f"/submission/{key}"),
         "search": Page("/search?q=the"),

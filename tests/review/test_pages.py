@@ -10,7 +10,7 @@ import pytest
 from grader.gradebook.events import Decision, Kind
 from grader.review.app import routes_of
 from grader.scoring.result import Evidence, Flag
-from tests.review.made import evidence_of, make_class, picture, site_of
+from tests.review.made import RUBRIC, evidence_of, make_class, picture, site_of
 from tests.review.pages import Page, pages_of
 from tests.review.served import CHROMIUM, Served, chromium, serving
 from tests.review.test_pdfs import write_pdf
@@ -47,6 +47,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     flags = [Flag(kind="altered", message=HOSTILE, cell=3)]
     names = [HOSTILE, f"{IMAGE} Lovelace"]
     made = {"evidence": evidence, "names": names, "flags": flags, "warnings": [HOSTILE], "absent": 1}
+    made["failed"] = {RUBRIC.automatic[0].criteria[0].properties[0]: HOSTILE}
     people = make_class(folder / "hw3", 5, **made)  # type: ignore[arg-type]
     archive = folder / "pdfs"
     write_pdf(archive / f"{names[1]}.pdf", [[f"Problem {ITEM}", HOSTILE]])

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from grader.cli import app
 from grader.homework3 import HOMEWORK
 from grader.review.classroom import handle_of
+from grader.review.progress import looks_again
 from grader.review.web import Site
 from grader.scoring.rubric import load_rubric
 from tests.batch.conftest import command
@@ -37,6 +38,8 @@ PATIENCE = 1800
 """Seconds for a batch of five on a machine that is busy with other things."""
 SAME = "It vanishes, as the factor is below 1."
 WRITTEN = {"11": SAME, "12": SAME, "13": SAME, "14": "It explodes.", "15": "It stays as it is."}
+SILENT = "4g"
+"""Asks for generated text alone, which none of these notebooks has."""
 WITH_LOSS = {"11", "12"}
 """Who solved one class, for 2 points."""
 
@@ -86,6 +89,13 @@ def scores(out: Path, exported: Path, *options: str) -> dict[str, str]:
     before, after = cells(exported.read_bytes()), cells(filled)
     assert [row[:7] + row[8:] for row in before] == [row[:7] + row[8:] for row in after]
     return found
+
+
+def again(site: Site) -> set[tuple[str, str]]:
+    """The answers that are to be looked at again, by student and item."""
+    state = site.room.book.state()
+    answers = [answer for by_key in site.room.klass.answers.values() for answer in by_key.values()]
+    return {(answer.submission, answer.item) for answer in answers if looks_again(state, answer)}
 
 
 def grade_all(browser: Browser, site: Site, points: dict[str, float]) -> None:
@@ -171,18 +181,23 @@ def later(site: Site, browser: Browser, source: Path, exported: Path, of_1d: dic
     of_1d["14"] = 0.75
     assert scores(out, exported) == totals(by_hand, of_1d)
 
-    # Two notebooks change: one's answer, which is looked at again, and another's code, whose answers stay graded.
+    # Two notebooks change. One has another answer, which is looked at again. The other has other code: its answers stay
+    # graded, but for the item of which the notebook says nothing by itself.
     hand_in(source, "13", "It explodes.")
     hand_in(source, "12", WRITTEN["12"], extra="\nDialogueLoss.forward = lambda self, *given: torch.zeros(())\n")
     events = len(site.room.book.events())
     run_batch(source, out, exported)
     assert len(site.room.book.events()) == events
-    assert scores(out, exported) == {**totals(by_hand, of_1d), "12": f"{by_hand + 0.75:g}", "13": ""}
-    cyd = key_of(site, "13")
+    assert scores(out, exported) == {**totals(by_hand, of_1d), "12": "", "13": ""}
+    bob, cyd = key_of(site, "12"), key_of(site, "13")
+    assert again(site) == {(bob, SILENT), (cyd, SILENT), (cyd, "1d")}
     assert browser.get("/item/1d").headers["location"] == f"/item/1d/{handle_of('1d', cyd)}"
     assert "The answer changed after it was graded" in browser.get(f"/item/1d/{handle_of('1d', cyd)}").text
     browser.grade(cyd, "1d", "wrong")
     of_1d["13"] = 0
+    for key in (bob, cyd):
+        browser.grade(key, SILENT, adjustment="0.25")
+    assert again(site) == set()
     assert scores(out, exported) == {**totals(by_hand, of_1d), "12": f"{by_hand + 0.75:g}"}
-    grade = site.room.book.state().grade(key_of(site, "12"), "1d")
+    grade = site.room.book.state().grade(bob, "1d")
     assert grade is not None and grade.points == 0.75

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 from markupsafe import Markup, escape
@@ -13,23 +14,25 @@ CHARACTER = 7.3
 def element(tag: str, content: str | Markup = "", **attributes: str | float) -> Markup:
     """An element; ``class_`` is its class, and other underscores are hyphens."""
     # Put together by hand, as a page has thousands of elements and `Markup.format` takes ten times as long.
-    named = "".join(
-        f' {name.rstrip("_").replace("_", "-")}="{escape(value) if isinstance(value, str) else _written(value)}"'
-        for name, value in attributes.items()
-    )
-    return Markup(f"<{tag}{named}>{escape(content)}</{tag}>")
+    named = "".join(_attribute(name, value) for name, value in attributes.items())
+    inner = content if isinstance(content, Markup) else escape(content)
+    return Markup(f"<{tag}{named}>{inner}</{tag}>")
 
 
 def drawing(width: float, height: float, parts: Iterable[Markup], label: str) -> Markup:
     """A drawing of its natural size, which ``label`` describes to whoever cannot see it."""
     size = f"0 0 {_written(width)} {_written(height)}"
-    inner = Markup("").join(parts)
-    return element("svg", inner, viewBox=size, width=width, height=height, role="img", aria_label=label)
+    return element("svg", joined(parts), viewBox=size, width=width, height=height, role="img", aria_label=label)
+
+
+def joined(parts: Iterable[Markup]) -> Markup:
+    """Elements one after the other."""
+    return Markup("".join(part if isinstance(part, Markup) else escape(part) for part in parts))
 
 
 def panels(drawings: Iterable[Markup]) -> Markup:
     """Drawings side by side, or below each other where there is no room."""
-    return element("div", Markup("").join(drawings), class_="panels")
+    return element("div", joined(drawings), class_="panels")
 
 
 def text(content: str, x: float, y: float, class_: str = "", anchor: str = "middle") -> Markup:
@@ -44,6 +47,13 @@ def hatching(x: float, y: float, width: float, height: float) -> Markup:
         left, right = max(0.0, start - height), min(float(start), width)
         lines.append(f"M{_written(x + left)} {_written(y + start - left)}L{_written(x + right)} {_written(y + start - right)}")
     return element("path", d="".join(lines), class_="hatch")
+
+
+@functools.lru_cache(maxsize=4096)
+def _attribute(parameter: str, value: str | float) -> str:
+    """Places and classes are the same in many drawings."""
+    name = parameter.rstrip("_").replace("_", "-")
+    return f' {name}="{escape(value) if isinstance(value, str) else _written(value)}"'
 
 
 def _written(value: str | float) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from grader.homework3.training import views, vit
-from grader.homework3.training.attempt import LOOK_EVERY, Attempt, Settings, Task
+from grader.homework3.training.attempt import LOOK_EVERY, Attempt, Settings, Task, decided
 from grader.homework3.training.data import Cifar10
 from grader.kernel.remote import NoReply, StudentError
 from grader.scoring.rubric import Budget
@@ -266,7 +266,7 @@ def test_a_failure_is_tried_once_more_by_another_seed(data: Cifar10) -> None:
     )
     attempts = check(link, data)
     assert len(set(seeds)) == 2
-    last = vit.decided(attempts)
+    last = decided(attempts)
     assert any("the first of 2 attempts failed" in note for note in last.notes)
 
 
