@@ -74,7 +74,7 @@ def test_who_is_gone_or_changed_is_named(tmp_path, submissions):
     (tmp_path / "in" / "ada" / "homework3.ipynb").unlink()
     hand_in(tmp_path / "in", {"bob": submissions["eve"]})
     found = similar_in_class(tmp_path / "class", manifest)
-    assert found.pairs == []
+    assert not found.pairs
     assert found.notes == (
         "not compared, as the notebooks are not where they were graded from: ada, bob; "
         "run `grader batch` again from where they are now",
@@ -86,7 +86,7 @@ def test_a_class_without_its_sources_has_a_note_for_all(tmp_path, submissions):
     manifest = class_in(tmp_path / "class", tmp_path / "in")
     (tmp_path / "in").rename(tmp_path / "elsewhere")
     found = similar_in_class(tmp_path / "class", manifest)
-    assert found.pairs == []
+    assert not found.pairs
     assert "ada, bob, cyd, dan, eve and 1 more" in found.notes[0]
 
 
