@@ -18,7 +18,7 @@ from grader.authoring import notebooks as template
 from grader.check import check
 from grader.homework3 import HOMEWORK
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
 MOST_SECONDS = 5.0

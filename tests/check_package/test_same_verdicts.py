@@ -39,8 +39,6 @@ def judged_by_the_grader(case: Case) -> Answer:
     return {c.criterion.id: (c.decision.status, c.decision.message) for c in decided(item, verdicts)}
 
 
-
-
 def assert_alike(case: Case, judge_alone: Judge) -> None:
     ours, theirs = judged_by_the_grader(case), judge_alone(list(case.cells), [case.part])
     assert {name: status for name, (status, _) in theirs.items()} == {
@@ -48,6 +46,7 @@ def assert_alike(case: Case, judge_alone: Judge) -> None:
     }, (ours, theirs)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_sample_of_the_corpus_is_judged_alike(name: str, judge_alone: Judge) -> None:
     assert_alike(CASES[name], judge_alone)

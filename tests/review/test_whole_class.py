@@ -22,7 +22,7 @@ from tests.conftest import solutions
 from tests.grades.test_canvas import cells, gradebook, imported
 from tests.review.made import Browser, site_of
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 RUBRIC = load_rubric(HOMEWORK.rubric)
 PEOPLE = [
     {"sortable": "Lovelace, Ada", "canvas": "11", "sid": "0007", "login": "ada"},
