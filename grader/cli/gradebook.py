@@ -91,11 +91,17 @@ def export_rubric(
 
 
 def _opened(folder: Path, rubric: Rubric | None = None) -> Gradebook:
-    """The gradebook of a class, by default with the rubric that the class was scored by last."""
+    """The gradebook of a class, by default with the rubric that the class was scored by last.
+
+    A class without one has had no decisions, which is said and is no error.
+    """
     from grader.errors import UsageError
     from grader.gradebook.book import NAME, Gradebook
     from grader.scoring.rubric import load_rubric
 
     if not (folder / NAME).is_file():
-        raise UsageError(f"{folder}: has no gradebook; nobody has decided anything here yet")
+        if (folder / "rubric.yaml").is_file():
+            print(f"{folder}: nobody has decided anything here yet.")
+            raise typer.Exit
+        raise UsageError(f"{folder}: is not a class folder; give the folder that `grader batch` wrote")
     return Gradebook.of_class(folder, rubric or load_rubric(folder / "rubric.yaml"))

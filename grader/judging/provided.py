@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 
+from grader.submission.syntax import tree_of
 from grader.submission.template import Template
 
 
@@ -21,7 +22,7 @@ def provided_methods(
         for owner, method in wanted:
             if f"class {owner}" not in cell.source:
                 continue
-            for node in ast.walk(ast.parse(cell.source)):
+            for node in ast.walk(tree_of(cell.source)):
                 if isinstance(node, ast.ClassDef) and node.name == owner:
                     sources = [
                         template.with_imports(ast.unparse(part))

@@ -6,6 +6,30 @@ import ast
 import warnings
 
 MAX_DEPTH = 200
+_ATTEMPTS = 20
+
+
+def tree_of(source: str) -> ast.Module:
+    """The tree of a source, as `ast.parse` gives it, from any thread; raises what ``ast.parse`` raises.
+
+    Before CPython 3.11.9 and 3.12.3, threads that build trees at the same time disturb each other's count of recursion and
+    get a `SystemError` (https://github.com/python/cpython/issues/106905). Hypothesis builds trees too, so no lock of ours
+    would do.
+    """
+    return _built(source, ast.PyCF_ONLY_AST)
+
+
+def _built(source: str, flags: int) -> ast.Module:
+    for attempt in range(_ATTEMPTS):
+        try:
+            tree = compile(source, "<cell>", "exec", flags=flags, dont_inherit=True)
+        except SystemError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+        else:
+            assert isinstance(tree, ast.Module)
+            return tree
+    raise AssertionError("the last attempt returns or raises")
 
 
 def parse(source: str) -> ast.Module | None:
@@ -13,11 +37,10 @@ def parse(source: str) -> ast.Module | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-            tree = compile(source, "<cell>", "exec", flags=flags, dont_inherit=True)
+            tree = _built(source, ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
             return None
-    return tree if isinstance(tree, ast.Module) and _is_shallow(tree) else None
+    return tree if _is_shallow(tree) else None
 
 
 def syntax_error(source: str) -> str:
@@ -25,7 +48,7 @@ def syntax_error(source: str) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            compile(source, "<cell>", "exec", flags=ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            _built(source, ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         except SyntaxError as error:
             return f"line {error.lineno}: {error.msg}"
         except (ValueError, RecursionError, MemoryError, OverflowError) as error:

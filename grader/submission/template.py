@@ -14,7 +14,7 @@ from pathlib import Path
 
 from grader.submission.magics import without_magics
 from grader.submission.reading import Submission, read_submission
-from grader.submission.syntax import parse
+from grader.submission.syntax import parse, tree_of
 
 ALIKE = 0.9
 _MAX_TOKENS = 3_000
@@ -51,7 +51,7 @@ class Template:
 
     def with_imports(self, source: str) -> str:
         """Provided code after the imports that it uses, so that it runs in a notebook that lacks them."""
-        used = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+        used = {node.id for node in ast.walk(tree_of(source)) if isinstance(node, ast.Name)}
         return "\n".join([*(text for name, text in self.imports if name in used), source])
 
     def most_alike(self, source: str) -> TemplateCell | None:

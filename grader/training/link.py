@@ -16,14 +16,23 @@ class TrainerLink:
 
     def __init__(self, stream: socket.socket) -> None:
         self._stream = stream
+        self.lost = False
+        """Whether a reply did not come, or not whole. It may come yet, and would be taken for the next one's."""
 
     def ask(self, name: str, seconds: float, /, **arguments: Any) -> Any:
-        """The trainer's reply within so many seconds; raises `StudentError` or `NoReply`."""
+        """The trainer's reply within so many seconds; raises `StudentError` or `NoReply`.
+
+        Nothing can be asked after a reply that was not received.
+        """
+        if self.lost:
+            raise NoReply("an earlier reply did not come in time")
+        self.lost = True
         buffers: list[bytes] = []
         deadline = time.monotonic() + seconds
         try:
             frames.send_frame(self._stream, [name, encode(arguments, buffers)], buffers, deadline)
             reply, received = frames.receive_frame(self._stream, deadline)
+            self.lost = False
             if type(reply) is not dict or len(reply) != 1:
                 raise WireError("a malformed reply")
             if "error" in reply:

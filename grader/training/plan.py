@@ -71,7 +71,7 @@ class Job:
         """The most time it takes, a second attempt and evidence included."""
         if self.action == "nothing":
             return 0.0
-        model_seconds = 2 * self.budget.minutes * 60 + 120 if self.action == "train" else 180.0
+        model_seconds = 2 * self.budget.minutes * 60 + 240 if self.action == "train" else 180.0
         return model_seconds + 2 * self.options.evidence_seconds
 
 

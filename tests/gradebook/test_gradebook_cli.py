@@ -68,6 +68,11 @@ def test_entries_are_exported(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_class_without_decisions(tmp_path: Path) -> None:
-    with pytest.raises(GraderError, match="has no gradebook; nobody has decided anything here yet"):
+    (tmp_path / "rubric.yaml").write_bytes(HOMEWORK.rubric.read_bytes())
+    assert "nobody has decided anything here yet" in run("log", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["rubric.yaml"]
+
+
+def test_a_folder_that_is_no_class_folder(tmp_path: Path) -> None:
+    with pytest.raises(GraderError, match="is not a class folder"):
         run("log", tmp_path)
-    assert list(tmp_path.iterdir()) == []

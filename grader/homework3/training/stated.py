@@ -15,6 +15,7 @@ from typing import Any
 
 from grader.errors import GraderError
 from grader.homework import load_homework
+from grader.submission.syntax import tree_of
 
 VIT, GPT = "VisionTransformer", "DialogueGPT"
 LENGTH = "max_N"
@@ -66,7 +67,7 @@ def _read(notebook: Path) -> Stated:
 def _trees(cells: Any, role: str) -> Iterator[ast.Module]:
     for cell in cells:
         if cell["cell_type"] == "code" and cell["metadata"].get("hw3", {}).get("role") == role:
-            yield ast.parse("".join(cell["source"]))
+            yield tree_of("".join(cell["source"]))
 
 
 def _arguments(trees: list[ast.Module], name: str, notebook: Path) -> Mapping[str, int]:

@@ -34,6 +34,8 @@ FALL = 0.1
 SLOW = 5.0
 """How many times slower than torch's own layers a model may be before that is its own fault."""
 CHUNK_SECONDS = 2.0
+LATE_SECONDS = 60.0
+"""How long steps under way when time is up are waited for, to tell a slow model from a slow machine."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -69,7 +71,7 @@ def check(
             link.ask("precision", 10.0, half=False)
             attempt = _Run(link, task, len(made), classes, progress, device).go()
         made.append(attempt)
-        if attempt.status != "failed":
+        if attempt.status != "failed" or link.lost:
             break
     return tuple(made)
 
@@ -178,7 +180,7 @@ class _Run:
             count = min(chunk, math.ceil((goal - self.images) / self.recipe["batch"]))
             began = self.settings.clock()
             try:
-                reply = self.link.ask("steps", left + CHUNK_SECONDS, count=int(count))
+                reply = self.link.ask("steps", left + LATE_SECONDS, count=int(count))
             except ReplyTimedOut:
                 self._out_of_time(lost=True)
             took = self.settings.clock() - began
@@ -310,6 +312,8 @@ class _Run:
             words += f", at most {best:.1%} of the validation images right"
         if lost:
             raise Stopped("failed", f"{words}: a single round of steps took longer than all that was left")
+        if not self.images:
+            raise Stopped("pending", f"{words}; this machine is too slow for a verdict")
         own = self.images / max(self.seconds["steps"], 1e-9)
         usual = self.link.ask("speed", 60.0, settings=self.settings.model, seconds=3.0)
         if type(usual) is not float or not usual > 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 from grader.homework3.training import views, vit
 from grader.homework3.training.attempt import LOOK_EVERY, Attempt, Settings, Task, decided
 from grader.homework3.training.data import Cifar10
-from grader.kernel.remote import NoReply, StudentError
+from grader.kernel.inside.frames import send_frame
+from grader.kernel.remote import NoReply, ReplyTimedOut, StudentError
 from grader.scoring.rubric import Budget
+from grader.training.link import TrainerLink
 
 BUDGET = Budget(epochs=2, minutes=10, threshold=0.5)
 STEP = 20
@@ -45,7 +48,7 @@ class MadeUp:
         self.numbers = np.arange(10)
         self.asked: list[str] = []
         self.images: list[Any] = []
-        self.half = True
+        self.half, self.lost = True, False
 
     def ask(self, name: str, seconds: float, /, **arguments: Any) -> Any:
         self.asked.append(name)
@@ -312,6 +315,38 @@ def test_time_is_the_models_fault_only_if_it_is_slower_than_others(
     attempts = check(link, data, settings, attempts=1)
     assert attempts[0].status == status
     assert "10 minutes were enough for 0." in attempts[0].message
+
+
+def test_a_machine_too_slow_for_a_single_step_fails_nobody(data: Cifar10) -> None:
+    times = iter([0.0, *[1000.0] * 10])
+    settings = Settings(views=LEARNED_PERFECTLY, clock=lambda: next(times))
+    (attempt,) = check(MadeUp(), data, settings)
+    assert attempt.status == "pending"
+    assert "this machine is too slow" in attempt.message
+
+
+def test_after_a_reply_that_did_not_come_there_is_no_second_attempt(data: Cifar10) -> None:
+    link = MadeUp()
+
+    def steps(count: int) -> Any:
+        link.lost = True
+        raise ReplyTimedOut
+
+    link.others["steps"] = steps
+    (attempt,) = check(link, data)
+    assert attempt.status == "failed"
+    assert "a single round of steps took longer than all that was left" in attempt.message
+
+
+def test_a_late_reply_answers_no_later_question() -> None:
+    mine, trainers = socket.socketpair()
+    with mine, trainers:
+        link = TrainerLink(mine)
+        with pytest.raises(ReplyTimedOut):
+            link.ask("steps", 0.01, count=1)
+        send_frame(trainers, {"value": 34474}, [])
+        with pytest.raises(NoReply, match="an earlier reply"):
+            link.ask("vit", 1.0)
 
 
 def test_an_interruption_costs_nothing(data: Cifar10) -> None:
