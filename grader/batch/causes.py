@@ -83,6 +83,15 @@ def causes_by_student(causes: Sequence[Cause]) -> dict[str, list[Cause]]:
     return found
 
 
+def in_words_by_item(causes: Sequence[Cause]) -> dict[str, list[str]]:
+    """Causes as a student reads them, with what else each could be, by item."""
+    found: dict[str, list[str]] = {}
+    for cause in causes:
+        others = f" It could also be: {' '.join(cause.alternatives)}" if cause.alternatives else ""
+        found.setdefault(cause.part, []).append(cause.text + others)
+    return found
+
+
 def outdated_note(homework: Homework) -> str:
     """A line that says which parts' fingerprints are older than what they were made of; empty where none are."""
     table = load_fingerprints(homework.fingerprints)

@@ -11,6 +11,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from grader.batch.causes import in_words_by_item
 from grader.batch.rows import Row, scores
 from grader.gradebook.state import Override
 from grader.insight.causes import Cause
@@ -146,9 +147,8 @@ def _causes(causes: Sequence[Cause]) -> Iterator[str]:
         yield ""
         yield "A guess from what failed, by comparison with known mistakes."
         yield ""
-    for cause in causes:
-        others = f" It could also be: {' '.join(cause.alternatives)}" if cause.alternatives else ""
-        yield f"- {cause.part}: {for_markdown(cause.text + others)}"
+    for part, texts in in_words_by_item(causes).items():
+        yield from (f"- {part}: {for_markdown(text)}" for text in texts)
 
 
 def _by_a_person(item: ItemResult) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grader.batch import reports
-from grader.batch.causes import causes_by_student, for_summary, found_causes
+from grader.batch.causes import causes_by_student, for_summary, found_causes, in_words_by_item
 from grader.batch.class_report import Findings, class_report
 from grader.batch.context import training_context_of
 from grader.batch.fairness import fairness_of, recheck_markdown
@@ -41,7 +41,8 @@ def report(
         if row.result is not None:
             store.put(f"results/{row.member.key}.json", row.result.to_json())
             store.put(f"feedback/{row.member.key}.md", reports.feedback(row, rubric, shown.get(row.member.key, ())))
-            reader = Reader(row.member.name, row.member.notes)
+            causes = in_words_by_item(shown.get(row.member.key, ()))
+            reader = Reader(row.member.name, row.member.notes, causes=causes)
             store.put(f"feedback/{row.member.key}.html", student_report(row.result, reader))
     store.put("grades.csv", reports.grades_csv(rows, rubric))
     store.put("summary.md", reports.summary(rows, rubric, manifest.strange) + for_summary(found))

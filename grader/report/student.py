@@ -113,11 +113,13 @@ class Reader:
         name: of the student; without one the report is headed by the file's.
         notes: about what was handed in.
         unchecked: criteria that were left out on purpose, by item.
+        causes: what the lost points of an item probably come from, as guesses in words, by item.
     """
 
     name: str = ""
     notes: Sequence[str] = ()
     unchecked: Unchecked = field(default_factory=dict)
+    causes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def student_report(result: Result, reader: Reader | None = None) -> str:

@@ -164,8 +164,9 @@ def test_a_batch_tells_graders_and_not_students(tmp_path: Path, failing: list[Pu
         assert CAUSE.rstrip(".") not in path.read_text(encoding="utf-8")
     allowed = RUBRIC.model_copy(update={"causes_for": "students"})
     _reported(folder, allowed)
-    told = [one.key for one in failing if CAUSE.rstrip(".") in (folder / "feedback" / f"{one.key}.md").read_text("utf-8")]
-    assert told == [one.key for one in failing[:4]]
+    for suffix in (".md", ".html"):
+        pages = {one.key: (folder / "feedback" / f"{one.key}{suffix}").read_text("utf-8") for one in failing}
+        assert [key for key, page in pages.items() if CAUSE.rstrip(".") in page] == [one.key for one in failing[:4]]
 
 
 def test_a_damaged_table_stops_no_report(
