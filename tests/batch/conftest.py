@@ -55,7 +55,7 @@ def command(*arguments: object, **options: Any) -> subprocess.Popen[str]:
 def finished(*arguments: object) -> subprocess.CompletedProcess[str]:
     """The same, waited for."""
     process = command(*arguments)
-    out, error = process.communicate(timeout=300)
+    out, error = process.communicate(timeout=1200)
     return subprocess.CompletedProcess(arguments, process.returncode, out, error)
 
 
