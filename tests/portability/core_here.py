@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.kernel import confinement, warm
-from grader.kernel.inside import confine, packets
+from grader.kernel.inside import packets
 from tests.isolation.lacking import become
 
 KINDS = ("landlock", "seccomp", "fork", "proc", "root", "linux")
@@ -28,13 +28,8 @@ def take_away(lacking: str) -> None:
     os.environ[VARIABLE] = lacking
     if lacking in ("landlock", "seccomp"):
         become([lacking])
-    if lacking == "proc" and os.geteuid() == 0:
-        libc = confine._Libc()
-        libc.unshare(confine._CLONE_NEWNS)
-        libc.mount(None, "/", None, confine._MS_REC | confine._MS_PRIVATE)
-        libc.mount("none", "/proc", "tmpfs", 0, "size=4k")
     if lacking in ("proc", "root", "linux"):
-        become([], user=True)
+        become([lacking], user=True)
     patch(lacking)
 
 
@@ -87,11 +82,7 @@ def batched(folder: Path) -> dict[str, Any]:
         text = loss_only(index, right=name != "bob")
         (submissions / f"{name}.ipynb").write_text(text, encoding="utf-8")
     arguments = ["batch", str(submissions), "--out", str(folder / "out"), "--only", "4d", "--jobs", "2"]
-    try:
-        app([*arguments, "--training", "never", "--require-isolation", "none"], standalone_mode=False)
-        status = 0
-    except SystemExit as ended:
-        status = int(ended.code or 0)
+    status = app([*arguments, "--training", "never", "--require-isolation", "none"], standalone_mode=False) or 0
     with (folder / "out" / "grades.csv").open(encoding="utf-8-sig") as file:
         return {"status": status, "points": {row["key"]: row["4d"] for row in csv.DictReader(file)}}
 

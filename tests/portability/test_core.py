@@ -16,10 +16,13 @@ import pytest
 
 from grader.kernel import confinement
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or confinement.probe().level != "full" or not confinement.probe().namespaces,
-    reason="needs a host of level full with namespaces, from which layers can be taken",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        sys.platform != "linux" or confinement.probe().level != "full" or not confinement.probe().namespaces,
+        reason="needs a host of level full with namespaces, from which layers can be taken",
+    ),
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTS = {
@@ -31,7 +34,6 @@ HOSTS = {
     "seccomp": ("basic", "seccomp is missing", {"landlock", "uid"}),
 }
 """The level, what is said to be weak, and layers that are active all the same."""
-SLOW = {"landlock", "seccomp", "fork"}
 
 
 def core(lacking: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -49,9 +51,7 @@ def core(lacking: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize(
-    "lacking", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else pytest.mark.long) for name in HOSTS]
-)
+@pytest.mark.parametrize("lacking", HOSTS)
 def test_the_core_works_without(lacking: str, tmp_path: Path) -> None:
     level, weak, layers = HOSTS[lacking]
     ran = core(lacking, tmp_path)
