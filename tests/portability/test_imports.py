@@ -36,10 +36,10 @@ for module, names in NAMES.items():
         if name != "waitstatus_to_exitcode" and hasattr(module, name):
             delattr(module, name)
 plain = builtins.__import__
-def without(name, globals=None, *rest):
+def without(name, globals=None, *rest, **more):
     if name in MODULES and (globals or {}).get("__name__", "").partition(".")[0] == "grader":
         raise ImportError(f"No module named {name!r}")
-    return plain(name, globals, *rest)
+    return plain(name, globals, *rest, **more)
 builtins.__import__ = without
 """
 
@@ -50,7 +50,9 @@ for found in pkgutil.walk_packages(grader.__path__, "grader."):
     # These run in a kernel alone, where they are found by other names.
     if found.name.startswith("grader.kernel.inside.") and found.name.rpartition(".")[2] not in ("confine", "packets", "frames"):
         continue
-    if found.name == "grader.__main__" or "skeleton_files" in found.name or "_shipped" in found.name:
+    if found.name in ("grader.__main__", "grader.homework3.stand_ins"):
+        continue
+    if "skeleton_files" in found.name or "_shipped" in found.name:
         continue
     try:
         importlib.import_module(found.name)
