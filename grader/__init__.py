@@ -1,3 +1,3 @@
 """Autograder for notebooks of a deep-learning homework."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

@@ -86,6 +86,9 @@ def _isolation(host: confinement.Host) -> list[Finding]:
     ]
     if not host.linux:
         return findings
+    if not host.proc:
+        lacks = "not mounted: processes that a submission leaves behind are not seen"
+        findings.append(Finding("/proc", False, lacks, "mount -t proc proc /proc"))
     return [*findings, _landlock(host), _seccomp(host), _user(host)]
 
 

@@ -2,11 +2,13 @@
 
     python tools/check_wheel.py FOLDER
 
-Installs the wheel without its dependencies into FOLDER and grades the embedded example from there.
+Builds twice, which must give the same bytes. Installs the wheel without its dependencies into FOLDER and grades the embedded
+example from there.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -31,12 +33,22 @@ NEEDED = (
 )
 
 
+def _build(folder: Path) -> dict[str, str]:
+    """Build the sources' archive and the wheel; their digests by name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)]
+    # Zip archives know no time before this one.
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "315532800"}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())}
+
+
 def main(folder: Path) -> None:
     """Build, look inside, install and run."""
-    folder.mkdir(parents=True, exist_ok=True)
-    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
-    (wheel,) = folder.glob("*.whl")
+    built = [_build(folder / name) for name in ("first", "second")]
+    if built[0] != built[1]:
+        raise SystemExit(f"two builds of the same sources differ: {built[0]} and {built[1]}")
+    (wheel,) = (folder / "first").glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     missing = [name for name in NEEDED if name not in names]
     if missing:

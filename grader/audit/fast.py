@@ -22,6 +22,7 @@ from typing import Any
 from grader import assets
 from grader.errors import KernelError
 from grader.kernel import inside
+from grader.kernel.inside import packets
 from grader.kernel.limits import Limits
 from grader.kernel.remote import PropertyChannel, SocketConnection
 from grader.kernel.stage import Stage
@@ -59,7 +60,7 @@ class FastKernel:
     def __enter__(self) -> FastKernel:
         """Fork, run the cells there, and wait until they have run."""
         agent = _agent()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = packets.pair()
         sys.stdout.flush()
         sys.stderr.flush()
         self.pid = os.fork()
@@ -125,13 +126,13 @@ class FastKernel:
         return f"the Python process ended {when}"
 
     def _ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, Any]:
-        socket.send_fds(self.control, [json.dumps(request).encode()], list(fds))
+        packets.send(self.control, json.dumps(request).encode(), fds)
         return self._receive(10.0)
 
     def _receive(self, seconds: float) -> dict[str, Any]:
         self.control.settimeout(seconds)
         try:
-            data = self.control.recv(1 << 16)
+            data, _ = packets.receive(self.control, 1 << 16)
         except OSError as error:
             raise KernelError(f"the process gave no answer ({error})") from None
         if not data:
@@ -154,5 +155,5 @@ def _become_kernel(agent: Any, control: socket.socket, cells: Sequence[str]) -> 
             exec(compile(source, name, "exec"), main.__dict__)
         except BaseException as error:
             errors.append(f"cell {number}: {type(error).__name__}: {error}"[:500])
-    control.send(json.dumps({"errors": errors}).encode())
+    packets.send(control, json.dumps({"errors": errors}).encode())
     agent.Agent(control, main.__dict__).serve()

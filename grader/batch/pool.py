@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from grader.errors import HostError
-from grader.kernel.warm import Door, WarmHost
+from grader.kernel.warm import Door, WarmHost, can_fork
 
 TRIES = 3
 TICK_SECONDS = 0.25
@@ -179,8 +179,8 @@ class Workers:
 
     def _local(self) -> Executor:
         # Forked workers share the grader's memory and the drawn cases; with other threads about, that is not safe.
-        fork = sys.platform == "linux" and threading.active_count() == 1
-        method = "fork" if fork else None
+        fork = can_fork() and threading.active_count() == 1
+        method = "fork" if fork else "spawn"
         if fork:
             gc.collect()
             gc.freeze()

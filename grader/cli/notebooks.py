@@ -169,9 +169,11 @@ def check(
     from grader.assignment import load_assignment
     from grader.check import check as check_one
     from grader.check import unchecked_criteria
+    from grader.kernel import confinement
     from grader.report.progress import shown
 
     require_folder("--html", html_file)
+    confinement.require_kernels()
     assignment = load_assignment()
     with shown(submission.name) as progress:
         result = check_one(submission, assignment, progress)

@@ -56,10 +56,12 @@ def required_isolation(
 ) -> Level | None:
     """The lowest isolation level to grade with: the one asked for, or strong; None for a notebook of one's own.
 
-    ``host`` is what this machine offers, by default `confinement.probe`. Raises `GraderError` where it gives less.
+    ``host`` is what this machine offers, by default `confinement.probe`. Raises `GraderError` where it gives less, or where
+    no submission could be run at all.
     """
     from grader.kernel import confinement
 
+    confinement.require_kernels()
     if own and level is None:
         return None
     least: Level = level.value if level is not None else "strong"

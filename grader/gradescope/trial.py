@@ -7,7 +7,6 @@ folder and an installation of its own, which are deleted when it ends, however i
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -151,6 +150,8 @@ def fresh(path: Path, say: Say = lambda line: None, keep: Path | None = None) ->
 @contextlib.contextmanager
 def _kept(folder: Path, say: Say) -> Iterator[Path]:
     """The place of the one installation in a folder, for this process alone; setup.sh says whether it still fits."""
+    import fcntl  # noqa: PLC0415 - absent on Windows
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")

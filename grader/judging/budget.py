@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -129,8 +128,6 @@ def _has_alarm() -> bool:
 
 def _data_in_use() -> int | None:
     """Bytes that count against the limit now."""
-    if sys.platform != "linux":
-        return None
     try:
         for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
             if line.startswith("VmData:"):

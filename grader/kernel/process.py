@@ -17,6 +17,7 @@ from grader import assets
 from grader.errors import KernelError, host_error
 from grader.kernel import confinement, gpu
 from grader.kernel.confinement.view import make_view
+from grader.kernel.inside import packets
 
 LAUNCHER = Path(__file__).resolve().parent / "inside" / "launch.py"
 MAX_ANSWER = 1 << 16
@@ -93,12 +94,12 @@ class KernelProcess:
 
     def send(self, data: bytes, fds: list[int]) -> None:
         """Send one message with file descriptors; raises OSError."""
-        socket.send_fds(self.control, [data], fds)
+        packets.send(self.control, data, fds)
 
     def tell(self, request: dict[str, Any]) -> None:
         """Send a request that has no answer."""
         self.control.settimeout(1.0)
-        self.control.send(json.dumps(request).encode())
+        packets.send(self.control, json.dumps(request).encode())
 
     def poll(self) -> int | None:
         """Exit status (0 where it is not known), or None while the process runs."""
@@ -119,7 +120,7 @@ class ColdProcess(KernelProcess):
     def __init__(self, specification: dict[str, Any]) -> None:
         self._popen, self.control = _launch(specification["environment"])
         self.pid = self._popen.pid
-        self.control.send(json.dumps(specification).encode())
+        packets.send(self.control, json.dumps(specification).encode())
 
     def poll(self) -> int | None:
         """Exit status, or None while the process runs."""
@@ -259,7 +260,7 @@ def _launch(
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start the launcher with a control socket, and the parent's end of the door if there is one."""
     handed = [] if door is None else [door.fileno()]
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = packets.pair()
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     with theirs, Path(os.devnull).open("r+b") as null:
         popen = subprocess.Popen(
@@ -285,7 +286,7 @@ def _end(popen: subprocess.Popen[bytes]) -> None:
 def _receive(control: socket.socket, seconds: float, when: str) -> dict[str, Any]:
     control.settimeout(max(seconds, 0.001))
     try:
-        data = control.recv(MAX_ANSWER)
+        data, _ = packets.receive(control, MAX_ANSWER)
     except TimeoutError:
         raise KernelError(f"the kernel process gave no answer {when} within {seconds:.0f} s") from None
     except OSError as error:

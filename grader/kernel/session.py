@@ -61,6 +61,7 @@ class Session:
     def __enter__(self) -> Session:
         """Make the private folder and start the kernel; raises `IsolationError` where this machine gives too little."""
         try:
+            confinement.require_kernels()
             host = self._host or confinement.probe()
             if self.isolation_level is None:
                 host = confinement.for_own_notebook(host)

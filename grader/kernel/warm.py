@@ -7,6 +7,7 @@ anyone else, could ask for it.
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shutil
 import socket
@@ -16,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.errors import KernelError
+from grader.kernel.confinement import require_kernels
 from grader.kernel.process import WarmClient, WarmParent, environment
 
 
 def can_fork() -> bool:
-    """Whether kernels can be forked here: by Linux' ways, pidfds among them."""
-    return sys.platform == "linux"
+    """Whether kernels can be forked from one that is warm: by Linux' ways, pidfds among them."""
+    return sys.platform == "linux" and all(hasattr(os, name) for name in ("fork", "pidfd_open"))
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class WarmHost:
         self.restarts = -1
 
     def __enter__(self) -> WarmHost:
-        """Make the folder and launch the parent, which gets warm meanwhile."""
+        """Make the folder and launch the parent, which gets warm meanwhile. Raises `UsageError` where no kernel can run."""
+        require_kernels()
         base = tempfile.gettempdir()
         self.folder = Path(tempfile.mkdtemp(prefix="hw3b-", dir=base if len(base) < 40 else "/tmp"))
         self.folder.chmod(0o711)

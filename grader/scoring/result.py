@@ -14,9 +14,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from grader.files.atomic import write_atomically
+from grader.scoring.formats import RESULT, ResultVersion
 from grader.scoring.pictures import Pictures
 from grader.scoring.record import Block, CodeLine, Line, Record
 from grader.text.safe_text import clean
@@ -91,7 +92,12 @@ class CriterionResult(Record):
     max_points: Points
     status: CriterionStatus
     message: Block = ""
-    requirement: Line | None = Field(default=None, description="The title of the property that failed.")
+    # Grader 0.1 called it a law.
+    requirement: Line | None = Field(
+        default=None,
+        validation_alias=AliasChoices("requirement", "law"),
+        description="The title of the property that failed.",
+    )
     counterexample: Block | None = None
     pictures: Pictures = Field(default=(), description="The counterexample as data that a report draws.")
     snippet: Block = Field(default="", description="Python code that reproduces the counterexample in the notebook.")
@@ -234,7 +240,7 @@ def totals(items: Iterable[ItemResult]) -> Totals:
 class Result(Record):
     """The whole result; `score` of `max_score` has been judged, `pending` waits."""
 
-    schema_version: Literal[1] = 1
+    schema_version: ResultVersion = Field(default=RESULT, description="Of this form, by semantic versioning.")
     title: Line = Field(default="", description="Of the homework, as the rubric states it.")
     submission: Line
     error: Line | None = Field(default=None, description="Why there was nothing to judge.")

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 
 from grader.errors import RubricError
 from grader.files.located_yaml import Fault, Lines, Plain, Where, read_yaml
+from grader.scoring.formats import RUBRIC, RubricVersion
 from grader.scoring.result import EvidenceKind
 from grader.scoring.rubric_form import faults_of_form
 
@@ -164,7 +165,10 @@ class GradescopeSettings(_Entry):
 class Rubric(_Entry):
     """All items of a homework, in its order."""
 
+    format: RubricVersion = RUBRIC
+    """Of this form, by semantic versioning; a file may leave it out."""
     version: Text
+    """Of what the file says: change it when you change points, and results name it."""
     title: Text
     total: Points
     penalties: tuple[PenaltyRule, ...] = ()

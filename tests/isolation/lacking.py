@@ -31,13 +31,16 @@ _REFUSED = {"landlock": ((444, 445, 446), _ENOSYS), "namespaces": ((_UNSHARE,), 
 
 
 def become(lacking: Sequence[str], *, user: bool = False) -> None:
-    """Take from this process and all that it starts: landlock, seccomp, namespaces, capabilities, or a private home.
+    """Take from this process and all that it starts: landlock, seccomp, namespaces, capabilities, or a private home;
+    with ``user`` also proc.
 
     Without a private home everyone may read Python. With ``user`` it becomes an ordinary user, who finds it so; "container" is
     a root who does, too, with the capabilities that containers have by default.
     """
     if os.geteuid() == 0 and (user or {"private home", "container"} & set(lacking)):
         _open_home()
+        if "proc" in lacking:
+            confine._Libc().mount("none", "/proc", "tmpfs", 0, "size=4k")
     if os.geteuid() == 0 and user:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)

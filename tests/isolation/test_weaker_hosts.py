@@ -130,7 +130,7 @@ def test_without_namespaces_the_right_to_read_is_kept_and_landlock_narrows_it(se
 def test_a_policy_without_layers_leaves_no_root() -> None:
     """What a kernel that reached the warm parent would ask for."""
     policy = {
-        "version": confine.VERSION, "uid": None, "gid": None, "as_root": False, "namespaces": None,
+        "version": confine.VERSION, "proc": True, "uid": None, "gid": None, "as_root": False, "namespaces": None,
         "keep_capabilities": [], "parent": None, "keeper": None, "keep_fds": None, "session": False,
         "umask": 0o77, "tag": None, "limits": {}, "landlock": None, "seccomp": None, "required": [],
     }  # fmt: skip

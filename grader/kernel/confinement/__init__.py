@@ -30,6 +30,7 @@ from grader.kernel.confinement.host import (
     meets,
     probe,
     require,
+    require_kernels,
     weaknesses,
 )
 from grader.kernel.confinement.landlock import Access
@@ -65,6 +66,7 @@ __all__ = [
     "meets",
     "probe",
     "require",
+    "require_kernels",
     "sweep",
     "weaknesses",
 ]

@@ -6,12 +6,14 @@ import ctypes
 import errno
 import functools
 import os
+import socket
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from grader.errors import UsageError
 from grader.kernel.confinement import seccomp as filters
 from grader.kernel.confinement import view
 from grader.kernel.confinement.processes import FIRST_UID, PROBE_UID, UIDS, IsolationError, status_of
@@ -42,12 +44,16 @@ class Host:
     as_root: bool = False
     """Whether a kernel may be root where there is no other user for it: root of a user namespace that has only its
     maker as a user, or a person's own notebook."""
+    proc: bool = True
+    """Whether /proc shows the machine's processes."""
 
     @property
     def level(self) -> Level:
         """The level of isolation that a kernel gets here."""
         if self.root and self.identity == "shared" and not self.as_root:
             return "none"
+        if not self.proc:
+            return "basic" if self.linux and (self.landlock or self.seccomp or self.identity != "shared") else "none"
         if self.landlock and self.seccomp and self.identity == "own":
             return "full"
         if self.landlock and self.seccomp and (self.landlock >= 6 or self.identity == "reading"):
@@ -61,10 +67,10 @@ class Host:
 def probe() -> Host:
     """Look once at what this host offers; changes nothing."""
     if sys.platform != "linux" or os.uname().machine not in filters.ARCHITECTURES:
-        return Host(False, 0, False, False, "shared", "only Linux on x86_64 and aarch64 is known")
+        return Host(False, 0, False, False, "shared", "only Linux on x86_64 and aarch64 is known", proc=False)
     landlock, seccomp = _landlock_abi(), _has_seccomp()
-    root = os.geteuid() == 0
-    namespaces = root and CAP_SYS_ADMIN in _capabilities() and view.can_enter_namespaces()
+    root, proc = os.geteuid() == 0, Path("/proc/self/status").is_file()
+    namespaces = root and proc and CAP_SYS_ADMIN in _capabilities() and view.can_enter_namespaces()
     why = _why_no_identity()
     if why is None:
         identity: Literal["own", "reading", "shared"] = "own"
@@ -74,7 +80,17 @@ def probe() -> Host:
             why = f"other users cannot read {closed}"
     else:
         identity = "shared"
-    return Host(True, landlock, seccomp, root, identity, why or "", namespaces, root and _is_root_by_name())
+    return Host(True, landlock, seccomp, root, identity, why or "", namespaces, root and _is_root_by_name(), proc)
+
+
+def require_kernels() -> None:
+    """Raise `UsageError` on a system where no kernel could be run at all, as on Windows."""
+    needed = ((os, "fork"), (socket, "AF_UNIX"), (socket, "send_fds"))
+    if missing := [name for module, name in needed if not hasattr(module, name)]:
+        raise UsageError(
+            f"this system cannot run submissions, as its Python has no {missing[0]}. On Windows, run the grader in WSL 2, "
+            "which is Linux; students can use the check package in their notebooks"
+        )
 
 
 def for_own_notebook(host: Host | None = None) -> Host:
@@ -96,6 +112,8 @@ def weaknesses(host: Host | None = None) -> str:
         missing.append("Landlock is older than ABI 6, and the submission runs as the grader's user")
     if not host.seccomp:
         missing.append("seccomp is missing, so a submission can open network connections")
+    if not host.proc:
+        missing.append("/proc is not mounted, so processes that a submission leaves behind are not seen")
     if host.root and host.identity == "shared" and not host.as_root:
         missing.append(f"submissions could only run as root ({host.why_shared})")
     return "; ".join(missing)
@@ -118,8 +136,7 @@ def require(level: Level, host: Host | None = None) -> None:
 
 def _is_root_by_name() -> bool:
     """Whether root of this user namespace is an ordinary user of the machine, and the only one that is there."""
-    with Path("/proc/self/uid_map").open(encoding="ascii") as file:
-        rows = [tuple(map(int, line.split())) for line in file]
+    rows = _users()
     return len(rows) == 1 and rows[0][0] == 0 and rows[0][1] != 0 and rows[0][2] == 1
 
 
@@ -186,18 +203,27 @@ def _has_seccomp() -> bool:
 
 
 
+def _users() -> list[tuple[int, ...]]:
+    """The users of this user namespace, as (first, first outside, how many); none where /proc does not say."""
+    try:
+        with Path("/proc/self/uid_map").open(encoding="ascii") as file:
+            return [tuple(map(int, line.split())) for line in file]
+    except OSError:
+        return []
+
+
 def _capabilities() -> set[int]:
-    mask = int(status_of("self")["CapEff"], 16)
+    mask = int(status_of("self").get("CapEff", "0"), 16)
     return {number for number in range(64) if mask >> number & 1}
 
 
 def _why_no_identity() -> str | None:
     if os.geteuid() != 0:
         return "the grader is not root"
+    if not Path("/proc/self/status").is_file():
+        return "/proc is not mounted"
     if missing := {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_KILL, CAP_SETGID, CAP_SETUID} - _capabilities():
         return f"root lacks capabilities {sorted(missing)}"
-    with Path("/proc/self/uid_map").open(encoding="ascii") as file:
-        ranges = [tuple(map(int, line.split())) for line in file]
-    if not any(first <= FIRST_UID and first + count >= FIRST_UID + UIDS for first, _, count in ranges):
+    if not any(first <= FIRST_UID and first + count >= FIRST_UID + UIDS for first, _, count in _users()):
         return f"UIDs {FIRST_UID} to {FIRST_UID + UIDS - 1} are not mapped in this user namespace"
     return None

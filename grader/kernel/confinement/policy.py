@@ -16,7 +16,7 @@ from grader.kernel.confinement.processes import MIB, READER_UID, Budget, all_pid
 from grader.kernel.confinement.view import make_view
 from grader.kernel.confinement.workspace import Workspace
 
-POLICY_VERSION = 2
+POLICY_VERSION = 3
 NOTHING_MORE = Access()
 _SHARED_MEMORY = 256 * MIB
 
@@ -62,6 +62,7 @@ def make_policy(
     required += [*(["uid"] if uid is not None else []), *(["keeper"] if keeper else [])]
     return {
         "version": POLICY_VERSION,
+        "proc": host.proc,
         "uid": uid,
         "gid": uid,
         "as_root": host.as_root,
@@ -97,6 +98,7 @@ def make_sealed_policy(memory: int, seconds: int, output: int, host: Host | None
     required += [name for name, has in (("landlock", host.landlock), ("seccomp", host.seccomp)) if has]
     return {
         "version": POLICY_VERSION,
+        "proc": host.proc,
         "uid": uid,
         "gid": uid,
         "as_root": True,
@@ -134,17 +136,17 @@ def _in_memory(folders: Iterable[Path], uid: int | None, budget: Budget) -> list
 
 
 def _limits(budget: Budget, uid: int | None) -> dict[str, list[int]]:
-    processes = budget.processes
+    processes, known = budget.processes, True
     if uid is None:
-        # The limit counts all of a user's threads, those from before included.
-        processes += sum(
-            int(status_of(pid).get("Threads", "0")) for pid in all_pids() if owner(pid) == os.getuid()
-        )
+        # The limit counts all of a user's threads, those from before included; without /proc nobody knows how many.
+        pids = all_pids()
+        known = bool(pids)
+        processes += sum(int(status_of(pid).get("Threads", "0")) for pid in pids if owner(pid) == os.getuid())
     return {
         "RLIMIT_DATA": [budget.data, budget.data],
         # First a signal that can be caught, then one that cannot.
         "RLIMIT_CPU": [budget.cpu, budget.cpu + 5],
-        "RLIMIT_NPROC": [processes, processes],
+        **({"RLIMIT_NPROC": [processes, processes]} if known else {}),
         "RLIMIT_FSIZE": [budget.file, budget.file],
         "RLIMIT_NOFILE": [budget.open_files, budget.open_files],
         "RLIMIT_CORE": [0, 0],

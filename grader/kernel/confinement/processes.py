@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import stat
-import sys
 import threading
 import time
 import warnings
@@ -96,9 +95,10 @@ class Mark:
 
 def all_pids() -> list[int]:
     """Every process that /proc shows."""
-    if sys.platform != "linux":
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
+    except OSError:
         return []
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
 
 
 def status_of(pid: int | str) -> dict[str, str]:

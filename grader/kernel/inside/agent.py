@@ -19,10 +19,12 @@ from typing import Any
 
 import absent
 import frames
+import packets
 import shims
 import torch
 from rounds import Quiet, Rounds
 
+_send, _receive = packets.send, packets.receive
 _set_threads = torch.set_num_threads
 _sleep = time.sleep
 _fork, _exit, _dup2, _open, _waitpid, _kill = os.fork, os._exit, os.dup2, os.open, os.waitpid, os.kill
@@ -55,14 +57,14 @@ class Agent:
     def serve(self) -> None:
         """Answer until the judge says ``leave`` or hangs up."""
         while True:
-            data, fds, _, _ = socket.recv_fds(self.control, 1 << 16, 4)
+            data, fds = _receive(self.control, 1 << 16, 4)
             if not data:
                 _exit(0)
             request = json.loads(data)
             if request["op"] == "leave":
                 return
             answer = getattr(self, f"on_{request['op']}")(request, fds)
-            self.control.send(json.dumps(answer).encode())
+            _send(self.control, json.dumps(answer).encode())
 
     def on_property(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """Fork a child that serves properties over the connection that came along."""
@@ -86,7 +88,7 @@ class Agent:
     def on_train(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """Train over the connection that came along, in this process: a fork could use neither a GPU nor several threads."""
         assert self.train is not None
-        self.control.send(json.dumps({"pid": os.getpid()}).encode())
+        _send(self.control, json.dumps({"pid": os.getpid()}).encode())
         with socket.socket(fileno=fds[0]) as connection:
             self.train(connection, fds[1:], self.namespace)
         for descriptor in fds[1:]:

@@ -27,7 +27,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-VERSION = 2
+VERSION = 3
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -121,7 +121,8 @@ def _apply_linux(policy: dict[str, Any], layers: _Layers, libc: _Libc, ruleset: 
 def _check(policy: dict[str, Any]) -> None:
     if policy["version"] != VERSION:
         raise ConfineError(f"policy has version {policy['version']}, this file knows {VERSION}")
-    if sys.platform == "linux" and (threads := len(os.listdir("/proc/self/task"))) != 1:  # noqa: PTH208
+    # Without /proc nothing says how many there are, which costs a host its level: `Host.level`.
+    if policy["proc"] and (threads := len(os.listdir("/proc/self/task"))) != 1:  # noqa: PTH208
         raise ConfineError(f"{threads} threads run already; only one would be confined")
 
 
@@ -261,22 +262,27 @@ def _lead_session() -> None:
 
 
 def _close_descriptors(keep: set[int]) -> None:
-    for name in os.listdir("/proc/self/fd" if sys.platform == "linux" else "/dev/fd"):  # noqa: PTH208
-        if int(name) not in keep:
+    try:
+        found = [int(name) for name in os.listdir("/proc/self/fd" if sys.platform == "linux" else "/dev/fd")]  # noqa: PTH208
+    except OSError:
+        found = list(range(os.sysconf("SC_OPEN_MAX")))
+    for number in found:
+        if number not in keep:
             # The descriptor that listed the folder is closed already.
             try:
-                os.close(int(name))
+                os.close(number)
             except OSError:
                 continue
 
 
 def _limit(limits: dict[str, list[int]], tag: int | None) -> None:
-    """Set each ``[soft, hard]`` limit, never above the present hard one."""
+    """Set each ``[soft, hard]`` limit, never above the present hard one; raises ValueError after all if one cannot be set."""
     import resource  # noqa: PLC0415 - absent on Windows
 
     wanted = {name: (soft, hard) for name, (soft, hard) in limits.items()}
     if tag is not None:
         wanted["RLIMIT_RTTIME"] = (tag, tag)
+    refused: list[str] = []
     for name, (soft, hard) in wanted.items():
         which = getattr(resource, name, None)
         if which is None:
@@ -284,7 +290,12 @@ def _limit(limits: dict[str, list[int]], tag: int | None) -> None:
         present = resource.getrlimit(which)[1]
         if present != resource.RLIM_INFINITY:
             hard = min(hard, present)  # noqa: PLW2901
-        resource.setrlimit(which, (min(soft, hard), hard))
+        try:
+            resource.setrlimit(which, (min(soft, hard), hard))
+        except (OSError, ValueError):
+            refused.append(name)
+    if refused:
+        raise ValueError(f"cannot be set: {', '.join(refused)}")
 
 
 def _become(libc: _Libc, uid: int, gid: int, keep: list[int]) -> None:

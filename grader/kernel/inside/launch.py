@@ -25,6 +25,7 @@ from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
 OURS = (
+    "packets",
     "frames",
     "standins",
     "absent",
@@ -76,7 +77,8 @@ def main() -> None:
     if warm:
         fork_on_demand(control, None if door is None else socket.socket(fileno=int(door)))
         return
-    serve(control, json.loads(control.recv(1 << 20)), load_ours())
+    ours = load_ours()
+    serve(control, json.loads(ours["packets"].receive(control, 1 << 20)[0]), ours)
 
 
 def serve(
@@ -87,7 +89,7 @@ def serve(
         become_kernel(control, specification, ours, entered=entered)
     except BaseException as error:
         # Nothing of the student's has run where this can be reached before "ready": the judge may print it.
-        control.send(json.dumps({"failed": f"{type(error).__name__}: {error}"[:1000]}).encode())
+        ours["packets"].send(control, json.dumps({"failed": f"{type(error).__name__}: {error}"[:1000]}).encode())
         raise
 
 
@@ -261,7 +263,7 @@ def become_kernel(
     shims.no_debugger()
     for name in ("__file__", "__spec__", "__cached__"):
         sys.modules["__main__"].__dict__.pop(name, None)
-    control.send(json.dumps({"ready": True, "layers": layers}).encode())
+    ours["packets"].send(control, json.dumps({"ready": True, "layers": layers}).encode())
     app.start()
 
 
