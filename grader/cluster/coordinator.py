@@ -166,9 +166,11 @@ class DaskCluster:
                         is_lost = False
                     self._met.set()
                     await self._watch(client)
-            except _LOST as error:
+            except Exception as error:
                 if self._stop:
                     return
+                if self._met.is_set() and not isinstance(error, _LOST):
+                    raise
                 self._drop_hands()
                 if not self._met.is_set():
                     raise UsageError(
