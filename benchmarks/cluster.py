@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import logging
 import multiprocessing
 import resource
 import socket
@@ -22,7 +23,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import dask
 from distributed import Scheduler, Worker
 
 from grader.assignment import load_assignment
@@ -67,6 +67,8 @@ class StubPlugin(plugin.GraderPlugin):
 
 
 def _run_workers(address: str, count: int, seconds: float, answer: bytes) -> None:
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+
     async def work() -> None:
         workers = []
         for _ in range(count):
@@ -79,6 +81,8 @@ def _run_workers(address: str, count: int, seconds: float, answer: bytes) -> Non
 
 
 def _run_scheduler(port: int, cpu: Any, stop: Any) -> None:
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+
     async def work() -> None:
         async with Scheduler(host="127.0.0.1", port=port, dashboard=False):
             while not stop.is_set():
@@ -169,10 +173,7 @@ def main() -> None:
     assignment = load_assignment()
     example = assignment.homework.example
     judged = judge(example, assignment)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        dask.config.set({"distributed.logging": {"distributed": "error"}}),
-    ):
+    with tempfile.TemporaryDirectory() as folder:
         found = measure(
             asked.submissions, asked.workers, asked.seconds, example.read_bytes(), judged, Path(folder)
         )
