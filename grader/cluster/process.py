@@ -90,7 +90,10 @@ async def _work(address: str, asked: Asked, say: Callable[[str], None]) -> None:
                     f"no scheduler at {address} for {asked.patience:.0f} s ({reason[:200]})"
                 ) from None
             if not is_told:
-                say(f"cannot reach a scheduler at {address}; trying again for {asked.patience:.0f} s")
+                say(
+                    f"cannot join {address} ({reason[:200]}); is its scheduler running? Trying again for "
+                    f"{asked.patience:.0f} s"
+                )
             is_told = True
         finally:
             with contextlib.suppress(Exception):

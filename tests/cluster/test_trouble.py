@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch.conftest import ROOT, command, finished, loss_only
+from tests.batch.conftest import ROOT, command, loss_only
 from tests.batch.test_kills import results
 from tests.cluster.processes import Machines, free_port, kill_dask_worker, write_certificate
 
@@ -41,7 +41,7 @@ def test_tls_another_version_and_a_scheduler_that_restarts(tmp_path: Path) -> No
     seed = tmp_path / "seed.txt"
     seed.write_text("a secret seed for the tests of the cluster", encoding="utf-8")
     asked = (classroom, "--only", "4d", "--seed-file", seed)
-    ran = finished("batch", *asked, "--out", tmp_path / "one", "--jobs", 2)
+    ran = Machines(tmp_path).batch(*asked, "--out", tmp_path / "one", "--jobs", 2)
     assert ran.returncode == 0, ran.stderr
     old = tmp_path / "old"
     shutil.copytree(ROOT / "grader", old / "grader")
