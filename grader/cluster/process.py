@@ -21,7 +21,7 @@ from grader.cluster import plugin
 from grader.errors import UsageError
 
 RETRY_SECONDS = 1.0
-START_SECONDS = 120.0
+START_SECONDS = 600.0
 """A busy machine takes long to import what a worker needs."""
 _SETTINGS = {
     # A worker starts judges, which Python refuses to the children of a daemon.
