@@ -9,17 +9,28 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from grader.assignment import Assignment
-from grader.batch.pool import WarmParentLost, alarm
+from grader.batch.pool import Pool, WarmParentLost, alarm, workers
 from grader.batch.submissions import digest_of
+from grader.batch.training import Places
 from grader.errors import GraderError, HostError
 from grader.grade import NO_TRAINING, Judged, Request, failure, judge, prepare
 from grader.kernel.warm import WarmHost, client_of
 from grader.training import plan as training_plan
 
 Judge = Callable[[Path, Assignment, Request], Judged]
+
+
+class Cluster(Protocol):
+    """Workers on other machines."""
+
+    def pool(self, say: Callable[[str], None]) -> Pool:
+        """What runs jobs there; ``say`` is told, in a line each, what a person should know about the workers."""
+
+    def has_gpu(self) -> bool:
+        """Whether one of the workers may train on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +42,25 @@ class Backend:
         host: keeps the warm parent of the kernels; by default the batch launches one of its own.
         judge: judges one submission. It runs in a worker process, so it must be picklable.
         prepare: gets ready, before the workers start, what forked ones then share.
+        cluster: runs the jobs on other machines; by default they run on this one.
     """
 
     executor: Callable[[], Executor] | None = None
     host: WarmHost | None = None
     judge: Judge = judge
     prepare: Callable[[Assignment, Collection[str] | None], None] = prepare
+    cluster: Cluster | None = None
+
+    def pool(self, jobs: int, in_child: Callable[[], None], say: Callable[[str], None]) -> Pool:
+        """What runs jobs: so many at a time on this machine, or as many as a cluster can."""
+        if self.cluster is not None:
+            return self.cluster.pool(say)
+        return workers(jobs, self.executor, in_child, self.host)
+
+    @property
+    def places(self) -> Places:
+        """Where models can be trained."""
+        return Places() if self.cluster is None else Places(has_gpu=self.cluster.has_gpu, elsewhere=True)
 
 
 @dataclass
@@ -51,6 +75,8 @@ class Progress:
     known: int = 0
     running: list[str] = field(default_factory=list)
     last: str = ""
+    news: list[str] = field(default_factory=list)
+    """What happened to workers of a cluster, in a line each."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +92,8 @@ class Job:
     training: training_plan.Job | None = None
     weights: str = ""
     """What tells the checkpoint that is verified from others."""
+    seed_number: int = 0
+    """Which of the other seeds judges it (`batch.recheck.other_seed`); 0 is the class's own."""
 
 
 class _TooLong(BaseException):

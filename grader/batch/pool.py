@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from grader.errors import HostError
 from grader.kernel.warm import Door, WarmHost, can_fork
@@ -46,6 +46,32 @@ class Lost:
     """An item that no worker survived or finished, and why, in one line."""
 
     reason: str
+
+
+class Pool(Protocol):
+    """What runs items for a batch: `Workers` on this machine, or those of a cluster. A context manager."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its workers keep what is theirs on this machine."""
+
+    @property
+    def restarts(self) -> int:
+        """How often a warm parent of this machine had to be started again."""
+
+    def __enter__(self) -> Pool:
+        """Get ready."""
+
+    def __exit__(self, *exception: object) -> None:
+        """End, at once if an exception passes."""
+
+    def run(
+        self,
+        function: Callable[[Any, str | None], Value],
+        items: Sequence[Item],
+        tick: Callable[[list[Item]], None] = lambda running: None,
+    ) -> Iterator[tuple[Item, Value | Lost]]:
+        """Items with what came of them, in the order of their end; see `Workers.run`."""
 
 
 @dataclass
@@ -110,6 +136,16 @@ class Workers:
         self._drop_executor()
         if self._own_host:
             self.host.__exit__()
+
+    @property
+    def folder(self) -> Path:
+        """The warm parent's, in which workers make their own."""
+        return self.host.folder
+
+    @property
+    def restarts(self) -> int:
+        """How often the warm parent had to be started again."""
+        return self.host.restarts
 
     def kill(self) -> None:
         """End workers of this machine in the midst of their work."""
@@ -187,7 +223,7 @@ class Workers:
         return ProcessPoolExecutor(
             self.jobs,
             multiprocessing.get_context(method),
-            _begin_worker,
+            begin_worker,
             (os.getpid(), self.host.folder, self._release if fork else None, self.host.door),
         )
 
@@ -209,7 +245,7 @@ def workers(
     return Workers(jobs, executor, in_child, host)
 
 
-def _begin_worker(parent: int, folder: Path, release: Callable[[], None] | None, door: Door | None) -> None:
+def begin_worker(parent: int, folder: Path, release: Callable[[], None] | None, door: Door | None) -> None:
     """Make a process a worker: it dies with its parent, leaves Ctrl-C to it, and makes its folders in ``folder``."""
     if door is not None:
         door.keep()

@@ -26,18 +26,42 @@ def shown() -> Iterator[Callable[[Progress], None]]:
     if not console.is_terminal:
         yield _Lines(console)
         return
+    news = _News(console)
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        yield lambda progress: live.update(view(progress, time.monotonic() - progress.started), refresh=True)
+
+        def draw(progress: Progress) -> None:
+            news(progress)
+            live.update(view(progress, time.monotonic() - progress.started), refresh=True)
+
+        yield draw
+
+
+class _News:
+    """A line for each thing that happened to workers."""
+
+    def __init__(self, console: Console) -> None:
+        self.console, self.progress, self.told = console, Progress(), 0
+
+    def __call__(self, progress: Progress) -> None:
+        """Print what is new."""
+        if progress is not self.progress:
+            self.progress, self.told = progress, 0
+        for line in progress.news[self.told :]:
+            self.console.print(
+                f"grader: {one_line(line, 600)}", markup=False, highlight=False, soft_wrap=True
+            )
+        self.told = len(progress.news)
 
 
 class _Lines:
     """A line for each submission that is done."""
 
     def __init__(self, console: Console) -> None:
-        self.console, self.done, self.doing = console, 0, "graded"
+        self.console, self.done, self.doing, self.news = console, 0, "graded", _News(console)
 
     def __call__(self, progress: Progress) -> None:
         """Print what is new."""
+        self.news(progress)
         if progress.doing != self.doing:
             self.done, self.doing = 0, progress.doing
         if progress.done > self.done:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from grader.assignment import Assignment
 from grader.batch.jobs import Backend, Job, Progress, grade_job
-from grader.batch.pool import Lost, workers
+from grader.batch.pool import Lost
 from grader.batch.rechecks import Recheck, keep_recheck, load_recheck
 from grader.batch.store import Record, Store, StoredVerdict
 from grader.batch.submissions import Entry
@@ -85,7 +85,7 @@ class Rechecking:
             other = replace(self.assignment, seed=other_seed(self.assignment.seed, number))
             pickled = pickle.dumps(other)
             todo = [
-                Job(able[content].path, content, pickled, missing, seconds, able[content].name)
+                Job(able[content].path, content, pickled, missing, seconds, able[content].name, seed_number=number)
                 for content, missing in self._missing(chosen, wanted, number)
             ]
             work.append((number, other, todo))
@@ -111,9 +111,9 @@ class Rechecking:
         drawing = threading.Thread(target=self.backend.prepare, args=(assignment, work[0].only))
         drawing.start()
         grade = functools.partial(grade_job, judge=self.backend.judge)
-        backend = self.backend
-        with workers(jobs, backend.executor, self.store.release_in_child, backend.host) as pool:
-            self.store.put(".work", str(pool.host.folder))
+        with self.backend.pool(jobs, self.store.release_in_child, self.progress.news.append) as pool:
+            if pool.folder is not None:
+                self.store.put(".work", str(pool.folder))
             drawing.join()
             for job, found in pool.run(grade, work, self._tick):
                 self._keep(job, number, found)

@@ -18,7 +18,7 @@ from grader.batch.falls import Fall, record_falls
 from grader.batch.jobs import Backend, Job, Progress, grade_job
 from grader.batch.leftovers import clear_after_a_kill
 from grader.batch.memory import Settings, differences, refuse_differences, refuse_lost_students, settings_of
-from grader.batch.pool import Lost, workers
+from grader.batch.pool import Lost
 from grader.batch.recheck import Asked, Rechecking
 from grader.batch.results import report
 from grader.batch.roster import ROSTER, load_roster
@@ -290,7 +290,8 @@ class _Run:
         def say(stage: str, done: int, total: int) -> None:
             self.show(Progress(running=[f"{stage}: {done} of {total}"]))
 
-        return trainees_of(self.store, entries, self.assignment, self.training_context, options.training, say)
+        context, places = self.training_context, self.backend.places
+        return trainees_of(self.store, entries, self.assignment, context, options.training, say, places)
 
     def can_train(self, trainee: Trainee) -> bool:
         """Whether the notebook of a model could be judged."""
@@ -327,14 +328,15 @@ class _Run:
     ) -> None:
         """Do jobs, so many at a time, and keep what is found; ``ready`` is waited for before the first."""
         self.show(self.progress)
-        backend, release = self.backend, self.store.release_in_child
-        grade = functools.partial(grade_job, judge=backend.judge)
-        with workers(min(jobs, len(work)), backend.executor, release, backend.host) as pool:
-            self.store.put(".work", str(pool.host.folder))
+        grade = functools.partial(grade_job, judge=self.backend.judge)
+        release, say = self.store.release_in_child, self.progress.news.append
+        with self.backend.pool(min(jobs, len(work)), release, say) as pool:
+            if pool.folder is not None:
+                self.store.put(".work", str(pool.folder))
             ready()
             for job, found in pool.run(grade, work, self._tick):
                 keep(job, found)
-            self.restarts = max(self.restarts, pool.host.restarts)
+            self.restarts = max(self.restarts, pool.restarts)
         self.progress.running = []
         self.show(self.progress)
 

@@ -11,6 +11,7 @@ from grader.assignment import Assignment
 from grader.batch.store import Member, Store, Training
 from grader.batch.submissions import Entry
 from grader.errors import GraderError
+from grader.kernel import gpu
 from grader.training.plan import Job, Options, plan
 
 GPU_TRAINEES = 3
@@ -38,6 +39,26 @@ class Trainees:
     others: Mapping[str, int] = field(default_factory=dict)
 
 
+def cpu_trainees(threads: int, cores: int) -> int:
+    """How many models are trained at a time on so many cores, by at most so many threads."""
+    return max(1, min(threads, cores // CORES))
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where models can be trained.
+
+    Args:
+        cores: of this machine.
+        has_gpu: whether there is a GPU to train on.
+        elsewhere: whether other machines train, which get the data ready themselves and say how many they train at a time.
+    """
+
+    cores: int = os.cpu_count() or 1
+    has_gpu: Callable[[], bool] = gpu.is_present
+    elsewhere: bool = False
+
+
 def trainees_of(
     store: Store,
     entries: Sequence[Entry],
@@ -45,10 +66,10 @@ def trainees_of(
     context: str,
     options: Options,
     say: Callable[[str, int, int], None],
-    cores: int = os.cpu_count() or 1,
+    places: Places = Places(),
 ) -> Trainees:
     """The trainings that are requested and not stored yet. The data are prepared once; without them, nothing is trained."""
-    check = assignment.homework.training
+    check, cores = assignment.homework.training, places.cores
     if check is None:
         return Trainees()
     found: dict[tuple[str, str], Trainee] = {}
@@ -57,7 +78,9 @@ def trainees_of(
     for entry in entries:
         if not entry.digest:
             continue
-        job = plan(check, entry.path, assignment.rubric, replace(options, weights=entry.checkpoint))
+        job = plan(
+            check, entry.path, assignment.rubric, replace(options, weights=entry.checkpoint), places.has_gpu
+        )
         if job is None:
             break
         weights = entry.weights if job.action == "verify" else ""
@@ -68,8 +91,8 @@ def trainees_of(
         else:
             wanted += 1
             found.setdefault((entry.digest, weights), Trainee(entry, job, weights))
-    if not found:
-        return Trainees(others=others)
+    if not found or places.elsewhere:
+        return Trainees(list(found.values()), len(found), others)
     try:
         check.prepare(options.data, say)
     except GraderError as error:

@@ -17,6 +17,7 @@ from grader.cli import (
     audit,
     check_package,
     classes,
+    cluster,
     gradebook,
     grades,
     gradescope,
@@ -49,6 +50,7 @@ app.command()(classes.report)
 app.command()(classes.rescore)
 app.command()(grades.grades)
 app.command()(review.review)
+app.command()(cluster.worker)
 app.command()(machine.doctor)
 app.add_typer(audit.app, name="audit")
 app.add_typer(check_package.app, name="check-package")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from grader.cli.cluster import cluster_at, report_weaker_workers
 from grader.cli.options import DataFolder, RequireIsolation, Rerun, RubricFile, SeedFile, TrainingMode
 from grader.cli.output import complain, report_no_training, report_weaker_isolation, required_isolation
 
@@ -110,6 +112,13 @@ def batch(
         str | None,
         typer.Option(metavar="N|all", help="How many submissions --recheck judges again; 30 by default."),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Grade on the workers of this Dask scheduler instead of this machine; see `grader worker --help`.",
+        ),
+    ] = None,
 ) -> None:
     """Grade a class into a folder: results, feedback, grades.csv, summary.md and report.html.
 
@@ -123,7 +132,9 @@ def batch(
     given = context.obj  # a Backend, where the command is called by a program
     try:
         # It takes seconds to get warm, in which we import what we need, and look around.
-        with (given and given.host) or WarmHost() as host:
+        with contextlib.ExitStack() as stack:
+            # Kernels start on the workers, if there are some.
+            host = stack.enter_context((given and given.host) or WarmHost(fork=False if scheduler else None))
             from grader.assignment import load_assignment
             from grader.batch.jobs import Backend
             from grader.batch.memory import CHANGES, TIMEOUT, TRAINING
@@ -135,7 +146,7 @@ def batch(
             from grader.kernel.session import Limits
             from grader.training.plan import Options as Training
 
-            level = required_isolation(require_isolation)
+            level = required_isolation(require_isolation, elsewhere=scheduler is not None)
             again = _asked(recheck, recheck_sample)
             changing = tuple(change or ())
             if unknown := set(changing) - set(CHANGES):
@@ -154,8 +165,11 @@ def batch(
             )
             options = Options(jobs, tuple(only or ()), rerun is not None, limit, trained, changing, roster, again)
             text = (rubric or assignment.homework.rubric).read_bytes()
+            backend = replace(given or Backend(), host=host)
+            cluster = stack.enter_context(cluster_at(scheduler, assignment, text)) if scheduler else None
+            if cluster is not None:
+                backend = replace(backend, cluster=cluster, prepare=lambda assignment, only: None)
             with shown() as progress:
-                backend = replace(given or Backend(), host=host)
                 outcome = run_batch(submissions, out, assignment, text, options, progress, backend)
     except KeyboardInterrupt:
         complain(f"stopped; run the same command again to resume from {out}")
@@ -163,7 +177,10 @@ def batch(
     print_batch(outcome, out)
     if outcome.lost:
         raise typer.Exit(1)
-    report_weaker_isolation(level)
+    if cluster is not None:
+        report_weaker_workers(cluster)
+    else:
+        report_weaker_isolation(level)
 
 
 def _asked(seeds: int, sample: str | None) -> Asked | None:

@@ -211,10 +211,11 @@ def test_how_many_train_at_the_same_time(
     at_a_time: int,
     threads: int,
 ) -> None:
+    places = training.Places(cores)
     entries = find_submissions([learners], out).entries
     with Store(out) as store:
         found = training.trainees_of(
-            store, entries, assignment, "context", Options("always", device=device), lambda *said: None, cores
+            store, entries, assignment, "context", Options("always", device=device), lambda *said: None, places
         )
     assert found.at_a_time == at_a_time
     assert {trainee.job.options.threads for trainee in found.chosen} == {threads}
