@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument(
         "--against", type=Path, action="append", default=[], metavar="CHECKOUT", help="measure it as well"
     )
+    parser.add_argument("--stages", action="store_true", help="also by stage, in milliseconds")
     chosen = parser.parse_args()
     kinds = chosen.kinds or [*KINDS, *SINGLE]
     checkouts = [*(path.resolve() for path in chosen.against), ROOT]
@@ -84,20 +85,20 @@ def main() -> None:
                 for checkout in checkouts:
                     found[checkout].append(measure(kind, checkout, folder))
             for checkout in checkouts:
-                print(f"{kind:10} {checkout.name:8}{_row(found[checkout])}", flush=True)
+                least = min(found[checkout], key=_whole)
+                print(f"{kind:10} {checkout.name:8}{_row(least)}", flush=True)
+                for stage, seconds in least.items() if chosen.stages else ():
+                    if "," in stage:
+                        print(f"    {stage:24}{1000 * seconds:8.0f} ms", flush=True)
 
 
-def _row(rounds: Sequence[dict[str, float]]) -> str:
-    least = min(
-        rounds, key=lambda found: found.get("all", found.get("judge", 0.0) + found.get("kernels", 0.0))
-    )
-    judge, kernels = least.get("judge"), least.get("kernels")
-    whole = least.get("all", (judge or 0.0) + (kernels or 0.0))
-    parts = [
-        f"{judge:8.3f}{kernels:9.3f}" if judge is not None else " " * 17,
-        f"{whole:8.3f}{least['wall']:8.3f}",
-    ]
-    return "".join(parts)
+def _whole(found: dict[str, float]) -> float:
+    return found.get("all", found.get("judge", 0.0) + found.get("kernels", 0.0))
+
+
+def _row(found: dict[str, float]) -> str:
+    parts = f"{found['judge']:8.3f}{found['kernels']:9.3f}" if "judge" in found else " " * 17
+    return f"{parts}{_whole(found):8.3f}{found['wall']:8.3f}"
 
 
 if __name__ == "__main__":

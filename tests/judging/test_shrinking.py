@@ -104,7 +104,7 @@ def test_an_exception_passes_and_teaches_nothing() -> None:
                 return PREDICATES["large"](case)
 
             # Of several failures hypothesis makes a group.
-            with pytest.raises(Exception, match="gone|distinct"):
+            with pytest.raises(Exception, match=r"gone|distinct"):
                 shrinker.search(PROP, SEED, 1, fails, 120)
             assert seen[:after] == [case for case, _ in wanted[:after]]
     assert tried(lambda fails: shrinker.search(PROP, SEED, 1, fails, 120), PREDICATES["large"]) == wanted
