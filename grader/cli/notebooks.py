@@ -75,7 +75,7 @@ def grade(
 
     if example == (submission is not None):
         raise typer.BadParameter("name one notebook, or give --example")
-    with WarmHost() as host:  # it takes seconds to get warm, in which we import what we need
+    with WarmHost(for_one=True) as host:  # it takes seconds to get warm, in which we import what we need
         level = required_isolation(require_isolation, own=example)
         from grader.assignment import load_assignment
         from grader.homework import load_homework
@@ -120,7 +120,7 @@ def train(
     if homework.training is None:
         raise UsageError(f"{homework.name} trains no models, so there is nothing to train")
     homework.training.require(data)
-    with WarmHost() as host:  # it takes seconds to get warm, in which we import what we need
+    with WarmHost(for_one=True) as host:  # it takes seconds to get warm, in which we import what we need
         from grader.assignment import load_assignment
         from grader.training.plan import Options
 
