@@ -24,40 +24,10 @@ from typing import Any
 import nbformat
 
 from benchmarks import others
+from benchmarks.classes import make_class
 from benchmarks.watching import ROOT, children, watched
-from grader.authoring import notebooks as template
 
-CELLS = (
-    "setup",
-    "attention-head",
-    "multi-headed-attention",
-    "attention-residual",
-    "transformer",
-    "patch-embed",
-    "vision-transformer",
-    "my-tokenizer",
-    "dialogue-dataset",
-    "dialogue-gpt",
-    "dialogue-loss",
-)
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
-
-
-def make_class(folder: Path, count: int) -> list[Path]:
-    """Right submissions, of which each cell differs from the others' by a comment: nothing known of one serves the next."""
-    folder.mkdir(parents=True)
-    cells = {cell["id"]: cell["source"] for cell in template.build_master()["cells"]}
-    paths = []
-    for number in range(count):
-        sources = [f"{cells[name]}\n# submission {number}" for name in CELLS]
-        notebook = nbformat.v4.new_notebook(
-            cells=[nbformat.v4.new_code_cell(source) for source in sources],
-            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
-        )
-        path = folder / f"student{number:04}.ipynb"
-        nbformat.write(notebook, path)
-        paths.append(path)
-    return paths
 
 
 def timed(action: Callable[[], Any]) -> float:

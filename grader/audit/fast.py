@@ -7,6 +7,7 @@ isolation at all: never judge a submission in this way.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import linecache
 import os
@@ -66,6 +67,8 @@ class FastKernel:
         self.pid = os.fork()
         if self.pid == 0:
             try:
+                # What the judge has imported stays, so collections need not look at it, nor copy its pages.
+                gc.freeze()
                 ours.close()
                 _become_kernel(agent, theirs, self.cells)
             finally:

@@ -26,6 +26,7 @@ from grader.cli import (
     notebooks,
     review,
 )
+from grader.cli.on_demand import of_interest
 from grader.cli.output import complain
 from grader.errors import GraderError
 
@@ -64,7 +65,7 @@ app.add_typer(gradescope.app, name="gradescope")
 def main() -> None:
     """Run the command line. An expected error prints one line and exits with status 2."""
     try:
-        status = app(standalone_mode=False)
+        status = of_interest(app, sys.argv[1:])(standalone_mode=False)
     except GraderError as error:
         complain(str(error))
         sys.exit(2)

@@ -31,7 +31,7 @@ from grader.cli.output import (
 
 if TYPE_CHECKING:
     from grader.assignment import Assignment
-    from grader.kernel.process import WarmLink
+    from grader.kernel.warm import WarmHost
     from grader.training.plan import Options
 
 UNFINISHED = "grading has not finished: it still runs, or the grader was killed"
@@ -71,19 +71,23 @@ def grade(
     Exit status 0: graded, whatever the score. 2: wrong usage or a bad rubric. 3: nothing to grade. 4: graded, with less
     isolation than strong.
     """
-    from grader.assignment import load_assignment
-    from grader.homework import load_homework
-    from grader.kernel.session import Limits
-    from grader.training.plan import Options
+    from grader.kernel.warm import WarmHost
 
     if example == (submission is not None):
         raise typer.BadParameter("name one notebook, or give --example")
-    level = required_isolation(require_isolation, own=example)
-    assignment = load_assignment(rubric, seed_file, Limits(cell=cell_seconds, total=timeout))
-    path = submission or load_homework().example
-    report_no_training(assignment.homework, training)
-    options = Options(training.value, data)
-    _judge_and_show(path, replace(assignment, least_isolation=level), json_file, options, html_file=html_file)
+    with WarmHost(for_one=True) as host:  # it takes seconds to get warm, in which we import what we need
+        level = required_isolation(require_isolation, own=example)
+        from grader.assignment import load_assignment
+        from grader.homework import load_homework
+        from grader.kernel.limits import Limits
+        from grader.training.plan import Options
+
+        assignment = load_assignment(rubric, seed_file, Limits(cell=cell_seconds, total=timeout))
+        path = submission or load_homework().example
+        report_no_training(assignment.homework, training)
+        options = Options(training.value, data)
+        assignment = replace(assignment, least_isolation=level)
+        _judge_and_show(path, assignment, json_file, options, host=host, html_file=html_file)
     report_weaker_isolation(level)
 
 
@@ -110,22 +114,20 @@ def train(
     """
     from grader.errors import UsageError
     from grader.homework import load_homework
-    from grader.kernel.warm import WarmHost, client_of
+    from grader.kernel.warm import WarmHost
 
     homework = load_homework()
     if homework.training is None:
         raise UsageError(f"{homework.name} trains no models, so there is nothing to train")
     homework.training.require(data)
-    with WarmHost() as host:  # it takes seconds to get warm, in which we import what we need
+    with WarmHost(for_one=True) as host:  # it takes seconds to get warm, in which we import what we need
         from grader.assignment import load_assignment
         from grader.training.plan import Options
 
         options = Options("always", data, device.value, minutes, evidence_seconds)
         level = required_isolation(require_isolation)
         assignment = replace(load_assignment(rubric, seed_file), least_isolation=level)
-        host.ensure()
-        warm = client_of(host.address)
-        _judge_and_show(submission, assignment, json_file, options, only=(), warm=warm)
+        _judge_and_show(submission, assignment, json_file, options, only=(), host=host)
     report_weaker_isolation(level)
 
 
@@ -135,11 +137,16 @@ def _judge_and_show(
     json_file: Path | None,
     training: Options,
     only: Collection[str] | None = None,
-    warm: WarmLink | None = None,
+    *,
+    host: WarmHost,
     html_file: Path | None = None,
 ) -> None:
-    """Judge one submission with progress, write the result, print it, and exit with 3 where there was nothing to judge."""
-    from grader.grade import Request, failure, judge
+    """Judge one submission with progress, write the result, print it, and exit with 3 where there was nothing to judge.
+
+    While the kernels' warm parent gets ready, all else does.
+    """
+    from grader.grade import Request, failure, judge, prepare
+    from grader.kernel.warm import client_of
     from grader.report.progress import shown
 
     require_folder("--html", html_file)
@@ -150,7 +157,10 @@ def _judge_and_show(
             json_file.unlink(missing_ok=True)
         failure(path.name, assignment, UNFINISHED).write(json_file)
     with shown(path.name) as progress:
-        result = judge(path, assignment, Request(progress, warm, only, training=training)).result
+        prepare(assignment, only)
+        host.ensure()
+        request = Request(progress, client_of(host.address), only, training=training)
+        result = judge(path, assignment, request).result
     if json_file is not None:
         result.write(json_file)
     write_report(html_file, result)

@@ -16,12 +16,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from hypothesis import Phase, find
 
 from grader.errors import KernelError, host_error
 from grader.homework import Homework, load_homework
 from grader.judging.budget import Budget, Spent
-from grader.judging.cases import cases_for, random_for, settings_for, trial_seed
+from grader.judging.cases import cases_for, trial_seed
 from grader.judging.children import Kernel, SharedChild
 from grader.judging.expect import StoodBack, Violation
 from grader.judging.explain import explain
@@ -36,6 +35,7 @@ from grader.judging.failures import (
     uninterpretable,
 )
 from grader.judging.property import Part, Property
+from grader.judging.shrinking import shrinker
 from grader.judging.stages import Stages
 from grader.judging.trial import Trial
 from grader.kernel.remote import (
@@ -316,8 +316,6 @@ class Engine:
         def fails(case: Any) -> bool:
             nonlocal calls, smallest
             calls += 1
-            if calls > self.shrink_calls:
-                return False
             found = self._run_one(prop, channel.connection, calls, case, seed)
             if not isinstance(found, Failure) or found.kind != failure.kind:
                 return False
@@ -327,12 +325,7 @@ class Engine:
 
         with self.session.property(stage) as channel:
             try:
-                find(
-                    prop.strategy_for(number),
-                    fails,
-                    settings=settings_for(2, Phase.generate, Phase.shrink),
-                    random=random_for(prop, self.seed, number),
-                )
+                shrinker.search(prop, self.seed, number, fails, self.shrink_calls)
             except GRADERS_OWN:
                 raise
             except (Exception, Spent):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from grader.errors import KernelError
 from grader.kernel.confinement import require_kernels
+from grader.kernel.confinement.janitor import JANITOR
 from grader.kernel.process import WarmClient, WarmParent, environment
 
 
@@ -46,10 +47,11 @@ class WarmHost:
 
     Its folder is also where the kernels' private folders are made, so that a batch that was killed leaves one folder behind.
     If ``fork`` is false, no parent is launched and kernels start cold; by default there is one wherever kernels can be forked.
+    With ``for_one`` submission, nobody resumes after a kill, so the folder is then deleted at once.
     """
 
-    def __init__(self, *, fork: bool | None = None) -> None:
-        self._fork = can_fork() if fork is None else fork
+    def __init__(self, *, fork: bool | None = None, for_one: bool = False) -> None:
+        self._fork, self._for_one = can_fork() if fork is None else fork, for_one
         self._parent: WarmParent | None = None
         self.address: str | None = None
         self.door: Door | None = None
@@ -61,6 +63,8 @@ class WarmHost:
         base = tempfile.gettempdir()
         self.folder = Path(tempfile.mkdtemp(prefix="hw3b-", dir=base if len(base) < 40 else "/tmp"))
         self.folder.chmod(0o711)
+        if self._for_one:
+            JANITOR.watch_folder(self.folder)
         self._home = self.folder / "h"
         self._home.mkdir(mode=0o700)
         if self._fork:
@@ -79,6 +83,8 @@ class WarmHost:
             self.door.socket.close()
             self._inside.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self._for_one:
+            JANITOR.forget(self.folder)
 
     def release_in_child(self) -> None:
         """Let go, in a forked child, of the connection with which the parent would live on, and of its end of the door."""

@@ -260,7 +260,7 @@ import os, signal, sys, time
 from grader.kernel import confinement
 workspace = confinement.Workspace().__enter__()
 if workspace.uid is not None and os.fork() == 0:
-    isolation._JANITOR._popen.stdin.close()  # as in a kernel, which keeps no descriptors
+    confinement.workspace.JANITOR._popen.stdin.close()  # as in a kernel, which keeps no descriptors
     os.setsid()
     os.setresgid(workspace.uid, workspace.uid, workspace.uid)
     os.setresuid(workspace.uid, workspace.uid, workspace.uid)
@@ -289,4 +289,27 @@ def test_a_killed_grader_leaves_nothing(tmp_path):
         time.sleep(0.05)
     assert not Path(folder).exists()
     assert not mark or mark.pids() == []
+    grader.stdout.close()
+
+
+KILLED_HOST = """
+import time
+from grader.kernel.warm import WarmHost
+print(WarmHost(fork=False, for_one=True).__enter__().folder, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_killed_grader_of_one_notebook_leaves_no_folder():
+    root = Path(confinement.__file__).parents[3]
+    grader = subprocess.Popen([sys.executable, "-c", KILLED_HOST], stdout=subprocess.PIPE, text=True, cwd=root)
+    assert grader.stdout is not None
+    folder = Path(grader.stdout.readline().strip())
+    assert folder.is_dir()
+    grader.kill()
+    grader.wait()
+    deadline = time.monotonic() + 10
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not folder.exists()
     grader.stdout.close()

@@ -32,6 +32,11 @@ class Janitor:
         """Clear up this workspace should the grader be gone before `forget`."""
         self._tell({"folder": str(folder), "uid": uid, "tag": tag})
 
+    def watch_folder(self, folder: Path) -> None:
+        """The same for a folder that belongs to no kernel."""
+        # The mark of no process: there is nothing to end.
+        self.watch(folder, None, 1 << 40 | int.from_bytes(os.urandom(5), "big"))
+
     def forget(self, folder: Path) -> None:
         """The grader has cleared up itself."""
         self._tell({"folder": str(folder)})
@@ -64,6 +69,9 @@ class Janitor:
             if popen.stdin is not None:
                 popen.stdin.close()
             popen.wait(2)
+
+
+JANITOR = Janitor()
 
 
 def main(told: IO[bytes]) -> None:

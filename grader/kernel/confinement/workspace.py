@@ -12,7 +12,7 @@ from types import TracebackType
 
 from grader.kernel.confinement.cleanup import remove_shared_memory, remove_traces, remove_tree
 from grader.kernel.confinement.host import Host, probe
-from grader.kernel.confinement.janitor import Janitor
+from grader.kernel.confinement.janitor import JANITOR
 from grader.kernel.confinement.processes import (
     FIRST_UID,
     KEEPER_UID,
@@ -76,9 +76,6 @@ def _has_account(uid: int) -> bool:
     return True
 
 
-_JANITOR = Janitor()
-
-
 class Workspace:
     """A private folder and identity for one kernel.
 
@@ -103,7 +100,7 @@ class Workspace:
         try:
             self.mark = Mark(self.uid, random.SystemRandom().randrange(1 << 40, 1 << 60))
             self._outer = self._make_outer()
-            _JANITOR.watch(self._outer, self.uid, self.mark.tag)
+            JANITOR.watch(self._outer, self.uid, self.mark.tag)
             self.path = self._outer / "k"
             self.path.mkdir(mode=0o700)
             self.give_away()
@@ -124,7 +121,7 @@ class Workspace:
                 remove_shared_memory(self.uid)
                 if not self.host.landlock or not self.host.seccomp:
                     remove_traces(self.uid)
-            _JANITOR.forget(self._outer)
+            JANITOR.forget(self._outer)
             self._give_back()
 
     def _give_back(self) -> None:
