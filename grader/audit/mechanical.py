@@ -96,9 +96,14 @@ def _regions(lines: Sequence[str]) -> Iterator[range]:
             start = None
 
 
-@functools.cache
 def mutants(part: str | None = None) -> tuple[Mutant, ...]:
-    """All mutants, or those of one part, in the order of the source."""
+    """All mutants of the homework, or those of one part, in the order of the source."""
+    return _mutants(load_homework().source, part)
+
+
+@functools.cache
+def _mutants(homework: str, part: str | None) -> tuple[Mutant, ...]:
+    """Those of the homework that is in use; ``homework`` keeps those of several apart."""
     return tuple(
         Mutant(target, mutation)
         for target in targets()

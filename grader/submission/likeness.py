@@ -6,6 +6,7 @@ import functools
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from grader.submission.opening import MAX_JSON_VALUES
@@ -89,13 +90,17 @@ def _squeezed(source: str) -> str:
     return "".join(source.split())
 
 
-@functools.cache
 def default_template() -> Template:
     """The template of the default homework."""
     from grader.homework import load_homework  # noqa: PLC0415 - it loads properties, which a notebook does not need
 
     homework = load_homework()
-    return load_template(homework.template, homework.provided_classes)
+    return _loaded(homework.template, homework.provided_classes)
+
+
+@functools.cache
+def _loaded(template: Path, provided_classes: frozenset[str]) -> Template:
+    return load_template(template, provided_classes)
 
 
 def why_unlike(data: bytes, template: Template) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from grader.errors import UsageError
 from grader.homework import Homework, load_homework
 from grader.scoring.rubric import load_rubric
 
+SECOND = Path(__file__).resolve().parents[1] / "second_homework"
 CRITERIA = [criterion.id for item in load_rubric().automatic for criterion in item.criteria]
 
 
@@ -71,6 +72,14 @@ def test_a_missed_fault_names_what_it_loses(homework: Homework) -> None:
         survivors.keep_missed(fresh(), "It is wrong.", [], CRITERIA, homework)
     with pytest.raises(UsageError, match="the rubric has no such criterion"):
         survivors.keep_missed(fresh(), "It is wrong.", ["2a.nothing"], CRITERIA, homework)
+
+
+def test_each_homework_has_mutants_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = mechanical.mutants()
+    monkeypatch.setenv("GRADER_HOMEWORK", str(SECOND))
+    others = mechanical.mutants()
+    assert others
+    assert not {mutant.name for mutant in others} & {mutant.name for mutant in ours}
 
 
 def test_mutants_are_found_by_name_and_id() -> None:

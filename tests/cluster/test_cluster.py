@@ -12,7 +12,7 @@ from tests.batch.test_kills import results
 from tests.cluster.processes import Machines, free_port, kill_dask_worker
 
 pytestmark = [
-    pytest.mark.long,
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc"),
 ]
 COUNT = 6

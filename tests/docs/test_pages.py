@@ -1,7 +1,7 @@
 """Tutorial and how-to pages, done as they stand: their commands run and their files are changed, each page in an empty folder.
 
-Blocks of ``sh`` run. Blocks of ``console`` need what a test has not (a person, a GPU, a platform): their commands and options
-must exist. "Append to" and "replace" steps change files. A page whose front matter says ``test: slow`` takes minutes.
+Blocks of ``sh`` run. Blocks of ``console`` and ``bash`` need what a test has not (a person, a GPU, a platform): their commands
+and options must exist. "Append to" and "replace" steps change files. A page whose front matter says ``test: slow`` takes minutes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STEP = re.compile(
     r"Append to `(?P<appended>[^`]+)`:\n\n```\w+\n(?P<text>.*?)```"
     r"|[Ii]n `(?P<edited>[^`]+)` replace\n\n```text\n(?P<old>.*?)```\n\nwith\n\n```text\n(?P<new>.*?)```"
     r"|```sh\n(?P<commands>.*?)```"
-    r"|```console\n(?P<shown>.*?)```",
+    r"|```(?:console|bash)\n(?P<shown>.*?)```",
     re.DOTALL,
 )
 PAGES = [DOCS / "tutorial.md", *sorted((DOCS / "how_to").glob("*.md"))]

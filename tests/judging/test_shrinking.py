@@ -103,8 +103,8 @@ def test_an_exception_passes_and_teaches_nothing() -> None:
                     raise ConnectionError("gone")
                 return PREDICATES["large"](case)
 
-            # Of several failures hypothesis makes a group.
-            with pytest.raises(Exception, match=r"gone|distinct"):
+            # hypothesis may make a group or a failure of its own of it.
+            with pytest.raises(Exception, match=r"gone|distinct|Inconsistent"):
                 shrinker.search(PROP, SEED, 1, fails, 120)
             assert seen[:after] == [case for case, _ in wanted[:after]]
     assert tried(lambda fails: shrinker.search(PROP, SEED, 1, fails, 120), PREDICATES["large"]) == wanted
