@@ -1,7 +1,8 @@
 """Tutorial and how-to pages, done as they stand: their commands run and their files are changed, each page in an empty folder.
 
-Blocks of ``sh`` run. Blocks of ``console`` and ``bash`` need what a test has not (a person, a GPU, a platform): their commands
-and options must exist. "Append to" and "replace" steps change files. A page whose front matter says ``test: slow`` takes minutes.
+Blocks of ``sh`` run. Blocks of ``console`` and ``bash`` need what a test has not (a person, a GPU, a platform): their
+commands and options must exist. "Append to" and "replace" steps change files. A page whose front matter says ``test: slow``
+takes minutes.
 """
 
 from __future__ import annotations
