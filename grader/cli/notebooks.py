@@ -114,11 +114,13 @@ def train(
     """
     from grader.errors import UsageError
     from grader.homework import load_homework
+    from grader.kernel.confinement import require_kernels
     from grader.kernel.warm import WarmHost
 
     homework = load_homework()
     if homework.training is None:
         raise UsageError(f"{homework.name} trains no models, so there is nothing to train")
+    require_kernels()
     homework.training.require(data)
     with WarmHost(for_one=True) as host:  # it takes seconds to get warm, in which we import what we need
         from grader.assignment import load_assignment

@@ -20,7 +20,7 @@ import torch, numpy, nltk, hypothesis, pytest, nbclient, ipykernel.kernelapp, ju
 import jupytext, jsonschema, pydantic, typer, rich.console, yaml, PIL.Image, matplotlib.pyplot, safetensors.torch
 from grader.torchvision_compat import import_torchvision
 import_torchvision()
-import starlette.testclient, uvicorn, multiprocessing.pool, asyncio, sqlite3, pypdfium2, krippendorff, latex2mathml
+import distributed, starlette.testclient, uvicorn, multiprocessing.pool, asyncio, sqlite3, pypdfium2, krippendorff, latex2mathml
 MODULES = {"fcntl", "resource", "pwd", "grp", "termios", "pty", "tty", "syslog"}
 NAMES = {
     os: ["fork", "forkpty", "getuid", "geteuid", "getgid", "getegid", "setuid", "setresuid", "getresuid", "setsid", "getsid",
