@@ -42,7 +42,7 @@ def test_every_region_of_every_part_is_mutated() -> None:
 def test_names_are_unique_and_the_same_each_time() -> None:
     names = [mutant.name for mutant in mutants()]
     assert len(set(names)) == len(names) > 500
-    mutants.cache_clear()
+    mechanical._mutants.cache_clear()
     assert [mutant.name for mutant in mutants()] == names
 
 
