@@ -12,29 +12,15 @@ import nbformat
 
 from grader.assignment import load_assignment
 from grader.audit.corpus import Case, class_source, edited, load_all
-from grader.authoring import notebooks
 from grader.homework3 import HOMEWORK
+from tests.conftest import handwritten
 
-CELLS = (
-    "setup",
-    "attention-head",
-    "multi-headed-attention",
-    "attention-residual",
-    "transformer",
-    "patch-embed",
-    "vision-transformer",
-    "my-tokenizer",
-    "dialogue-dataset",
-    "dialogue-gpt",
-    "dialogue-loss",
-)
 _RAISES = ast.parse('raise RuntimeError("this does not work")').body
 
 
 def right(number: int) -> list[str]:
     """The cells of a right submission; each differs by a comment, so that nothing known of one serves the next."""
-    cells = {cell["id"]: cell["source"] for cell in notebooks.build_master()["cells"]}
-    return [f"{cells[name]}\n# submission {number}" for name in CELLS]
+    return [f"{cell}\n# submission {number}" for cell in handwritten()]
 
 
 def mixed(number: int) -> list[str]:

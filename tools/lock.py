@@ -1,7 +1,7 @@
 """Write the versions and hashes that container images install, for every Python of the grader: ``python -m tools.lock``.
 
-Needs `uv`, which resolves what ``pyproject.toml`` asks for. Torch and what only its CUDA builds need are left out: they come
-from PyTorch's own index, which has a build for each kind of machine.
+Needs `uv`, which resolves the dependencies in ``pyproject.toml``. Torch and what only its CUDA builds need are left out: they
+come from PyTorch's own index, which has a build for each kind of machine.
 """
 
 from __future__ import annotations

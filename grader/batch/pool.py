@@ -57,7 +57,7 @@ class Pool(Protocol):
 
     @property
     def restarts(self) -> int:
-        """How often a warm parent of this machine had to be started again."""
+        """How many times a warm parent on this machine was restarted."""
 
     def __enter__(self) -> Pool:
         """Get ready."""
@@ -144,7 +144,7 @@ class Workers:
 
     @property
     def restarts(self) -> int:
-        """How often the warm parent had to be started again."""
+        """How many times the warm parent was restarted."""
         return self.host.restarts
 
     def kill(self) -> None:

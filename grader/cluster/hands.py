@@ -60,7 +60,7 @@ class Hand:
         return self.address if self.name in ("", self.address) else f"{self.name} ({self.address})"
 
     def agreed(self, reply: dict[str, Any]) -> None:
-        """Note what it said of itself."""
+        """Record what the worker says about itself."""
         self.name, self.reasons = str(reply["name"]), tuple(map(str, reply["refused"]))
         self.threads, self.cores, self.gpus = int(reply["threads"]), int(reply["cores"]), float(reply["gpus"])
         self.level, self.weaknesses = str(reply["level"]), str(reply["weaknesses"])

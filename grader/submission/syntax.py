@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import warnings
 
 MAX_DEPTH = 200
@@ -20,16 +21,16 @@ def tree_of(source: str) -> ast.Module:
 
 
 def _built(source: str, flags: int) -> ast.Module:
-    for attempt in range(_ATTEMPTS):
-        try:
-            tree = compile(source, "<cell>", "exec", flags=flags, dont_inherit=True)
-        except SystemError:
-            if attempt == _ATTEMPTS - 1:
-                raise
-        else:
-            assert isinstance(tree, ast.Module)
-            return tree
-    raise AssertionError("the last attempt returns or raises")
+    for _ in range(_ATTEMPTS - 1):
+        with contextlib.suppress(SystemError):
+            return _compiled(source, flags)
+    return _compiled(source, flags)
+
+
+def _compiled(source: str, flags: int) -> ast.Module:
+    tree = compile(source, "<cell>", "exec", flags=flags, dont_inherit=True)
+    assert isinstance(tree, ast.Module)
+    return tree
 
 
 def parse(source: str) -> ast.Module | None:

@@ -50,7 +50,7 @@ def test_descriptors_come_along(ends):
 
 
 def test_a_long_message_arrives_whole(ends):
-    """A specification is hundreds of kilobytes, more than a socket's buffer holds."""
+    """A specification takes hundreds of kilobytes, which is more than a socket's buffer holds."""
     for end in ends:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     text = os.urandom(400_000)

@@ -1,4 +1,4 @@
-"""Every module imports where Python lacks what only Unix has, and commands that run submissions say so in one line."""
+"""Without Unix's modules every module of the grader imports, and commands that run submissions refuse in one line."""
 
 from __future__ import annotations
 
