@@ -47,14 +47,13 @@ def worker(
     require_extra()
     require_address(address)
     from grader.assignment import read_seed
+    from grader.batch.training import GPU_TRAINEES
     from grader.cluster.process import Asked, run_worker
 
     if seed_file is not None:
         read_seed(seed_file)
-    asked = Asked(jobs or os.cpu_count() or 1, name, seed_file, gpus, data, patience)
-    if gpus:
-        asked = Asked(max(asked.jobs, round(3 * gpus)), name, seed_file, gpus, data, patience)
-    run_worker(address, asked, complain)
+    threads = max(jobs or os.cpu_count() or 1, round(GPU_TRAINEES * gpus))
+    run_worker(address, Asked(threads, name, seed_file, gpus, data, patience), complain)
 
 
 def cluster_at(address: str, assignment: Assignment, rubric: bytes) -> DaskCluster:
