@@ -14,7 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from grader.batch import pool
 from grader.kernel import confinement, warm
+from grader.kernel.confinement import seccomp
 from grader.kernel.inside import packets
 from tests.isolation.lacking import become
 
@@ -37,9 +39,9 @@ def patch(lacking: str) -> None:
     """The part that a spawned worker has to do again."""
     if lacking in ("fork", "linux"):
         warm.can_fork = lambda: False
-        sys.modules["grader.batch.pool"].can_fork = lambda: False
+        pool.can_fork = lambda: False
     if lacking == "linux":
-        sys.modules["grader.kernel.confinement.host"].filters.ARCHITECTURES = {}
+        seccomp.ARCHITECTURES = {}
         packets.pair = lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         confinement.probe.cache_clear()
 
@@ -89,7 +91,6 @@ def batched(folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Do it all."""
-    import grader.batch.pool  # noqa: F401
     from tests.batch.conftest import loss_only
 
     lacking, folder = sys.argv[1], Path(sys.argv[2])
