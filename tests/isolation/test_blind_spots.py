@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import re
 import socket
 import sys
 import time
@@ -90,7 +91,10 @@ def test_the_watchdog_counts_what_lies_deep_or_is_mapped_or_shared(counted: Cell
 
 
 def test_the_watchdog_counts_processes(counted: Cell) -> None:
-    assert "13 processes, 8 are allowed" in (_stopped(counted, SPINNING, confinement.Budget(programs=8)) or "")
+    reason = _stopped(counted, SPINNING, confinement.Budget(programs=8)) or ""
+    count = re.match(r"(\d+) processes, 8 are allowed", reason)
+    # The watchdog may look while the process still forks.
+    assert count is not None and 8 < int(count[1]) <= 13, reason
 
 
 def test_many_busy_processes_get_the_lowest_priority(counted: Cell) -> None:
