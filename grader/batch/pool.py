@@ -13,12 +13,10 @@ Written against `concurrent.futures.Executor` alone: give
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import multiprocessing
 import os
 import signal
-import sys
 import tempfile
 import threading
 from collections import deque
@@ -30,6 +28,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from grader.errors import HostError
 from grader.kernel.warm import Door, WarmHost, can_fork
+from grader.lifetime import end_with_maker, end_with_parent
 
 TRIES = 3
 TICK_SECONDS = 0.25
@@ -251,10 +250,9 @@ def begin_worker(parent: int, folder: Path, release: Callable[[], None] | None, 
         door.keep()
     if release is not None:
         release()
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-            if os.getppid() != parent:
-                os._exit(1)
+        end_with_maker(parent)
+    else:
+        end_with_parent()
     # A function instead of SIG_IGN, which programs that are started from here would inherit.
     signal.signal(signal.SIGINT, lambda number, frame: None)
     tempfile.tempdir = str(folder)

@@ -164,13 +164,9 @@ def _graded(function: Grade, job: Job, address: str | None) -> Judged:
 
 
 def _judges(folder: Path, door: Door | None) -> Executor:
-    # A worker has threads, so that nothing is forked from it. The judge is told to let go of nothing, but to die with us.
-    initial = (os.getpid(), folder, _let_go_of_nothing, door)
+    # A worker has threads, so that nothing is forked from it.
+    initial = (os.getpid(), folder, None, door)
     return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), begin_worker, initial)
-
-
-def _let_go_of_nothing() -> None:
-    """What a judge that was not forked has to release."""
 
 
 def _data() -> Path | None:

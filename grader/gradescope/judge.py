@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +22,7 @@ from grader.gradescope.place import (
 from grader.gradescope.results import message_only, to_gradescope, write_results
 from grader.kernel import confinement
 from grader.kernel.session import Limits
+from grader.lifetime import end_with_maker
 from grader.memory import free_memory, times_out_of_memory
 from grader.scoring.result import Result
 from grader.scoring.rubric import Rubric
@@ -39,7 +38,7 @@ LEAST_MEMORY = 450 * MIB
 
 def main() -> int:
     """Grade; exit status 0 when the final result stands."""
-    _die_with(os.getppid())
+    end_with_maker(os.getppid())
     place = Place.here()
     grade_in(place, float(sys.argv[1]) if len(sys.argv) > 1 else place.minutes * 60 * 0.85)
     return 0
@@ -188,14 +187,6 @@ def _print_result(result: Result, rubric: Rubric) -> None:
     for flag in result.flags:
         print(f"needs review: {flag.kind}: {flag.message}")
     print(f"rubric {rubric.version}, {result.seconds}")
-
-
-def _die_with(parent: int) -> None:
-    """End when the process above ends, whose work nobody would finish."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, ctypes.c_ulong(signal.SIGKILL))
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":
