@@ -19,7 +19,7 @@ def histogram(values: Sequence[float], most: float, axis: str, *, unit: str = ""
     bins = [0] * max(1, math.ceil(most / step - 1e-9))
     for value in values:
         bins[min(max(int(value / step), 0), len(bins) - 1)] += 1
-    left, top, height, width = 34.0, 18.0, 150.0, 640.0
+    left, top, height, width = 34.0, 24.0, 150.0, 640.0
     each, highest = width / len(bins), max(1, *bins)
     parts = [element("path", d=f"M{left} {top + height}H{left + width}", class_="rule")]
     for i, count in enumerate(bins):
@@ -27,15 +27,15 @@ def histogram(values: Sequence[float], most: float, axis: str, *, unit: str = ""
         if count:
             tall = height * count / highest
             parts.append(element("rect", x=x + 1, y=top + height - tall, width=each - 2, height=tall, class_="bar"))
-            parts.append(text(str(count), x + each / 2, top + height - tall - 4, "label"))
+            parts.append(text(str(count), x + each / 2, top + height - tall - 6, "label"))
         if i % math.ceil(len(bins) / 10) == 0:
-            parts.append(text(f"{i * step:g}", x, top + height + 16, "label"))
-    parts.append(text(f"{len(bins) * step:g}", left + width, top + height + 16, "label"))
-    parts.append(text(axis, left + width / 2, top + height + 36, "label"))
+            parts.append(text(f"{i * step:g}", x, top + height + 20, "label"))
+    parts.append(text(f"{len(bins) * step:g}", left + width, top + height + 20, "label"))
+    parts.append(text(axis, left + width / 2, top + height + 42, "label"))
     words = "; ".join(
         f"{i * step:g} to {(i + 1) * step:g}{unit}: {count}" for i, count in enumerate(bins) if count
     )
-    return drawing(left + width + 24, top + height + 44, parts, f"{axis}. {words or 'nobody'}")
+    return drawing(left + width + 24, top + height + 54, parts, f"{axis}. {words or 'nobody'}")
 
 
 def _bin_width(most: float) -> float:
