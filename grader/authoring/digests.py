@@ -11,11 +11,27 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from grader.homework import Homework
 
 _LENGTH = 16
+
+
+@dataclass(frozen=True)
+class _Import:
+    """An import: how many packages up, of what, and the names that are taken from it."""
+
+    level: int
+    base: str
+    names: tuple[str, ...] = ()
+
+    def modules(self, package: str) -> set[str]:
+        """The modules that code in ``package`` gets by it. A package that only leads to them is not one."""
+        base = importlib.util.resolve_name("." * self.level + self.base, package) if self.level else self.base
+        inner = {f"{base}.{name}" for name in self.names} & sys.modules.keys()
+        return inner if self.names and len(inner) == len(self.names) else {base, *inner}
 
 
 def syntax_digest(tree: ast.AST) -> str:
@@ -41,8 +57,8 @@ def code_digest(sources: Iterable[str]) -> str:
 
 
 @functools.lru_cache(maxsize=512)  # parts share files, and reading the syntax takes longest
-def _read(source: str) -> tuple[str, tuple[tuple[int, str], ...]]:
-    """A digest of code, and what it imports: how many packages up, and the name; some of the names are no modules."""
+def _read(source: str) -> tuple[str, tuple[_Import, ...]]:
+    """A digest of code, and what it imports."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
@@ -79,19 +95,16 @@ def _reached(modules: Iterable[str], folder: Path) -> set[Path]:
         if module is None or not path.is_relative_to(folder) or path.suffix != ".py":
             continue
         files.add(path)
-        for level, imported in _read(path.read_text(encoding="utf-8"))[1]:
-            name = importlib.util.resolve_name("." * level + imported, module.__package__ or "") if level else imported
-            if name not in seen:
-                seen.add(name)
-                waiting.append(name)
+        for imported in _read(path.read_text(encoding="utf-8"))[1]:
+            new = imported.modules(module.__package__ or "") - seen
+            seen |= new
+            waiting += sorted(new)
     return files
 
 
-def _imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def _imported(tree: ast.AST) -> Iterator[_Import]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((0, alias.name) for alias in node.names)
+            yield from (_Import(0, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            yield node.level, base
-            yield from ((node.level, f"{base}.{alias.name}".lstrip(".")) for alias in node.names)
+            yield _Import(node.level, node.module or "", tuple(alias.name for alias in node.names))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from grader.audit.run import Verdict
 
 app = typer.Typer(invoke_without_command=True)
+_MOST_NAMES = 20
 
 
 @app.callback()
@@ -214,8 +215,10 @@ def fingerprints(
     late = [case for case in made.outdated(table, those.all, homework) if part is None or case.part == part]
     if check:
         print(f"{len(those.all)} wrong answers; out of date: {len(late)}")
-        for case in late:
+        for case in late[:_MOST_NAMES]:
             print(f"  {case.name}")
+        if len(late) > _MOST_NAMES:
+            print(f"  and {len(late) - _MOST_NAMES} more")
         raise typer.Exit(1 if late else 0)
 
     def save(now: Fingerprints) -> None:

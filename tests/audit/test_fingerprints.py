@@ -17,6 +17,7 @@ from grader.authoring.digests import code_digest, part_digest, properties_digest
 from grader.errors import UsageError
 from grader.grade import Judged
 from grader.homework import VARIABLE, Homework, load_homework
+from grader.homework3 import HOMEWORK
 from grader.insight.diagnosis import Diagnoser
 from grader.insight.fingerprints import Fingerprints, load_fingerprints, to_json
 from grader.scoring.compose import Facts, Findings, compose_result
@@ -139,6 +140,11 @@ def test_the_digest_of_properties_follows_what_they_import(homework: Homework) -
     rnn_cell.write_text(rnn_cell.read_text("utf-8") + "\nMORE = 1\n", "utf-8")
     assert properties_digest(homework, "1a") != before["1a"] and properties_digest(homework, "2a") == before["2a"]
     assert part_digest(homework, "1a") != before["1a"]
+
+
+def test_the_shipped_table_is_of_the_corpus_and_the_properties_as_they_are() -> None:
+    table = load_fingerprints(HOMEWORK.fingerprints)
+    assert stale_parts(table.sources, HOMEWORK) == [], "run `grader audit fingerprints`"
 
 
 def test_code_is_told_apart_by_what_it_does() -> None:
