@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import functools
 import itertools
+import logging
 import queue
 import threading
 import time
@@ -142,6 +143,8 @@ class DaskCluster:
     # -- what talks to Dask, in a thread of its own --------------------------------------------------------------------
 
     def _run_loop(self) -> None:
+        # What Dask's client reports of a lost connection is told in a line of ours.
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
         # A notebook with large pictures is no mistake, about which Dask would warn.
         quiet = {"distributed.admin.large-graph-warning-threshold": "1GiB"}
         with dask.config.set(quiet), warnings.catch_warnings():

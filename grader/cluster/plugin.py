@@ -40,6 +40,7 @@ NAME = "grader"
 SEED_FILE = "GRADER_SEED_FILE"
 DATA = "GRADER_DATA"
 Grade = Callable[[Job, "str | None"], Judged]
+_ENDS = "the worker ends"
 
 
 class GraderPlugin(WorkerPlugin):
@@ -57,10 +58,15 @@ class GraderPlugin(WorkerPlugin):
             self._claim = claim(self.host.folder)
         self._sessions: dict[str, Session] = {}
         self._pools: list[Workers] = []
+        self._ends = False
         self._mine = threading.local()
 
     def teardown(self, worker: Worker) -> None:
-        """End judges, kernels and warm parent."""
+        """End judges, kernels and warm parent, in the midst of their work: the coordinator has it done again."""
+        # What a thread still does would otherwise start them anew, and the worker would never end.
+        self._ends = self.host.ends = True
+        for judge in multiprocessing.active_children():
+            judge.kill()
         for pool in self._pools:
             with contextlib.suppress(Exception):
                 pool.__exit__()
@@ -119,6 +125,8 @@ class GraderPlugin(WorkerPlugin):
         return pool
 
     def _judge(self) -> Executor:
+        if self._ends:
+            raise GraderError(_ENDS)
         return _judges(self.host.folder, self.host.door)
 
 
@@ -143,10 +151,13 @@ class _SharedHost(WarmHost):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
+        self.ends = False
 
     def ensure(self) -> bool:
-        """`WarmHost.ensure`, for one thread at a time."""
+        """`WarmHost.ensure`, for one thread at a time; `GraderError` once the worker ends."""
         with self._lock:
+            if self.ends:
+                raise GraderError(_ENDS)
             return super().ensure()
 
 

@@ -89,6 +89,7 @@ def test_tls_another_version_and_a_scheduler_that_restarts(tmp_path: Path) -> No
         said = "".join(lines) + rest
         assert batch.returncode == 0, said
         assert "worker old (tls://" in said and "lost the scheduler" in said and "is back" in said, said
+        assert "Traceback" not in said, said
     assert results(tmp_path / "out") == results(tmp_path / "one")
     assert (tmp_path / "out" / "grades.csv").read_bytes() == (tmp_path / "one" / "grades.csv").read_bytes()
 
