@@ -122,7 +122,8 @@ class Desk:
     def _able(self, attempt: Attempt) -> list[Hand]:
         hands = self.accepted
         any_gpu = any(hand.gpus for hand in hands)
-        any_without = any(not hand.gpus for hand in hands)
+        # One that is still asked may have none.
+        any_without = any(not hand.gpus for hand in hands) or any(hand.state == "asked" for hand in self.hands.values())
         return [
             hand
             for hand in hands

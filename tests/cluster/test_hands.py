@@ -89,6 +89,9 @@ def test_models_train_where_gpus_are_three_at_a_time_and_properties_elsewhere(tr
     desk = desk_of(hand("gpu", 2, 1.0))
     desk.waiting.extend(attempt(name) for name in "123")
     assert len(hand_out(desk)) == 2, "where there are GPUs only, they judge properties, too"
+    desk = desk_of(hand("gpu", 2, 1.0), Hand("asked"))
+    desk.waiting.extend(attempt(name) for name in "123")
+    assert hand_out(desk) == [], "one that is asked may have none"
 
 
 def test_a_small_part_of_a_gpu_trains_one(trainee: Any) -> None:

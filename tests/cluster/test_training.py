@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,8 +48,10 @@ def graded(
 
 
 def test_models_train_on_the_gpu_three_at_a_time(
-    machines: Machines, tmp_path: Path, assignment: Assignment, cifar10_folder: Path
+    machines: Machines, tmp_path: Path, assignment: Assignment, cifar10_archive: Path
 ) -> None:
+    with tarfile.open(cifar10_archive) as archive:
+        archive.extractall(tmp_path / "cifar10", filter="data")
     folder = tmp_path / "class"
     folder.mkdir()
     for number in range(6):
@@ -66,7 +69,7 @@ def test_models_train_on_the_gpu_three_at_a_time(
         "--gpus",
         1,
         "--data",
-        cifar10_folder,
+        tmp_path / "cifar10",
     )
     machines.start("cpu", "grader", "worker", address, "--name", "cpu", "--jobs", 1)
     machines.wait_for_workers("gpu", "cpu")
