@@ -81,7 +81,7 @@ def test_a_killed_grader_leaves_a_true_result(tmp_path: Path, moment: float) -> 
         return
     written = valid(out)
     if ended or written["error"] is None:
-        assert (written["score"], written["pending"]) == (12.5, 17)
+        assert (written["score"], written["pending"]) == (14, 17)
     else:
         assert "not finished" in str(written["error"])
         assert (written["score"], written["max_score"], written["pending"]) == (0, 0, 35)
