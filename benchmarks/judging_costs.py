@@ -46,10 +46,9 @@ def of_process(pid: int) -> float:
 class Stages:
     """CPU seconds of judge and kernels by stage of grading; what no stage counts is the rest: above all, how kernels end."""
 
-    def __init__(self, parent: int) -> None:
+    def __init__(self) -> None:
         self.judge: dict[str, float] = defaultdict(float)
         self.kernels: dict[str, float] = defaultdict(float)
-        self._parent = parent
 
     def watch(self) -> None:
         """Count what happens in the stages of `grade` from now on."""
@@ -58,18 +57,18 @@ class Stages:
 
         @contextlib.contextmanager
         def counted(itself: Any, name: str) -> Iterator[None]:
-            judge, kernels = time.process_time(), of_tree(self._parent)
+            judge, kernels = time.process_time(), of_kernels()
             with stage(itself, name):
                 yield
             self.judge[name] += time.process_time() - judge
-            self.kernels[name] += of_tree(self._parent) - kernels
+            self.kernels[name] += of_kernels() - kernels
 
         clock.stage = counted
 
 
-def of_tree(pid: int) -> float:
-    """CPU seconds of all descendants of a process, with those of theirs that ended."""
-    found, waiting = 0.0, [pid]
+def of_kernels() -> float:
+    """CPU seconds of all descendants of this process, whether they still run or not: it never shrinks."""
+    found, waiting = of_children(), [os.getpid()]
     while waiting:
         with contextlib.suppress(OSError):
             for task in Path(f"/proc/{waiting.pop()}/task").iterdir():
@@ -111,7 +110,7 @@ def main() -> None:
         before = of_children()
         with WarmParent(environment(Path(folder))) as warm:
             start = of_process(warm.pid)
-            stages = Stages(warm.pid)
+            stages = Stages()
             stages.watch()
             began, used = time.perf_counter(), time.process_time()
             for path in chosen.notebooks:
