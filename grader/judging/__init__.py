@@ -1,1 +1,1 @@
-"""What is judged: a module of properties for each part of the homework, and the engine that holds them against a submission."""
+"""How properties are judged: the engine that holds them against a submission, what they compare with, budgets, shrinking."""
