@@ -307,7 +307,7 @@ class DaskCluster:
         elif hand.gone or isinstance(error, KilledWorker | Unknown):
             if not hand.gone:
                 self._bury(hand, attempt)
-            found = self.desk.after_death(attempt, hand.name or hand.address)
+            found = self.desk.after_death(attempt, hand.called)
         elif isinstance(error, asyncio.CancelledError | FutureCancelled | OSError):
             # Not the worker is gone but the scheduler, or all is over.
             self.desk.waiting.appendleft(attempt)
@@ -322,7 +322,7 @@ class DaskCluster:
 
     def _bury(self, hand: Hand, *more: Attempt) -> None:
         """A worker died: what it was doing is done elsewhere."""
-        lost = [*more, *self.desk.buried(hand)]
+        lost = self.desk.buried(hand, *more)
         if hand.state == "accepted":
             what = f"; it was grading {', '.join(one.job.label for one in lost)}" if lost else ""
             self._told.put(f"worker {hand.who} is gone{what}")

@@ -18,6 +18,8 @@ from grader.batch.training import GPU_TRAINEES, cpu_trainees
 
 DEATHS = 3
 """Workers that a submission may cost until it is set aside. Dask calls such a task a killed worker, too."""
+MOST_DEATHS = 10
+"""The same where workers also die without it, so that they, too, may be to blame."""
 GPU_SHARE = round(1 / GPU_TRAINEES, 3)
 """Of one GPU, for one model."""
 
@@ -55,6 +57,11 @@ class Hand:
     """What it does now, by number."""
 
     @property
+    def called(self) -> str:
+        """Its name, which it keeps when it is started again; its address if it has none."""
+        return self.name or self.address
+
+    @property
     def who(self) -> str:
         """What people call it."""
         return self.address if self.name in ("", self.address) else f"{self.name} ({self.address})"
@@ -84,6 +91,8 @@ class Desk:
         self.waiting: deque[Attempt] = deque()
         self.suspects: deque[Attempt] = deque()
         """On which a worker died: each is tried again alone on a worker."""
+        self._deaths: dict[str, list[set[int]]] = {}
+        """By a worker's name, what it was doing whenever it died."""
 
     @property
     def accepted(self) -> list[Hand]:
@@ -105,16 +114,22 @@ class Desk:
                 return
             yield min(free, key=lambda hand: len(hand.tasks) / hand.threads), self.waiting.popleft()
 
-    def buried(self, hand: Hand) -> list[Attempt]:
-        """Forget a worker that died. What it was doing, which is to be judged by `after_death`."""
+    def buried(self, hand: Hand, *more: Attempt) -> list[Attempt]:
+        """Forget a worker that died. What it was doing, ``more`` included, which is to be judged by `after_death`."""
         self.hands.pop(hand.address, None)
         hand.gone = True
-        return [attempt for attempt, _ in hand.tasks.values()]
+        lost = [*more, *(attempt for attempt, _ in hand.tasks.values())]
+        self._deaths.setdefault(hand.called, []).append({id(attempt) for attempt in lost})
+        return lost
 
     def after_death(self, attempt: Attempt, name: str) -> Lost | None:
-        """Put a submission where it is tried again; `Lost` where it cost too many workers."""
+        """Put a submission where it is tried again; `Lost` where it cost too many workers.
+
+        A death counts if the worker never died without this submission: one that does may be killed by something else.
+        """
         attempt.died.append(name)
-        if len(attempt.died) >= DEATHS:
+        blamed = [one for one in attempt.died if all(id(attempt) in doing for doing in self._deaths.get(one, []))]
+        if len(blamed) >= DEATHS or len(attempt.died) >= MOST_DEATHS:
             return Lost(f"kills workers: {', '.join(attempt.died)} died while grading it")
         self.suspects.append(attempt)
         return None

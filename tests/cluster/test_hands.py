@@ -10,7 +10,7 @@ import pytest
 from grader.assignment import Assignment
 from grader.batch.jobs import Job
 from grader.batch.pool import Lost
-from grader.cluster.hands import Attempt, Desk, Hand
+from grader.cluster.hands import MOST_DEATHS, Attempt, Desk, Hand
 from grader.training.plan import Device, Options, plan
 
 
@@ -66,6 +66,19 @@ def test_the_third_death_sets_a_submission_aside() -> None:
     assert desk.after_death(one, "a") is None and desk.after_death(one, "b") is None
     lost = desk.after_death(one, "c")
     assert isinstance(lost, Lost) and lost.reason == "kills workers: a, b, c died while grading it"
+
+
+def test_deaths_of_workers_that_die_without_it_are_not_a_submissions_fault() -> None:
+    desk, one, other = desk_of(), attempt("fine"), attempt("other")
+    for number in range(MOST_DEATHS):
+        for what in (other, one):
+            worker = hand(f"address {2 * number + (what is one)}")
+            worker.name = "shaky"
+            desk.hands[worker.address] = worker
+            worker.tasks[0] = (what, None)
+            assert desk.buried(worker) == [what]
+        lost = desk.after_death(one, worker.called)
+        assert (lost is None) == (number < MOST_DEATHS - 1), "but it is not tried forever"
 
 
 @pytest.fixture
