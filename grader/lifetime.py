@@ -1,4 +1,4 @@
-"""Helper processes end with the process that started them, however that ends; standard library only."""
+"""Ends helper processes when the process that started them ends, even if it is killed. Standard library only."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from multiprocessing.connection import wait
 _PR_SET_PDEATHSIG = 1
 
 
-def end_with_maker(pid: int) -> None:
-    """End this process when the thread that forked it ends; Linux only. ``pid`` is the process of that thread.
+def end_with_forking_process(pid: int) -> None:
+    """Have Linux kill this process when the thread that forked it ends; ``pid`` is that thread's process.
+
+    Does nothing on other systems.
 
     Source: prctl(2).
     """
@@ -24,10 +26,10 @@ def end_with_maker(pid: int) -> None:
             os._exit(1)
 
 
-def end_with_parent() -> None:
-    """End this process, which `multiprocessing` spawned, when its parent process ends. A thread waits for that.
+def end_with_spawning_process() -> None:
+    """Start a thread that ends this process when the one that spawned it by `multiprocessing` ends.
 
-    Without it, a worker of a pool whose parent was killed goes on with what is queued, and then waits forever.
+    A pool's worker would otherwise finish what is queued and then wait forever.
     """
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -30,7 +30,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(
     ("module", "name", "arguments"),
     [
-        ("grader.lifetime", "end_with_parent", "()"),
+        ("grader.lifetime", "end_with_spawning_process", "()"),
         ("grader.audit.run", "_begin", "(None,)"),
         ("grader.batch.pool", "begin_worker", "(os.getpid(), os.getcwd(), None, None)"),
     ],

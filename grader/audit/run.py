@@ -19,7 +19,7 @@ from grader.grade import grade
 from grader.homework import Homework, load_homework
 from grader.judging.engine import Engine
 from grader.kernel.warm import Door, WarmHost, client_of
-from grader.lifetime import end_with_parent
+from grader.lifetime import end_with_spawning_process
 from grader.scoring.result import ItemResult
 from grader.scoring.score import score
 from grader.scoring.verdict import Verdict as PropertyVerdict
@@ -150,7 +150,7 @@ def _judge(case: Case, mode: Mode, seed: bytes, warm: str | None) -> Verdict:
 
 
 def _begin(door: Door | None) -> None:
-    end_with_parent()
+    end_with_spawning_process()
     if door is not None:
         door.keep()
 

@@ -28,7 +28,7 @@ class _Import:
     names: tuple[str, ...] = ()
 
     def modules(self, package: str) -> set[str]:
-        """The modules that code in ``package`` gets by it. A package that only leads to them is not one."""
+        """The modules it refers to in a module of ``package``; without a package of which only submodules are imported."""
         base = importlib.util.resolve_name("." * self.level + self.base, package) if self.level else self.base
         inner = {f"{base}.{name}" for name in self.names} & sys.modules.keys()
         return inner if self.names and len(inner) == len(self.names) else {base, *inner}

@@ -28,7 +28,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from grader.errors import HostError
 from grader.kernel.warm import Door, WarmHost, can_fork
-from grader.lifetime import end_with_maker, end_with_parent
+from grader.lifetime import end_with_forking_process, end_with_spawning_process
 
 TRIES = 3
 TICK_SECONDS = 0.25
@@ -250,9 +250,9 @@ def begin_worker(parent: int, folder: Path, release: Callable[[], None] | None, 
         door.keep()
     if release is not None:
         release()
-        end_with_maker(parent)
+        end_with_forking_process(parent)
     else:
-        end_with_parent()
+        end_with_spawning_process()
     # A function instead of SIG_IGN, which programs that are started from here would inherit.
     signal.signal(signal.SIGINT, lambda number, frame: None)
     tempfile.tempdir = str(folder)

@@ -143,7 +143,7 @@ class DaskCluster:
     # -- what talks to Dask, in a thread of its own --------------------------------------------------------------------
 
     def _run_loop(self) -> None:
-        # What Dask's client reports of a lost connection is told in a line of ours.
+        # A lost connection is reported in one line of ours, without Dask's traceback.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         # A notebook with large pictures is no mistake, about which Dask would warn.
         quiet = {"distributed.admin.large-graph-warning-threshold": "1GiB"}
@@ -307,7 +307,7 @@ class DaskCluster:
         elif hand.gone or isinstance(error, KilledWorker | Unknown):
             if not hand.gone:
                 self._bury(hand, attempt)
-            found = self.desk.after_death(attempt, hand.called)
+            found = self.desk.after_death(attempt, hand.name_or_address)
         elif isinstance(error, asyncio.CancelledError | FutureCancelled | OSError):
             # Not the worker is gone but the scheduler, or all is over.
             self.desk.waiting.appendleft(attempt)

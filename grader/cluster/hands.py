@@ -19,7 +19,7 @@ from grader.batch.training import GPU_TRAINEES, cpu_trainees
 DEATHS = 3
 """Workers that a submission may cost until it is set aside. Dask calls such a task a killed worker, too."""
 MOST_DEATHS = 10
-"""The same where workers also die without it, so that they, too, may be to blame."""
+"""The limit where the workers also died without the submission, so that something else may be the cause."""
 GPU_SHARE = round(1 / GPU_TRAINEES, 3)
 """Of one GPU, for one model."""
 
@@ -57,8 +57,8 @@ class Hand:
     """What it does now, by number."""
 
     @property
-    def called(self) -> str:
-        """Its name, which it keeps when it is started again; its address if it has none."""
+    def name_or_address(self) -> str:
+        """Its name, which a restarted worker keeps, or its address if it has none."""
         return self.name or self.address
 
     @property
@@ -91,8 +91,8 @@ class Desk:
         self.waiting: deque[Attempt] = deque()
         self.suspects: deque[Attempt] = deque()
         """On which a worker died: each is tried again alone on a worker."""
-        self._deaths: dict[str, list[set[int]]] = {}
-        """By a worker's name, what it was doing whenever it died."""
+        self._deaths: dict[str, list[list[Attempt]]] = {}
+        """By a worker's name, what it was grading each time it died."""
 
     @property
     def accepted(self) -> list[Hand]:
@@ -115,20 +115,20 @@ class Desk:
             yield min(free, key=lambda hand: len(hand.tasks) / hand.threads), self.waiting.popleft()
 
     def buried(self, hand: Hand, *more: Attempt) -> list[Attempt]:
-        """Forget a worker that died. What it was doing, ``more`` included, which is to be judged by `after_death`."""
+        """Forget a worker that died. Returns what it was grading, with ``more`` in front; pass each to `after_death`."""
         self.hands.pop(hand.address, None)
         hand.gone = True
         lost = [*more, *(attempt for attempt, _ in hand.tasks.values())]
-        self._deaths.setdefault(hand.called, []).append({id(attempt) for attempt in lost})
+        self._deaths.setdefault(hand.name_or_address, []).append(lost)
         return lost
 
     def after_death(self, attempt: Attempt, name: str) -> Lost | None:
         """Put a submission where it is tried again; `Lost` where it cost too many workers.
 
-        A death counts if the worker never died without this submission: one that does may be killed by something else.
+        A death counts against it only if that worker has not also died without it.
         """
         attempt.died.append(name)
-        blamed = [one for one in attempt.died if all(id(attempt) in doing for doing in self._deaths.get(one, []))]
+        blamed = [one for one in attempt.died if all(attempt in graded for graded in self._deaths.get(one, []))]
         if len(blamed) >= DEATHS or len(attempt.died) >= MOST_DEATHS:
             return Lost(f"kills workers: {', '.join(attempt.died)} died while grading it")
         self.suspects.append(attempt)
@@ -137,7 +137,7 @@ class Desk:
     def _able(self, attempt: Attempt) -> list[Hand]:
         hands = self.accepted
         any_gpu = any(hand.gpus for hand in hands)
-        # One that is still asked may have none.
+        # A worker that has not answered yet may have no GPU.
         any_without = any(not hand.gpus for hand in hands) or any(hand.state == "asked" for hand in self.hands.values())
         return [
             hand

@@ -40,7 +40,7 @@ NAME = "grader"
 SEED_FILE = "GRADER_SEED_FILE"
 DATA = "GRADER_DATA"
 Grade = Callable[[Job, "str | None"], Judged]
-_ENDS = "the worker ends"
+_CLOSING = "the worker is shutting down"
 
 
 class GraderPlugin(WorkerPlugin):
@@ -58,13 +58,12 @@ class GraderPlugin(WorkerPlugin):
             self._claim = claim(self.host.folder)
         self._sessions: dict[str, Session] = {}
         self._pools: list[Workers] = []
-        self._ends = False
         self._mine = threading.local()
 
     def teardown(self, worker: Worker) -> None:
-        """End judges, kernels and warm parent, in the midst of their work: the coordinator has it done again."""
-        # What a thread still does would otherwise start them anew, and the worker would never end.
-        self._ends = self.host.ends = True
+        """Kill judges, kernels and the warm parent. The coordinator has unfinished submissions graded again."""
+        # Threads that still grade would otherwise restart them, and the worker process would not exit.
+        self.host.is_closing = True
         for judge in multiprocessing.active_children():
             judge.kill()
         for pool in self._pools:
@@ -125,8 +124,8 @@ class GraderPlugin(WorkerPlugin):
         return pool
 
     def _judge(self) -> Executor:
-        if self._ends:
-            raise GraderError(_ENDS)
+        if self.host.is_closing:
+            raise GraderError(_CLOSING)
         return _judges(self.host.folder, self.host.door)
 
 
@@ -151,13 +150,13 @@ class _SharedHost(WarmHost):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
-        self.ends = False
+        self.is_closing = False
 
     def ensure(self) -> bool:
-        """`WarmHost.ensure`, for one thread at a time; `GraderError` once the worker ends."""
+        """`WarmHost.ensure`, for one thread at a time; raises `GraderError` while the worker shuts down."""
         with self._lock:
-            if self.ends:
-                raise GraderError(_ENDS)
+            if self.is_closing:
+                raise GraderError(_CLOSING)
             return super().ensure()
 
 

@@ -22,7 +22,7 @@ from grader.gradescope.place import (
 from grader.gradescope.results import message_only, to_gradescope, write_results
 from grader.kernel import confinement
 from grader.kernel.session import Limits
-from grader.lifetime import end_with_maker
+from grader.lifetime import end_with_forking_process
 from grader.memory import free_memory, times_out_of_memory
 from grader.scoring.result import Result
 from grader.scoring.rubric import Rubric
@@ -38,7 +38,7 @@ LEAST_MEMORY = 450 * MIB
 
 def main() -> int:
     """Grade; exit status 0 when the final result stands."""
-    end_with_maker(os.getppid())
+    end_with_forking_process(os.getppid())
     place = Place.here()
     grade_in(place, float(sys.argv[1]) if len(sys.argv) > 1 else place.minutes * 60 * 0.85)
     return 0

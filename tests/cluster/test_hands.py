@@ -77,7 +77,7 @@ def test_deaths_of_workers_that_die_without_it_are_not_a_submissions_fault() -> 
             desk.hands[worker.address] = worker
             worker.tasks[0] = (what, None)
             assert desk.buried(worker) == [what]
-        lost = desk.after_death(one, worker.called)
+        lost = desk.after_death(one, worker.name_or_address)
         assert (lost is None) == (number < MOST_DEATHS - 1), "but it is not tried forever"
 
 
@@ -104,7 +104,7 @@ def test_models_train_where_gpus_are_three_at_a_time_and_properties_elsewhere(tr
     assert len(hand_out(desk)) == 2, "where there are GPUs only, they judge properties, too"
     desk = desk_of(hand("gpu", 2, 1.0), Hand("asked"))
     desk.waiting.extend(attempt(name) for name in "123")
-    assert hand_out(desk) == [], "one that is asked may have none"
+    assert hand_out(desk) == [], "a worker that has not answered yet may have no GPU"
 
 
 def test_a_small_part_of_a_gpu_trains_one(trainee: Any) -> None:
