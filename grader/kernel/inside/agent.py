@@ -23,6 +23,7 @@ import packets
 import shims
 import torch
 from rounds import Quiet, Rounds
+from stage import Stage, own_modules
 
 _send, _receive = packets.send, packets.receive
 _set_threads = torch.set_num_threads
@@ -53,6 +54,7 @@ class Agent:
         self.namespace = namespace
         self.train = train
         self.children: set[int] = set()
+        self.modules: list[dict[str, Any]] | None = None
 
     def serve(self) -> None:
         """Answer until the judge says ``leave`` or hangs up."""
@@ -69,6 +71,8 @@ class Agent:
     def on_property(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """Fork a child that serves properties over the connection that came along."""
         sys.stdout.flush()
+        if self.modules is None:
+            self.modules = own_modules()
         # What exists by now stays out of the child's collections, which would copy all its pages to look at it.
         gc.freeze()
         pid = fork_patiently()
@@ -77,7 +81,7 @@ class Agent:
             try:
                 self.control.close()
                 become_property_child()
-                serve_property(socket.socket(fileno=fds[0]), self.namespace)
+                serve_property(socket.socket(fileno=fds[0]), self.namespace, self.modules)
                 status = 0
             finally:
                 _exit(status)
@@ -159,9 +163,11 @@ def become_property_child() -> None:
     torch.set_grad_enabled(True)
 
 
-def serve_property(connection: socket.socket, namespace: dict[str, Any]) -> None:
+def serve_property(
+    connection: socket.socket, namespace: dict[str, Any], modules: list[dict[str, Any]]
+) -> None:
     """Answer rounds of properties until the judge hangs up."""
-    rounds = Rounds(namespace)
+    rounds = Rounds(namespace, stage=Stage(namespace, modules))
     while True:
         try:
             header, buffers = frames.receive_frame(connection)

@@ -26,6 +26,7 @@ from typing import Any
 HERE = pathlib.Path(__file__).resolve().parent
 OURS = (
     "packets",
+    "pages",
     "frames",
     "standins",
     "absent",
@@ -78,6 +79,7 @@ def main() -> None:
         fork_on_demand(control, None if door is None else socket.socket(fileno=int(door)))
         return
     ours = load_ours()
+    ours["stage"].leave_out_loaded()
     serve(control, json.loads(ours["packets"].receive(control, 1 << 20)[0]), ours)
 
 
@@ -107,6 +109,8 @@ def fork_on_demand(control: socket.socket, door: socket.socket | None) -> None:
     for name in PRELOADED:
         with contextlib.suppress(ImportError, RuntimeError):
             __import__(name)
+    ours["stage"].leave_out_loaded()
+    ours["pages"].collapse()
     gc.freeze()
     gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

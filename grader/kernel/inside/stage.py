@@ -68,8 +68,17 @@ class Stage:
             module.update(dict.fromkeys(same, self.namespace[name]))
 
 
+_loaded: dict[int, Any] = {}
+
+
+def leave_out_loaded() -> None:
+    """Leave what is imported by now out of `own_modules`, as no notebook has run: looking at thousands of modules takes time."""
+    _loaded.update((id(module), module) for module in list(sys.modules.values()))
+
+
 def own_modules() -> list[dict[str, Any]]:
     """The namespaces of the modules whose files the notebook wrote."""
     home = str(pathlib.Path.cwd()) + os.sep
-    spaces = [vars(module) for module in list(sys.modules.values()) if type(module) is types.ModuleType]
+    new = [module for module in list(sys.modules.values()) if id(module) not in _loaded]
+    spaces = [vars(module) for module in new if type(module) is types.ModuleType]
     return [space for space in spaces if str(space.get("__file__") or "").startswith(home)]
