@@ -51,6 +51,8 @@ MIXED_PROPERTIES = 12
 """How many properties share frames."""
 MIXED_TIME = 0.25
 """Their share of the time of one property. Submissions that are slower are judged one property at a time."""
+NumberedFailure = tuple[int, Failure]
+"""How a property fails, and the number of the case that does."""
 
 
 class Engine:
@@ -110,7 +112,8 @@ class Engine:
 
         The properties of a part share a child of the kernel, and their cases share frames, in an order that the seed decides: a
         submission that could tell which property a call belongs to could answer each one differently. A property that fails
-        there is judged again in a child of its own, and that verdict counts.
+        there is judged again in a child of its own, and that verdict counts: by the case that failed, and if that holds there,
+        by all.
         """
         verdicts: dict[str, Verdict] = {}
         by_part = sorted(properties, key=lambda prop: (prop.part.item, prop.part.name, trial_seed(prop, self.seed)))
@@ -121,58 +124,82 @@ class Engine:
                 ours = list(group)
                 applying = [prop for prop in ours if self.applies(prop)]
                 verdicts |= {prop.name: Verdict(prop.name, "inapplicable") for prop in ours if prop not in applying}
-                held = self._held_together(applying)
+                held, failed = self._held_together(applying)
                 for prop in applying:
                     progress(prop)
                     passed = Verdict(prop.name, "passed", title=prop.title)
-                    verdicts[prop.name] = passed if prop.name in held else self._verdict(prop)
+                    verdicts[prop.name] = (
+                        passed if prop.name in held else self._verdict(prop, failed.get(prop.name))
+                    )
         return verdicts
 
-    def _held_together(self, properties: Sequence[Property]) -> set[str]:
-        """Names of the properties of a part that hold when their cases are mixed. The others are then judged one by one."""
+    def _held_together(self, properties: Sequence[Property]) -> tuple[set[str], dict[str, NumberedFailure]]:
+        """Which properties of a part hold when their cases are mixed, and how others fail. These are then judged one by one."""
         held: set[str] = set()
+        failed: dict[str, NumberedFailure] = {}
         for start in range(0, len(properties), MIXED_PROPERTIES):
             chosen = properties[start : start + MIXED_PROPERTIES]
             self._budget = self._new_budget()
             try:
                 with self._budget.memory():
                     channel = self._shared.channel(self._stages.of(chosen[0].part))
-                    held |= self._run_mixed(chosen, channel.connection)
+                    held |= self._run_mixed(chosen, channel.connection, failed)
             except Exception:
                 # Judged by itself, each property finds out whose fault that is.
                 self._shared.give_up()
                 break
         if len(held) < len(properties):
             self._shared.give_up()
-        return held
+        return held, failed
 
-    def _run_mixed(self, properties: Sequence[Property], connection: Connection) -> set[str]:
-        """Run the cases of several properties, shuffled, in the same frames, and return the names of those that hold."""
+    def _run_mixed(
+        self, properties: Sequence[Property], connection: Connection, failed: dict[str, NumberedFailure]
+    ) -> set[str]:
+        """Run the cases of several properties, shuffled, in the same frames, and return the names of those that hold.
+
+        Notes in ``failed`` the first case of a property that fails, in their order.
+        """
         connection.begin(self.session.limits.property * MIXED_TIME)
         trials: list[Trial] = []
+        number_of: dict[int, int] = {}
         for prop in properties:
             budget = self._new_budget()
-            for case in cases_for(prop, self.seed):
-                seed = trial_seed(prop, self.seed) + sum(trial.prop is prop for trial in trials)
+            for number, case in enumerate(cases_for(prop, self.seed)):
+                number_of[len(trials)] = number
+                seed = trial_seed(prop, self.seed) + number
                 trials.append(Trial(len(trials), prop, case, seed, budget))
         names = tuple(prop.name for prop in properties)
         running = list(trials)
         random.Random(self.seed + repr(names).encode()).shuffle(running)
-        failed: set[str] = set()
+        given_up: set[str] = set()
+        stood_back: set[str] = set()
+
+        def matters(trial: Trial) -> bool:
+            name = trial.prop.name
+            earlier = name in failed and failed[name][0] < number_of[trial.number]
+            return not trial.is_over and name not in given_up and not earlier
+
         same: tuple[Any, ...] | None = ("mixed", names, self.seed)
         while running:
             answers = connection.run([trial.row for trial in running], stop=False, same=same)
             same = None
             for trial, answer in zip(running, answers, strict=True):
+                name = trial.prop.name
+                if not matters(trial):
+                    continue
                 try:
-                    if trial.prop.name not in failed:
-                        trial.tell(answer)
+                    trial.tell(answer)
+                except StoodBack:
+                    stood_back.add(name)
+                except (Violation, StudentError) as error:
+                    failed[name] = number_of[trial.number], failure_of(error, trial.case, self.session)
                 except (Exception, Spent):
-                    # Judged by itself, the property tells whether it fails or stands back.
-                    failed.add(trial.prop.name)
-            running = [trial for trial in running if not trial.is_over and trial.prop.name not in failed]
+                    # Judged by itself, the property tells whose fault that is.
+                    given_up.add(name)
+                    failed.pop(name, None)
+            running = [trial for trial in running if matters(trial)]
         compared = Counter(trial.prop.name for trial in trials if trial.tally.made)
-        held = (prop for prop in properties if prop.name not in failed)
+        held = (prop for prop in properties if prop.name not in {*given_up, *stood_back, *failed})
         return {prop.name for prop in held if 2 * compared[prop.name] > len(cases_for(prop, self.seed))}
 
     def hold_once(self, prop: Property, case: Any) -> Failure | StoodBack | None:
@@ -181,12 +208,13 @@ class Engine:
         with self.session.property(self._stages.of(prop.part)) as channel, self._budget.memory():
             return self._run_one(prop, channel.connection, 0, case, trial_seed(prop, self.seed))
 
-    def _verdict(self, prop: Property) -> Verdict:
+    def _verdict(self, prop: Property, failed: NumberedFailure | None = None) -> Verdict:
         self._budget, self._answered = self._new_budget(), False
         found: Failure | Unreached | None
         try:
             with self._budget.memory():
-                found = self._hold(prop)
+                found = self._fails_again(prop, *failed) if failed else None
+                found = found or self._hold(prop)
         except Spent as spent:
             self._shared.give_up()
             found = Failure("budget", str(spent))
@@ -220,6 +248,14 @@ class Engine:
             snippet=found.explanation.snippet,
             places=found.places,
         )
+
+    def _fails_again(self, prop: Property, number: int, failure: Failure) -> Failure | None:
+        """The smallest case that fails like the one that failed among other properties' cases; None if it holds on its own."""
+        with contextlib.suppress(NoReply):
+            return self._shrunk(
+                prop, self._stages.of(prop.part), trial_seed(prop, self.seed), number, failure
+            )
+        return None
 
     def _hold(self, prop: Property) -> Failure | Unreached | None:
         """Judge a property in the shared child, if there is one. A failure counts only in a new child.
