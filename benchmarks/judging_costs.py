@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import resource
@@ -101,6 +102,7 @@ def main() -> None:
     ctypes.CDLL(None).prctl(_SUBREAPER, 1)
     assignment = load_assignment()
     prepare(assignment)
+    gc.freeze()
     with tempfile.TemporaryDirectory() as folder:
         with WarmParent(environment(Path(folder))) as warm:
             judge(

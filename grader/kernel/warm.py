@@ -47,7 +47,8 @@ class WarmHost:
 
     Its folder is also where the kernels' private folders are made, so that a batch that was killed leaves one folder behind.
     If ``fork`` is false, no parent is launched and kernels start cold; by default there is one wherever kernels can be forked.
-    With ``for_one`` submission, nobody resumes after a kill, so the folder is then deleted at once.
+    With ``for_one`` submission, nobody resumes after a kill, so the folder is then deleted at once, and the parent is made
+    ready for one kernel.
     """
 
     def __init__(self, *, fork: bool | None = None, for_one: bool = False) -> None:
@@ -118,7 +119,9 @@ class WarmHost:
             return
         self.restarts += 1
         with contextlib.suppress(OSError):
-            self._parent = WarmParent(environment(self._home), door=self._inside, generation=self.restarts)
+            self._parent = WarmParent(
+                environment(self._home), door=self._inside, generation=self.restarts, for_one=self._for_one
+            )
 
     def _end(self) -> None:
         self.address = None

@@ -48,22 +48,30 @@ PRELOADED = (
     "IPython.core.completer",
     "IPython.core.completerlib",
     "IPython.core.debugger",
+    "IPython.core.logger",
     "IPython.core.magics",
     "IPython.core.oinspect",
     "IPython.extensions.storemagic",
     "einops",
+    "encodings.ascii",
+    "faulthandler",
     "ipykernel.debugger",
     "ipykernel.ipkernel",
     "ipykernel.kernelapp",
     "ipykernel.zmqshell",
     "matplotlib.pyplot",
     "matplotlib_inline.backend_inline",
+    "nltk.huggingface",
     "nltk.tokenize",
+    "numpy.random",
+    "resource",
+    "sqlite3",
     "torch.nn.functional",
     "torch.optim",
     "torch.utils.data",
     "torchvision",
     "torchvision.transforms",
+    "tornado.platform.asyncio",
     "tqdm.auto",
 )
 
@@ -99,18 +107,20 @@ def fork_on_demand(control: socket.socket, door: socket.socket | None) -> None:
     """Be the warm parent, which holds nothing secret, runs no tensor operation and never has a second thread.
 
     It serves the process that started it, with which it ends, and processes that introduce themselves at the door. The first
-    message says which generation of parents this is, and what kernels see of private folders.
+    message says which generation of parents this is, what kernels see of private folders, and whether there will be one only.
     """
     start = json.loads(control.recv(1 << 16))
     # What is imported stays, so collecting would only cost time: a tenth of the start.
     gc.disable()
     ours = load_ours()
-    ours["shims"].mend_torchvision()
-    for name in PRELOADED:
-        with contextlib.suppress(ImportError, RuntimeError):
-            __import__(name)
+    with ours["shims"].without_compiler() if start["for_one"] else contextlib.nullcontext():
+        ours["shims"].mend_torchvision()
+        for name in PRELOADED:
+            with contextlib.suppress(ImportError, RuntimeError):
+                __import__(name)
     ours["stage"].leave_out_loaded()
-    ours["pages"].collapse()
+    if not start["for_one"]:
+        ours["pages"].collapse()
     gc.freeze()
     gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -236,6 +246,15 @@ def become_kernel(
             """Ignore the request: a notebook's idiom for a restart would end the kernel a second later, in another cell."""
             return {"status": "ok", "restart": restart}
 
+    class JudgedApp(IPKernelApp):
+        """An application that has neither a command line nor files of configuration, and looks for none."""
+
+        def parse_command_line(self, argv: Any = None) -> None:
+            """There is none."""
+
+        def load_config_file(self, suppress_errors: Any = None) -> None:
+            """There is none."""
+
     bind_iopub_pipe(specification["directory"])
     shims = ours["shims"]
     shims.pretend_colab()
@@ -251,17 +270,17 @@ def become_kernel(
     if specification["pretend_accelerators"]:
         ours["hardware"].pretend_accelerators()
     ours["places"].keep_other_places(specification["directory"])
-    app = IPKernelApp.instance(
+    app = JudgedApp.instance(
         connection_file=specification["connection_file"],
         kernel_class=JudgedKernel,
         transport="ipc",
         log_level=50,
     )
     app.capture_fd_output = False
+    app.config.HistoryManager.enabled = False
     app.initialize([])
     shell = app.kernel.shell
     shell.compile.get_code_name = lambda raw, code, number: f"cell-{number}"
-    shell.history_manager.enabled = False
     shell.ask_exit = lambda: None
     sys.path.insert(0, specification["directory"])  # where a notebook writes modules of its own
     shims.no_debugger()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.abc
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import absent
@@ -63,6 +64,34 @@ def mend_torchvision() -> None:
 
 
 _KEPT: list[Any] = []
+
+
+@contextlib.contextmanager
+def without_compiler() -> Iterator[None]:
+    """Let torchvision be imported meanwhile without torch's compiler, which takes as long as torch itself.
+
+    It asks the compiler for one function, which then gets the compiler when it is called. Whatever else wants the compiler
+    imports it as ever.
+    """
+    if "torch._dynamo" in sys.modules:
+        yield
+        return
+
+    def is_compile_supported(device_type: str) -> bool:
+        supported: bool = importlib.import_module("torch._dynamo.utils").is_compile_supported(device_type)
+        return supported
+
+    package, utils = types.ModuleType("torch._dynamo"), types.ModuleType("torch._dynamo.utils")
+    package.__dict__["__path__"] = []
+    utils.__dict__["is_compile_supported"] = is_compile_supported
+    offered = {module.__name__: module for module in (package, utils)}
+    sys.modules.update(offered)
+    try:
+        yield
+    finally:
+        for name, module in offered.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
 
 
 class TorchvisionMender(importlib.abc.MetaPathFinder):
