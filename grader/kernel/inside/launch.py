@@ -113,11 +113,7 @@ def fork_on_demand(control: socket.socket, door: socket.socket | None) -> None:
     # What is imported stays, so collecting would only cost time: a tenth of the start.
     gc.disable()
     ours = load_ours()
-    with ours["shims"].without_compiler() if start["for_one"] else contextlib.nullcontext():
-        ours["shims"].mend_torchvision()
-        for name in PRELOADED:
-            with contextlib.suppress(ImportError, RuntimeError):
-                __import__(name)
+    preload(ours["shims"], with_compiler=not start["for_one"])
     ours["stage"].leave_out_loaded()
     if not start["for_one"]:
         ours["pages"].collapse()
@@ -160,6 +156,15 @@ def fork_on_demand(control: socket.socket, door: socket.socket | None) -> None:
             ready.close()
             if ready is control:
                 return
+
+
+def preload(shims: Any, *, with_compiler: bool) -> None:
+    """Import what notebooks import, as far as it is installed."""
+    with contextlib.nullcontext() if with_compiler else shims.without_compiler():
+        shims.mend_torchvision()
+        for name in PRELOADED:
+            with contextlib.suppress(ImportError, RuntimeError):
+                __import__(name)
 
 
 def _let_in(door: socket.socket, generation: int) -> socket.socket | None:

@@ -72,7 +72,7 @@ _loaded: dict[int, Any] = {}
 
 
 def leave_out_loaded() -> None:
-    """Leave what is imported by now, before a notebook runs, out of `own_modules`: a look at thousands of modules takes time."""
+    """Leave what is imported by now, before a notebook runs, out of `own_modules`: looking at thousands takes time."""
     _loaded.update((id(module), module) for module in list(sys.modules.values()))
 
 
