@@ -31,6 +31,13 @@ class Picky:
         if x.sum() < 0:
             os._exit(3)
         return 2 * x
+
+class Tired:
+    calls = 0
+
+    def __call__(self, x):
+        Tired.calls += 1
+        return (2 if Tired.calls < 20 else 3) * x
 """,
 )
 
@@ -61,12 +68,14 @@ class Watched:
     def __init__(self, kernel: FastKernel) -> None:
         self._kernel = kernel
         self.frames: list[list[int]] = []
+        self.children = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._kernel, name)
 
     @contextlib.contextmanager
     def property(self, world: dict[str, Any]) -> Iterator[PropertyChannel]:
+        self.children += 1
         with self._kernel.property(world) as channel:
             run = channel.connection.run
 
@@ -109,6 +118,32 @@ def test_a_property_that_fails_among_others_fails_alone(kernel, number):
     failed = [name for name, verdict in found.items() if verdict.status == "failed"]
     assert [name.rpartition(".")[2] for name in failed] == [f"test_{number}"]
     assert all(verdict.status == "passed" for name, verdict in found.items() if name not in failed)
+
+
+def test_a_property_that_fails_takes_one_more_child(kernel):
+    watched = Watched(kernel)
+    with Engine(watched, SEED) as engine:
+        engine.judge(properties(4, wrong=2))
+    assert watched.children == 2
+
+
+def test_what_fails_only_after_other_properties_holds(kernel):
+    watched = Watched(kernel)
+    with Engine(watched, SEED) as engine:
+        found = engine.judge(properties(4, "Tired"))
+    assert len(watched.frames[0]) == 24, "together they call it more than 20 times"
+    assert [verdict.status for verdict in found.values()] == ["passed"] * 4
+
+
+def test_the_case_that_fails_first_among_others_is_where_shrinking_begins(kernel):
+    """So a counterexample is the same whether a property is judged among others or alone."""
+    given = properties(4, wrong=1)
+    with Engine(kernel, SEED) as engine:
+        together = engine.judge(given)
+    with Engine(kernel, SEED) as engine:
+        engine._held_together = lambda properties: (set(), {})
+        alone = engine.judge(given)
+    assert together == alone
 
 
 def test_a_property_that_crashes_among_others_fails_alone(kernel):

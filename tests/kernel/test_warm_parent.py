@@ -1,0 +1,66 @@
+"""What makes kernels cheap to fork, and their parent quick to get ready."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+
+from grader.kernel.process import LAUNCHER
+
+INSIDE = LAUNCHER.parent
+
+
+def run(code: str) -> list[str]:
+    """The words that code prints which runs beside the kernel's files, in a process of its own."""
+    ran = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(INSIDE)!r})\n{code}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.split()
+
+
+COLLAPSE = """
+import pages
+block = bytearray(b"x" * (64 << 20))
+def huge():
+    with open("/proc/self/smaps_rollup") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("AnonHugePages"))
+before = huge()
+made = pages.collapse()
+assert block == b"x" * (64 << 20)
+print(made, huge() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has huge pages of this kind")
+def test_memory_is_moved_into_huge_pages_and_stays_as_it_was() -> None:
+    made, grown = map(int, run(COLLAPSE))
+    if not made:
+        pytest.skip("this system makes no huge pages on request (Linux before 6.1)")
+    assert made * 2048 >= grown > 0
+
+
+WITHOUT = """
+import shims, torch
+with shims.without_compiler():
+    shims.mend_torchvision()
+    import torchvision
+    print("torch._dynamo" in sys.modules and hasattr(sys.modules["torch._dynamo"], "config"))
+print("torch._dynamo" in sys.modules)
+from torchvision.ops import roi_align
+import inspect
+print(vars(inspect.getmodule(roi_align))["is_compile_supported"]("cpu"))
+print(torch._dynamo.config.suppress_errors)
+print("torch._dynamo.utils" in sys.modules)
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torchvision") is None, reason="torchvision is not installed")
+def test_torchvision_is_imported_without_the_compiler_which_is_there_when_it_is_wanted() -> None:
+    assert run(WITHOUT) == ["False", "False", "True", "False", "True"]
