@@ -1,4 +1,4 @@
-"""What grading costs here: a single notebook by stage, a class by number and jobs, memory, beside other graders.
+"""What grading costs here: a single notebook by stage, a class by number and jobs, memory; and a table beside other graders.
 
 All in one run, as only ratios of one run mean something on a machine that others use too.
 """
@@ -17,14 +17,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
 from benchmarks import others
-from benchmarks.classes import make_class
+from benchmarks.classes import KINDS, make_class
 from benchmarks.watching import ROOT, children, watched
 
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
@@ -152,7 +152,7 @@ def stages(notebook: Path, folder: Path) -> dict[str, float]:
 
 def measure(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
     """All figures."""
-    count, few = arguments.submissions, min(arguments.others, arguments.submissions)
+    count = arguments.submissions
     paths = make_class(work / "class", count)
     figures: dict[str, Any] = {
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
@@ -172,21 +172,11 @@ def measure(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
         "ratio": round(statistics.median(cold) / statistics.median(warm), 1),
         "layers": layers,
     }
-    per_submission: dict[str, float] = {}
-    if not arguments.alone:
-        per_submission = measure_others(arguments.cache, work, paths[:few])
     say(f"batch of {count}, 2 jobs")
     seconds, watched = batch(work / "class", work / "out2", 2)
     judge, kernels = watched.cpu
-    per_submission["this grader, 2 jobs, all properties"] = seconds / count
     say(f"batch of {count}, 1 job")
     alone, _ = batch(work / "class", work / "out1", 1)
-    figures["seconds a submission"] = {name: round(value, 3) for name, value in per_submission.items()}
-    figures["throughput against (times)"] = {
-        name: round(value / (seconds / count), 2)
-        for name, value in per_submission.items()
-        if not name.startswith("this")
-    }
     figures["two jobs against one (times)"] = round(alone / seconds, 2)
     figures["CPU s a submission"] = {
         "judge, wire, scoring": round(judge / count, 3),
@@ -194,27 +184,61 @@ def measure(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
     }
     figures["private memory of a worker (MB)"] = round(watched.worker_memory(), 1)
     figures["warm single, by stage (s)"] = warm_stages(work / "out2")
-    growth = {}
+    growth, coordinator = {}, {}
     for size in arguments.growth:
         say(f"batch of {size}")
         make_class(work / f"class{size}", size)
-        growth[size] = round(batch(work / f"class{size}", work / f"out{size}", 2)[0] / size, 3)
+        took, watched = batch(work / f"class{size}", work / f"out{size}", 2)
+        growth[size], coordinator[size] = round(took / size, 3), watched.judge[watched.main]
     figures["seconds a submission by number"] = growth
+    if len(growth) > 1:
+        (few, least), *_, (many, most) = sorted(coordinator.items())
+        figures["CPU ms of the main process for one more submission"] = round(1000 * (most - least) / (many - few), 1)
     return figures
 
 
-def measure_others(cache: Path, work: Path, paths: list[Path]) -> dict[str, float]:
-    """Seconds a submission of otter-grader and nbgrader."""
-    python = others.environment(cache, "otter-grader")
-    (work / "otter").mkdir()
+@dataclass
+class Compared:
+    """Seconds for one notebook cold, from the shell to its result, and for each notebook of a class, by grader."""
+
+    cold: dict[str, float]
+    of_class: dict[str, float]
+
+
+def compare(kind: str, arguments: argparse.Namespace, work: Path) -> Compared:
+    """All graders on notebooks of a kind. otter-grader knows no class: it grades one notebook after the other."""
+    paths = make_class(work / "ours", arguments.submissions, kind)
+    few = paths[: arguments.others]
+    say(f"{kind}: this grader")
+    cold = [timed(lambda: run(grader("grade", paths[0], "--training", "never"))) for _ in range(arguments.repeat)]
+    ours = statistics.median(cold), batch(work / "ours", work / "out", 2)[0] / len(paths)
+    say(f"{kind}: otter-grader, {len(few)} notebooks")
+    python = others.environment(arguments.cache, "otter-grader")
     others.prepare_otter(python, work / "otter")
-    say(f"otter-grader, {len(paths)} notebooks")
-    otter = [timed(lambda path=path: others.otter(python, work / "otter", path)) for path in paths]  # type: ignore[misc]
-    python = others.environment(cache, "nbgrader")
-    others.prepare_nbgrader(python, work / "nbgrader", paths)
-    say(f"nbgrader, {len(paths)} notebooks")
-    nbgrader = timed(lambda: others.nbgrader(python, work / "nbgrader"))
-    return {"otter-grader, shapes": statistics.median(otter), "nbgrader, shapes": nbgrader / len(paths)}
+    each = [timed(lambda path=path: others.otter(python, work / "otter", path)) for path in few]  # type: ignore[misc]
+    otter = statistics.median(each)
+    say(f"{kind}: nbgrader, {len(few)} notebooks")
+    python = others.environment(arguments.cache, "nbgrader")
+    took = []
+    for name, chosen in (("one", few[:1]), ("class", few)):
+        others.prepare_nbgrader(python, work / name, chosen)
+        took.append(timed(lambda name=name: others.nbgrader(python, work / name)) / len(chosen))  # type: ignore[misc]
+    names = ("this grader", "otter-grader", "nbgrader")
+    return Compared(
+        dict(zip(names, (ours[0], otter, took[0]), strict=True)), dict(zip(names, (ours[1], otter, took[1]), strict=True))
+    )
+
+
+def comparison(found: dict[str, Compared]) -> str:
+    """A Markdown table of all graders and kinds; in brackets how many times as long as this grader takes."""
+    names = list(next(iter(found.values())).cold)
+    lines = [f"| | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
+    for kind, compared in found.items():
+        for where, seconds in (("cold", compared.cold), ("in a class", compared.of_class)):
+            own = seconds[names[0]]
+            cells = [f"{seconds[name]:.2f} s" + (f" ({seconds[name] / own:.1f})" if name != names[0] else "") for name in names]
+            lines.append(f"| {kind}, {where} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def warm_stages(out: Path) -> dict[str, float]:
@@ -252,7 +276,9 @@ def main() -> None:
     """Parse arguments, measure, print and write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--submissions", type=int, default=40, help="size of the class")
-    parser.add_argument("--others", type=int, default=40, help="how many of them the other graders grade")
+    parser.add_argument("--others", type=int, default=8, help="how many of them the other graders grade")
+    parser.add_argument("--kinds", nargs="*", default=["right", "mixed", "template"], choices=KINDS, help="what all grade")
+    parser.add_argument("--compare", action="store_true", help="nothing but the table beside the other graders")
     parser.add_argument("--repeat", type=int, default=3, help="how often single things are measured")
     parser.add_argument(
         "--growth", type=int, nargs="*", default=[10, 100], help="further class sizes, such as 1000"
@@ -262,9 +288,18 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "hw3-benchmarks")
     arguments = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="hw3-benchmark-"))
+    figures: dict[str, Any] = {}
+    compared: dict[str, Compared] = {}
     try:
-        figures = measure(arguments, work)
+        if not arguments.compare:
+            figures = measure(arguments, work)
+        for kind in [] if arguments.alone else arguments.kinds:
+            compared[kind] = compare(kind, arguments, work / kind)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+    figures |= {f"seconds, {kind}": asdict(found) for kind, found in compared.items()}
     arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    print(table(figures))
+    if not arguments.compare:
+        print(table({name: value for name, value in figures.items() if not name.startswith("seconds, ")}))
+    if compared:
+        print(comparison(compared))
