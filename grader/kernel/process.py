@@ -45,8 +45,9 @@ def environment(directory: Path) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
-        # Training takes more threads later; waiting ones must not use up what their neighbors need.
-        "OMP_WAIT_POLICY": "PASSIVE",
+        # Training takes more threads later. They wait for each other every few microseconds: asleep at once, they take half as
+        # long again; awake for long, they use up what their neighbors need.
+        "GOMP_SPINCOUNT": "10000",
         "CUDA_VISIBLE_DEVICES": "",
         # Asking whether there is a GPU must not start CUDA, which could not start again where training is given one.
         "PYTORCH_NVML_BASED_CUDA_CHECK": "1",

@@ -257,7 +257,7 @@ def become_kernel(
         def parse_command_line(self, argv: Any = None) -> None:
             """There is none."""
 
-        def load_config_file(self, suppress_errors: Any = None) -> None:
+        def load_config_file(self, *args: Any, **kwargs: Any) -> None:
             """There is none."""
 
     bind_iopub_pipe(specification["directory"])
@@ -275,7 +275,7 @@ def become_kernel(
     if specification["pretend_accelerators"]:
         ours["hardware"].pretend_accelerators()
     ours["places"].keep_other_places(specification["directory"])
-    app = JudgedApp.instance(
+    app: Any = JudgedApp.instance(
         connection_file=specification["connection_file"],
         kernel_class=JudgedKernel,
         transport="ipc",
