@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import random
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -34,6 +32,7 @@ from grader.judging.failures import (
     silence_of,
     uninterpretable,
 )
+from grader.judging.mixing import Mixed, NumberedFailure
 from grader.judging.property import Part, Property
 from grader.judging.shrinking import shrinker
 from grader.judging.stages import Stages
@@ -49,10 +48,6 @@ from grader.scoring.verdict import Verdict, VerdictStatus
 SHRINK_CALLS = 120
 MIXED_PROPERTIES = 12
 """How many properties share frames."""
-MIXED_TIME = 0.25
-"""Their share of the time of one property. Submissions that are slower are judged one property at a time."""
-NumberedFailure = tuple[int, Failure]
-"""How a property fails, and the number of the case that does."""
 
 
 class Engine:
@@ -143,7 +138,8 @@ class Engine:
             try:
                 with self._budget.memory():
                     channel = self._shared.channel(self._stages.of(chosen[0].part))
-                    held |= self._run_mixed(chosen, channel.connection, failed)
+                    mixed = Mixed(chosen, self.session, self.seed, self._new_budget, failed)
+                    held |= mixed.run(channel.connection)
             except Exception:
                 # Judged by itself, each property finds out whose fault that is.
                 self._shared.give_up()
@@ -151,56 +147,6 @@ class Engine:
         if len(held) < len(properties):
             self._shared.give_up()
         return held, failed
-
-    def _run_mixed(
-        self, properties: Sequence[Property], connection: Connection, failed: dict[str, NumberedFailure]
-    ) -> set[str]:
-        """Run the cases of several properties, shuffled, in the same frames, and return the names of those that hold.
-
-        Notes in ``failed`` the first case of a property that fails, in their order.
-        """
-        connection.begin(self.session.limits.property * MIXED_TIME)
-        trials: list[Trial] = []
-        number_of: dict[int, int] = {}
-        for prop in properties:
-            budget = self._new_budget()
-            for number, case in enumerate(cases_for(prop, self.seed)):
-                number_of[len(trials)] = number
-                seed = trial_seed(prop, self.seed) + number
-                trials.append(Trial(len(trials), prop, case, seed, budget))
-        names = tuple(prop.name for prop in properties)
-        running = list(trials)
-        random.Random(self.seed + repr(names).encode()).shuffle(running)
-        given_up: set[str] = set()
-        stood_back: set[str] = set()
-
-        def matters(trial: Trial) -> bool:
-            name = trial.prop.name
-            earlier = name in failed and failed[name][0] < number_of[trial.number]
-            return not trial.is_over and name not in given_up and not earlier
-
-        same: tuple[Any, ...] | None = ("mixed", names, self.seed)
-        while running:
-            answers = connection.run([trial.row for trial in running], stop=False, same=same)
-            same = None
-            for trial, answer in zip(running, answers, strict=True):
-                name = trial.prop.name
-                if not matters(trial):
-                    continue
-                try:
-                    trial.tell(answer)
-                except StoodBack:
-                    stood_back.add(name)
-                except (Violation, StudentError) as error:
-                    failed[name] = number_of[trial.number], failure_of(error, trial.case, self.session)
-                except (Exception, Spent):
-                    # Judged by itself, the property tells whose fault that is.
-                    given_up.add(name)
-                    failed.pop(name, None)
-            running = [trial for trial in running if matters(trial)]
-        compared = Counter(trial.prop.name for trial in trials if trial.tally.made)
-        held = (prop for prop in properties if prop.name not in {*given_up, *stood_back, *failed})
-        return {prop.name for prop in held if 2 * compared[prop.name] > len(cases_for(prop, self.seed))}
 
     def hold_once(self, prop: Property, case: Any) -> Failure | StoodBack | None:
         """Judge a property by one case, in a child of its own; raises `NoReply` if the child gives no answer."""
