@@ -185,7 +185,7 @@ class Trainer:
         """Logits (N, classes) of uint8 images."""
         with self._evaluating():
             parts = [
-                first_of(self.run.model(self._normal(part.to(self.device)))) for part in images.split(125)
+                first_of(self.run.model(self._normal(part.to(self.device)))) for part in images.split(500)
             ]
             return torch.cat([part.float().cpu() for part in parts])
 
