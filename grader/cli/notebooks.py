@@ -122,7 +122,7 @@ def train(
         raise UsageError(f"{homework.name} trains no models, so there is nothing to train")
     require_kernels()
     homework.training.require(data)
-    with WarmHost(for_one=True) as host:  # it takes seconds to get warm, in which we import what we need
+    with WarmHost(for_one=True, trains=True) as host:  # it takes seconds to get warm, in which we import what we need
         from grader.assignment import load_assignment
         from grader.training.plan import Options
 

@@ -45,8 +45,8 @@ def environment(directory: Path) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
-        # Training takes more threads later. They wait for each other every few microseconds: asleep at once, they take half as
-        # long again; awake for long, they use up what their neighbors need.
+        # Training's threads wait for each other every few microseconds. If they sleep at once, training takes half as long
+        # again; if they spin for long, they slow down other processes.
         "GOMP_SPINCOUNT": "10000",
         "CUDA_VISIBLE_DEVICES": "",
         # Asking whether there is a GPU must not start CUDA, which could not start again where training is given one.
@@ -203,7 +203,8 @@ class WarmParent(WarmLink):
 
     It is launched at once; use as a context manager, which waits until it is warm. With ``door``, one end of a pair of
     sockets, processes that have the other end can connect to it (`WarmClient`), as long as they mean this ``generation``.
-    ``for_one`` kernel it gets ready sooner, as what pays only with many is left out.
+    ``for_one`` kernel it is ready sooner: it skips what pays off only with many, and torch's compiler unless the kernel
+    ``trains``, as optimizers import that.
     """
 
     def __init__(
@@ -214,12 +215,18 @@ class WarmParent(WarmLink):
         generation: int = 0,
         *,
         for_one: bool = False,
+        trains: bool = False,
     ) -> None:
         self._popen, self._control = _launch(environment, "warm", door=door)
         host = confinement.probe()
         view = make_view() if host.namespaces and host.identity == "own" else None
         with contextlib.suppress(OSError):
-            start = {"generation": generation, "view": view, "for_one": for_one}
+            start = {
+                "generation": generation,
+                "view": view,
+                "for_many": not for_one,
+                "with_compiler": trains or not for_one,
+            }
             self._control.send(json.dumps(start).encode())
         self.pid = self._popen.pid
         self._seconds, self._is_warm = seconds, False

@@ -47,12 +47,12 @@ class WarmHost:
 
     Its folder is also where the kernels' private folders are made, so that a batch that was killed leaves one folder behind.
     If ``fork`` is false, no parent is launched and kernels start cold; by default there is one wherever kernels can be forked.
-    With ``for_one`` submission, nobody resumes after a kill, so the folder is then deleted at once, and the parent is made
-    ready for one kernel.
+    With ``for_one`` submission, nobody resumes after a kill, so the folder is then deleted at once, and the parent skips
+    what pays off only with many kernels. ``trains`` says that the kernel of that submission trains a model.
     """
 
-    def __init__(self, *, fork: bool | None = None, for_one: bool = False) -> None:
-        self._fork, self._for_one = can_fork() if fork is None else fork, for_one
+    def __init__(self, *, fork: bool | None = None, for_one: bool = False, trains: bool = False) -> None:
+        self._fork, self._for_one, self._trains = can_fork() if fork is None else fork, for_one, trains
         self._parent: WarmParent | None = None
         self.address: str | None = None
         self.door: Door | None = None
@@ -120,7 +120,11 @@ class WarmHost:
         self.restarts += 1
         with contextlib.suppress(OSError):
             self._parent = WarmParent(
-                environment(self._home), door=self._inside, generation=self.restarts, for_one=self._for_one
+                environment(self._home),
+                door=self._inside,
+                generation=self.restarts,
+                for_one=self._for_one,
+                trains=self._trains,
             )
 
     def _end(self) -> None:

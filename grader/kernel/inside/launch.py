@@ -107,15 +107,16 @@ def fork_on_demand(control: socket.socket, door: socket.socket | None) -> None:
     """Be the warm parent, which holds nothing secret, runs no tensor operation and never has a second thread.
 
     It serves the process that started it, with which it ends, and processes that introduce themselves at the door. The first
-    message says which generation of parents this is, what kernels see of private folders, and whether there will be one only.
+    message says which generation of parents this is, what kernels see of private folders, whether there will be many kernels,
+    and whether to import torch's compiler.
     """
     start = json.loads(control.recv(1 << 16))
     # What is imported stays, so collecting would only cost time: a tenth of the start.
     gc.disable()
     ours = load_ours()
-    preload(ours["shims"], with_compiler=not start["for_one"])
+    preload(ours["shims"], with_compiler=start["with_compiler"])
     ours["stage"].leave_out_loaded()
-    if not start["for_one"]:
+    if start["for_many"]:
         ours["pages"].collapse()
     gc.freeze()
     gc.enable()
@@ -252,13 +253,13 @@ def become_kernel(
             return {"status": "ok", "restart": restart}
 
     class JudgedApp(IPKernelApp):
-        """An application that has neither a command line nor files of configuration, and looks for none."""
+        """An application without command line and configuration files. Looking for them takes 10 ms."""
 
         def parse_command_line(self, argv: Any = None) -> None:
-            """There is none."""
+            """Do nothing."""
 
         def load_config_file(self, *args: Any, **kwargs: Any) -> None:
-            """There is none."""
+            """Do nothing."""
 
     bind_iopub_pipe(specification["directory"])
     shims = ours["shims"]
