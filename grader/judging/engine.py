@@ -129,7 +129,10 @@ class Engine:
         return verdicts
 
     def _held_together(self, properties: Sequence[Property]) -> tuple[set[str], dict[str, NumberedFailure]]:
-        """Which properties of a part hold when their cases are mixed, and how others fail. These are then judged one by one."""
+        """Names of the properties of a part that hold when their cases are mixed, and the first failing case of others.
+
+        All that do not hold are then judged one by one.
+        """
         held: set[str] = set()
         failed: dict[str, NumberedFailure] = {}
         for start in range(0, len(properties), MIXED_PROPERTIES):
@@ -138,8 +141,10 @@ class Engine:
             try:
                 with self._budget.memory():
                     channel = self._shared.channel(self._stages.of(chosen[0].part))
-                    mixed = Mixed(chosen, self.session, self.seed, self._new_budget, failed)
-                    held |= mixed.run(channel.connection)
+                    mixed = Mixed(chosen, self.session, self.seed, self._new_budget)
+                    held_here, failed_here = mixed.run(channel.connection)
+                held |= held_here
+                failed |= failed_here
             except Exception:
                 # Judged by itself, each property finds out whose fault that is.
                 self._shared.give_up()

@@ -33,7 +33,6 @@ class Mixed:
         session: the kernel.
         seed: the assignment's seed.
         new_budget: makes the budget of one property.
-        failed: gets the first case of each property that fails, in their order.
     """
 
     def __init__(
@@ -42,10 +41,9 @@ class Mixed:
         session: Kernel,
         seed: bytes,
         new_budget: Callable[[], Budget],
-        failed: dict[str, NumberedFailure],
     ) -> None:
         self._properties, self._session, self._seed = properties, session, seed
-        self._failed = failed
+        self._failed: dict[str, NumberedFailure] = {}
         self._given_up: set[str] = set()
         self._stood_back: set[str] = set()
         self._trials: list[Trial] = []
@@ -57,8 +55,11 @@ class Mixed:
                 of_trial = trial_seed(prop, seed) + number
                 self._trials.append(Trial(len(self._trials), prop, case, of_trial, budget))
 
-    def run(self, connection: Connection) -> set[str]:
-        """Run all cases, and return the names of the properties that hold. Passes on what ends the connection."""
+    def run(self, connection: Connection) -> tuple[set[str], dict[str, NumberedFailure]]:
+        """Run all cases. Returns the names of the properties that hold, and the first failing case of those that fail.
+
+        Raises `NoReply` if the kernel does not answer.
+        """
         connection.begin(self._session.limits.property * MIXED_TIME)
         names = tuple(prop.name for prop in self._properties)
         running = list(self._trials)
@@ -73,11 +74,12 @@ class Mixed:
             running = [trial for trial in running if self._matters(trial)]
         compared = Counter(trial.prop.name for trial in self._trials if trial.tally.made)
         others = {*self._given_up, *self._stood_back, *self._failed}
-        return {
+        held = {
             prop.name
             for prop in self._properties
             if prop.name not in others and 2 * compared[prop.name] > len(cases_for(prop, self._seed))
         }
+        return held, self._failed
 
     def _matters(self, trial: Trial) -> bool:
         """Whether a case goes on: after one that fails, only those before it do."""
