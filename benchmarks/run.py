@@ -1,4 +1,4 @@
-"""What grading costs here: a single notebook by stage, a class by number and jobs, memory; and a table beside other graders.
+"""What grading costs here: a single notebook by stage, a class by number and jobs, memory, and a table beside other graders.
 
 All in one run, as only ratios of one run mean something on a machine that others use too.
 """
@@ -223,9 +223,9 @@ def compare(kind: str, arguments: argparse.Namespace, work: Path) -> Compared:
     for name, chosen in (("one", few[:1]), ("class", few)):
         others.prepare_nbgrader(python, work / name, chosen)
         took.append(timed(lambda name=name: others.nbgrader(python, work / name)) / len(chosen))  # type: ignore[misc]
-    names = ("this grader", "otter-grader", "nbgrader")
     return Compared(
-        dict(zip(names, (ours[0], otter, took[0]), strict=True)), dict(zip(names, (ours[1], otter, took[1]), strict=True))
+        cold={"this grader": ours[0], "otter-grader": otter, "nbgrader": took[0]},
+        of_class={"this grader": ours[1], "otter-grader": otter, "nbgrader": took[1]},
     )
 
 
@@ -277,13 +277,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--submissions", type=int, default=40, help="size of the class")
     parser.add_argument("--others", type=int, default=8, help="how many of them the other graders grade")
-    parser.add_argument("--kinds", nargs="*", default=["right", "mixed", "template"], choices=KINDS, help="what all grade")
-    parser.add_argument("--compare", action="store_true", help="nothing but the table beside the other graders")
+    parser.add_argument("--kinds", nargs="+", default=["right", "mixed", "template"], choices=KINDS, help="what all grade")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--compare", action="store_true", help="only the table beside the other graders")
+    only.add_argument("--alone", action="store_true", help="without the other graders")
     parser.add_argument("--repeat", type=int, default=3, help="how often single things are measured")
     parser.add_argument(
         "--growth", type=int, nargs="*", default=[10, 100], help="further class sizes, such as 1000"
     )
-    parser.add_argument("--alone", action="store_true", help="without the other graders")
     parser.add_argument("--json", type=Path, default=Path("benchmark.json"))
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "hw3-benchmarks")
     arguments = parser.parse_args()
@@ -293,13 +294,11 @@ def main() -> None:
     try:
         if not arguments.compare:
             figures = measure(arguments, work)
-        for kind in [] if arguments.alone else arguments.kinds:
-            compared[kind] = compare(kind, arguments, work / kind)
+            print(table(figures), flush=True)
+        if not arguments.alone:
+            compared = {kind: compare(kind, arguments, work / kind) for kind in arguments.kinds}
+            print(comparison(compared))
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    figures |= {f"seconds, {kind}": asdict(found) for kind, found in compared.items()}
+    figures["seconds"] = {kind: asdict(found) for kind, found in compared.items()}
     arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    if not arguments.compare:
-        print(table({name: value for name, value in figures.items() if not name.startswith("seconds, ")}))
-    if compared:
-        print(comparison(compared))

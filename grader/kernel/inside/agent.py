@@ -155,7 +155,7 @@ def become_property_child() -> None:
     _set_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.alarm(0)
-    # Its life is short, and most of what it makes is freed without the collector.
+    # A child lives for a second at most, and reference counts free most of its objects.
     gc.set_threshold(10_000)
     null = _open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):

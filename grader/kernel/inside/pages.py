@@ -1,6 +1,6 @@
 """Moves a process' memory into huge pages, so that it is forked in a third of the time.
 
-What a fork costs goes by the number of pages: their table is copied at its start and emptied at its end.
+A fork copies the table of memory pages, and its end empties it, so its cost grows with the number of pages.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ HUGE = 2 << 20
 
 
 def collapse() -> int:
-    """Collapse what the process has allocated, and return how many huge pages that made; 0 where the kernel makes none."""
-    madvise = ctypes.CDLL(None, use_errno=True).madvise
+    """Collapse the process' allocated memory. Returns the number of huge pages, 0 if the system makes none."""
+    madvise = ctypes.CDLL(None).madvise
     made = 0
     with contextlib.suppress(OSError):
         for start, end in _allocated():
@@ -27,7 +27,7 @@ def collapse() -> int:
 
 
 def _allocated() -> Iterator[tuple[int, int]]:
-    """First and last address of each region that belongs to no file and can be written to."""
+    """Start and end of each writable region that maps no file."""
     for line in pathlib.Path("/proc/self/maps").read_text(encoding="ascii", errors="replace").splitlines():
         addresses, permissions, _, _, _, *name = line.split(maxsplit=5)
         if permissions.startswith("rw-p") and name in ([], ["[heap]"]):

@@ -68,10 +68,9 @@ _KEPT: list[Any] = []
 
 @contextlib.contextmanager
 def without_compiler() -> Iterator[None]:
-    """Let torchvision be imported meanwhile without torch's compiler, which takes as long as torch itself.
+    """While this is active, torchvision is imported without torch's compiler, which takes as long to import as torch.
 
-    It asks the compiler for one function, which then gets the compiler when it is called. Whatever else wants the compiler
-    imports it as ever.
+    torchvision uses one function of the compiler; calling that function imports it. Other code imports it as usual.
     """
     if "torch._dynamo" in sys.modules:
         yield

@@ -69,10 +69,11 @@ class Stage:
 
 
 _loaded: dict[int, Any] = {}
+"""Modules that no notebook wrote, by id. They are kept, so that no other object gets the id of one."""
 
 
 def leave_out_loaded() -> None:
-    """Leave what is imported by now, before a notebook runs, out of `own_modules`: looking at thousands takes time."""
+    """Exclude the modules imported so far from `own_modules`, which is slow with thousands. Call it before a notebook runs."""
     _loaded.update((id(module), module) for module in list(sys.modules.values()))
 
 
