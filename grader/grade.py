@@ -32,6 +32,7 @@ from grader.submission.definitions import definitions_of
 from grader.submission.handin import HandIn, find_named
 from grader.submission.planning import Plan, make_plan
 from grader.submission.reading import Submission
+from grader.submission.unfinished import Unfinished
 from grader.training import checkpoint
 from grader.training.plan import Job, Options, Outcome
 from grader.training.plan import plan as plan_training
@@ -198,7 +199,12 @@ class _Judging:
     def _judge_properties(self, session: Session) -> None:
         assignment = self.assignment
         self.engine = Engine(
-            session, assignment.seed, assignment.provided_methods, assignment.shrink_calls, assignment.homework
+            session,
+            assignment.seed,
+            assignment.provided_methods,
+            assignment.shrink_calls,
+            assignment.homework,
+            can_only_raise=Unfinished(self.plan).ends_at,
         )
         wanted = _wanted(assignment, self.request.only)
         done = 0

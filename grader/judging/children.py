@@ -53,7 +53,9 @@ class SharedChild:
         return self._channel is not None
 
     def channel(self, stage: Stage) -> PropertyChannel:
-        """The channel to the child, which enters ``stage`` and is forked if there is none."""
+        """The channel to the child, which enters ``stage``. One is forked if there is none, or if it owes an answer."""
+        if self._channel is not None and self._channel.connection.owes_answer:
+            self.give_up()
         if self._channel is None:
             self._channel = self._stack.enter_context(self._session.property(stage))
         self._channel.connection.enter(stage)

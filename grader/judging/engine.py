@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,9 +40,11 @@ from grader.judging.trial import Trial
 from grader.kernel.remote import (
     Connection,
     NoReply,
+    PropertyChannel,
     StudentError,
 )
 from grader.kernel.stage import Stage
+from grader.scoring.record import CodeLine
 from grader.scoring.verdict import Verdict, VerdictStatus
 
 SHRINK_CALLS = 120
@@ -60,6 +62,7 @@ class Engine:
         shrink_calls: how many cases may be tried to make a counterexample smaller.
         homework: its stand-ins replace what a part builds on; by default the one that `load_homework` finds.
         budget: makes the budget of one property.
+        can_only_raise: whether a function of the notebook that ends at a line never returns.
     """
 
     def __init__(
@@ -70,9 +73,11 @@ class Engine:
         shrink_calls: int = SHRINK_CALLS,
         homework: Homework | None = None,
         budget: Callable[[], Budget] = Budget,
+        can_only_raise: Callable[[CodeLine], bool] = lambda line: False,
     ) -> None:
         self.session, self.seed, self.shrink_calls = session, seed, shrink_calls
-        self._shared = SharedChild(session)
+        self._shared, self._of_certain = SharedChild(session), SharedChild(session)
+        self._can_only_raise = can_only_raise
         source = (homework or load_homework()).stand_in_source
         self._stages = Stages(self._shared, source, provided or {})
         self._new_budget = budget
@@ -97,8 +102,9 @@ class Engine:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """End the shared child."""
+        """End the shared children."""
         self._shared.give_up()
+        self._of_certain.give_up()
 
     def judge(
         self, properties: Iterable[Property], progress: Callable[[Property], None] = lambda prop: None
@@ -108,7 +114,7 @@ class Engine:
         The properties of a part share a child of the kernel, and their cases share frames, in an order that the seed decides: a
         submission that could tell which property a call belongs to could answer each one differently. A property that fails
         there is judged again in a child of its own, and that verdict counts: by the case that failed, and if that holds there,
-        by all.
+        by all. Those that fail because a function can only raise an exception share one child, as nothing else can change that.
         """
         verdicts: dict[str, Verdict] = {}
         by_part = sorted(properties, key=lambda prop: (prop.part.item, prop.part.name, trial_seed(prop, self.seed)))
@@ -126,6 +132,7 @@ class Engine:
                     verdicts[prop.name] = (
                         passed if prop.name in held else self._verdict(prop, failed.get(prop.name))
                     )
+            self._of_certain.give_up()
         return verdicts
 
     def _held_together(self, properties: Sequence[Property]) -> tuple[set[str], dict[str, NumberedFailure]]:
@@ -290,12 +297,24 @@ class Engine:
             return failure_of(error, case, self.session)
         return None
 
+    @contextlib.contextmanager
+    def _child_for(self, stage: Stage, failure: Failure) -> Iterator[PropertyChannel]:
+        """A child to see a failure again: a new one, unless nothing that ran before can have caused it."""
+        if len(failure.places) != 1 or not self._can_only_raise(failure.places[0]):
+            with self.session.property(stage) as channel:
+                yield channel
+        else:
+            channel = self._of_certain.channel(stage)
+            channel.connection.begin()
+            yield channel
+
     def _shrunk(
         self, prop: Property, stage: Stage, seed: int, number: int, failure: Failure
     ) -> Failure | None:
-        """The smallest case with the same kind of failure, found by hypothesis in a fresh child; None if it does not recur.
+        """The smallest case with the same kind of failure, found by hypothesis; None if it does not recur.
 
-        It starts from the case with this number, which it draws again.
+        It starts from the case with this number, which it draws again. Where that is the simplest, the smallest of all is tried
+        first, and the search ends if it fails.
         """
         smallest: tuple[Failure, Any] | None = None
         calls = 0
@@ -310,9 +329,11 @@ class Engine:
                 smallest = found, case
             return True
 
-        with self.session.property(stage) as channel:
+        with self._child_for(stage, failure) as channel:
             try:
-                shrinker.search(prop, self.seed, number, fails, self.shrink_calls)
+                is_simplest = number == 0 and self.shrink_calls > 1
+                if not (is_simplest and fails(shrinker.smallest(prop, self.seed))):
+                    shrinker.search(prop, self.seed, number, fails, self.shrink_calls)
             except GRADERS_OWN:
                 raise
             except (Exception, Spent):

@@ -42,7 +42,22 @@ class Shrinker:
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._starts: dict[tuple[Property, bytes, int], _Step] = {}
+        self._smallest: dict[tuple[Property, bytes], Any] = {}
         self._left = most_bytes
+
+    def smallest(self, prop: Property, seed: bytes) -> Any:
+        """Of the cases that hypothesis tries if each one fails, the last of those with the least to read."""
+        if (prop, seed) not in self._smallest:
+            tried: list[Any] = []
+
+            def fails(case: Any) -> bool:
+                tried.append(case)
+                return True
+
+            settings, chance = settings_for(2, Phase.generate, Phase.shrink), random_for(prop, seed)
+            find(prop.strategy_for(0), fails, settings=settings, random=chance)
+            self._smallest[prop, seed] = min(reversed(tried), key=_to_read)
+        return self._smallest[prop, seed]
 
     def search(
         self, prop: Property, seed: bytes, number: int, fails: Callable[[Any], bool], most: int
@@ -142,6 +157,10 @@ class _Replay:
 _END = _Step()
 shrinker = Shrinker()
 """What this process has learned; processes forked from it have that too."""
+
+
+def _to_read(case: Any) -> int:
+    return sum(map(len, case.shown().values()))
 
 
 def _bytes_of(value: Any, depth: int = 4) -> int:

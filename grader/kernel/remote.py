@@ -236,6 +236,8 @@ class Connection(abc.ABC):
     def __init__(self, stage: Stage, seconds: float, last: Callable[[], float] = lambda: math.inf) -> None:
         self._stage, self._seconds, self._last = stage, seconds, last
         self._told = False
+        self.owes_answer = False
+        """Whether a round got no answer. One that came later would be taken for that of another round."""
         self.begin()
 
     def enter(self, stage: Stage) -> None:
@@ -269,8 +271,12 @@ class Connection(abc.ABC):
         stage = None if self._told else self._stage
         header = {"trials": rows, "stop": stop, "stage": stage and stage.header(), "fresh": self._fresh}
         self._told, self._fresh = True, False
+        if self.owes_answer:
+            raise NoReply("it has not answered an earlier call")
+        self.owes_answer = True
         try:
             replies, received = self._exchange(header, buffers)
+            self.owes_answer = False
             allowance = Allowance()
             if type(replies) is not list or not 0 < len(replies) <= len(trials):
                 raise WireError("a reply of the wrong length")

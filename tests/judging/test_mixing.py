@@ -38,6 +38,10 @@ class Tired:
     def __call__(self, x):
         Tired.calls += 1
         return (2 if Tired.calls < 20 else 3) * x
+
+class Unfinished:
+    def __call__(self, x):
+        raise NotImplementedError("to do")
 """,
 )
 
@@ -57,7 +61,7 @@ def properties(count: int, name: str = "Doubler", wrong: int | None = None, cras
 
         program.__name__ = f"test_{number}"
         program.__doc__ = "A property of the tests."
-        return property_of(Part("9a", name), NUMBERS, examples=6)(program).prop
+        return property_of(Part("9a", name, family=name), NUMBERS, examples=6)(program).prop
 
     return [made(number) for number in range(count)]
 
@@ -125,6 +129,19 @@ def test_a_property_that_fails_takes_one_more_child(kernel):
     with Engine(watched, SEED) as engine:
         engine.judge(properties(4, wrong=2))
     assert watched.children == 2
+
+
+def test_properties_of_a_function_that_can_only_raise_share_one_more_child(kernel):
+    given, watched = properties(4, "Unfinished"), Watched(kernel)
+    line = CELLS[0].splitlines().index('        raise NotImplementedError("to do")') + 1
+    with Engine(watched, SEED, can_only_raise=lambda place: place.line == line) as engine:
+        sharing = engine.judge(given)
+    assert watched.children == 2
+    with Engine(watched, SEED) as engine:
+        alone = engine.judge(given)
+    assert watched.children == 2 + 5
+    assert sharing == alone
+    assert {verdict.status for verdict in alone.values()} == {"failed"}
 
 
 def test_what_fails_only_after_other_properties_holds(kernel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -88,6 +89,32 @@ def test_hypothesis_is_not_asked_about_a_failure_like_an_earlier_one(monkeypatch
     again = []
     shrinker.search(PROP, SEED, 1, lambda case: not again.append(case) and PREDICATES["large"](case), 120)
     assert again == [case for case, _ in first]
+
+
+@dataclass(frozen=True)
+class Named:
+    """A case that shows nothing but its name."""
+
+    name: str
+
+    def shown(self) -> dict[str, str]:
+        """The name."""
+        return {"name": self.name}
+
+
+def test_the_smallest_of_all_has_the_least_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = [Named("four"), Named("one"), Named("two"), Named("three")]
+    calls = []
+
+    def find_all(strategy: Any, fails: Callable[[Any], bool], **options: Any) -> None:
+        calls.append(strategy)
+        assert all(fails(case) for case in tried)
+
+    monkeypatch.setattr("grader.judging.shrinking.find", find_all)
+    shrinker = Shrinker()
+    assert shrinker.smallest(PROP, SEED) is tried[2], "the last of those that are equally short"
+    assert shrinker.smallest(PROP, SEED) is tried[2]
+    assert calls == [PROP.strategies[0]], "hypothesis is asked once"
 
 
 def test_an_exception_passes_and_teaches_nothing() -> None:

@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,22 @@ from grader.errors import KernelError
 from grader.homework3 import HOMEWORK
 from grader.judging.budget import Budget
 from grader.judging.cases import cases_for
+from grader.judging.children import SharedChild
 from grader.judging.expect import StoodBack, Violation
 from grader.judging.trial import Trial
 from grader.kernel import remote, wire
 from grader.kernel.inside import frames
 from grader.kernel.process import _receive
-from grader.kernel.remote import NoReply, Recording, SocketConnection, Student, StudentError
+from grader.kernel.remote import (
+    Connection,
+    NoReply,
+    PropertyChannel,
+    Recording,
+    SocketConnection,
+    Student,
+    StudentError,
+)
+from grader.kernel.stage import Stage
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 JSON = st.recursive(
@@ -258,3 +269,33 @@ def test_no_array_is_sized_from_a_reply() -> None:
     for sizes in ({"dim": 1, "n_hidden": 6000}, {"dim": -1}, {"dim": 10**30}):
         with pytest.raises(NoReply, match=r"dim|n_hidden"):
             _answered([{"values": [["l", []], ["l", [_built(**sizes)]]]}], [], wanted)
+
+
+def test_an_answer_that_comes_late_is_not_taken_for_another() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = SocketConnection(ours, Stage(), 0.05)
+        with pytest.raises(NoReply, match="in time"):
+            connection.run([(0, Recording(0), None)], stop=True)
+        frames.send_frame(theirs, [{"values": [["i", 1]]}], [])
+        connection.begin()
+        with pytest.raises(NoReply, match="earlier"):
+            connection.run([(0, Recording(0), None)], stop=True)
+
+
+def test_a_child_that_owes_an_answer_is_shared_no_more() -> None:
+    class Lazy(Connection):
+        def _exchange(self, header: dict[str, Any], buffers: list[bytes]) -> tuple[Any, list[bytes]]:
+            raise frames.FrameTimeout("no answer in time")
+
+    class Kernel:
+        @contextlib.contextmanager
+        def property(self, stage: Stage) -> Iterator[PropertyChannel]:
+            yield PropertyChannel(Lazy(stage, 1.0), pid=0)
+
+    shared = SharedChild(Kernel())
+    first = shared.channel(Stage())
+    assert shared.channel(Stage()) is first, "it owes nothing yet"
+    with pytest.raises(NoReply):
+        first.connection.run([(0, Recording(0), None)], stop=True)
+    assert shared.channel(Stage()) is not first
