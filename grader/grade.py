@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -38,6 +39,7 @@ from grader.training.plan import Job, Options, Outcome
 from grader.training.plan import plan as plan_training
 
 NO_TRAINING = Options()
+_SWITCH_SECONDS = 0.001
 Progress = Callable[[str, int, int], None]
 Partial = Callable[[Result], None]
 """Takes a result of which some items are not judged yet."""
@@ -49,20 +51,50 @@ class Request:
 
     Args:
         progress: is told the stage, and how much of it is done.
-        warm: what kernels are forked from, which saves seconds and changes no verdict; without it they start cold.
+        warm: what kernels are forked from, or a function that waits for it and is called when the notebook has been read. That
+            saves seconds and changes no verdict; without it kernels start cold.
         only: the properties to judge, by default all; the others count as not judged.
         partial: gets the result so far when the cells have run, and again after each item.
         training: whether models are trained as well, after all properties were judged.
         retry_seconds: how long to wait until the submission is judged once more, if the machine runs out of something.
             With None, `judge` raises `HostError` instead.
+        drawing: what draws the cases already, if something does.
     """
 
     progress: Progress = lambda stage, done, total: None
-    warm: WarmLink | None = None
+    warm: WarmLink | Callable[[], WarmLink | None] | None = None
     only: Collection[str] | None = None
     partial: Partial | None = None
     training: Options = NO_TRAINING
     retry_seconds: float | None = 1.0
+    drawing: Drawing | None = None
+
+
+class Drawing:
+    """Draws the cases of properties, item by item, while a kernel starts or works. Use as a context manager."""
+
+    def __init__(self, assignment: Assignment, only: Collection[str] | None = None) -> None:
+        self._pool = ThreadPoolExecutor(1)
+        wanted = _wanted(assignment, only)
+        self._items = {
+            item: self._pool.submit(_draw, [prop for prop in wanted if prop.part.item == item], assignment.seed)
+            for item in sorted({prop.part.item for prop in wanted})
+        }
+
+    def __enter__(self) -> Drawing:
+        """It has begun already. Other threads, which mostly wait for kernels, get their turn sooner than usual."""
+        self._interval = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Draw no further item."""
+        sys.setswitchinterval(self._interval)
+        self._pool.shutdown(cancel_futures=True)
+
+    def wait_for(self, item: str) -> None:
+        """Wait for the cases of an item; raises what drawing them raised."""
+        self._items[item].result()
 
 
 @dataclass(frozen=True)
@@ -165,25 +197,21 @@ class _Judging:
         """Run the cells, judge the properties and train; raises `KernelError`, `IsolationError` and `HostError`."""
         with ExitStack() as stack:
             # A kernel takes seconds to start cold, in which the judge has nothing else to do.
-            drawing = stack.enter_context(ThreadPoolExecutor(1)).submit(
-                prepare, self.assignment, self.request.only
-            )
+            drawing = self.request.drawing or stack.enter_context(Drawing(self.assignment, self.request.only))
             with self.clock.stage("kernel"):
                 session = self._session()
                 stack.enter_context(_ended_in_any_case(session))
             self._run_cells(session)
-            with self.clock.stage("properties"):
-                wait([drawing])
-            self._judge_properties(session)
+            self._judge_properties(session, drawing)
             self._train(session)
         return self._so_far()
 
     def _session(self) -> Session:
-        assignment, job = self.assignment, self.job
+        assignment, job, warm = self.assignment, self.job, self.request.warm
         return Session(
             self.plan,
             replace(assignment.limits, training=job.seconds if job else 0.0),
-            self.request.warm,
+            warm() if callable(warm) else warm,
             gpu=job is not None and job.device == "cuda",
             isolation_level=assignment.least_isolation,
             files=assignment.homework.files,
@@ -196,7 +224,7 @@ class _Judging:
             session.explain(reasons_not_defined(definitions))
         self.cells_run = Run(self.submission, self.plan, session, definitions)
 
-    def _judge_properties(self, session: Session) -> None:
+    def _judge_properties(self, session: Session, drawing: Drawing) -> None:
         assignment = self.assignment
         self.engine = Engine(
             session,
@@ -218,6 +246,7 @@ class _Judging:
             for item in sorted({prop.part.item for prop in wanted}):
                 self._tell_partial()
                 with self.clock.stage("properties"):
+                    drawing.wait_for(item)
                     self.verdicts |= self.engine.judge((prop for prop in wanted if prop.part.item == item), count)
 
     def _train(self, session: Session) -> None:
@@ -274,8 +303,12 @@ def _weights_of(found: HandIn, homework: Homework) -> Iterator[Path | None]:
 def prepare(assignment: Assignment, only: Collection[str] | None = None) -> None:
     """Draw the cases of the properties and read the template, once a process; processes forked after it have them too."""
     _ = assignment.provided_methods
-    for prop in _wanted(assignment, only):
-        cases_for(prop, assignment.seed)
+    _draw(_wanted(assignment, only), assignment.seed)
+
+
+def _draw(properties: Iterable[Property], seed: bytes) -> None:
+    for prop in properties:
+        cases_for(prop, seed)
 
 
 def _wanted(assignment: Assignment, only: Collection[str] | None) -> list[Property]:
@@ -332,4 +365,4 @@ class _Clock:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 3)
 
 
-__all__ = ["Assignment", "Judged", "Request", "failure", "grade", "judge", "load_assignment", "prepare", "read"]
+__all__ = ["Assignment", "Drawing", "Judged", "Request", "failure", "grade", "judge", "load_assignment", "prepare", "read"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,9 @@ import pytest
 from grader import assets
 from grader.assignment import Assignment
 from grader.authoring import notebooks as template
-from grader.grade import grade
+from grader.grade import Drawing, Request, grade, judge
 from grader.homework3 import HOMEWORK
+from grader.judging.cases import cases_for
 from grader.kernel.process import WarmParent
 from grader.kernel.session import Limits
 from grader.scoring.result import Result
@@ -186,3 +188,45 @@ def test_exit_and_crash_in_forward(graded: Graded) -> None:
     assert points(result) == {**FULL, "3a": 0, "4d": 0}
     messages = {c.id: c.message for item in result.items for c in item.criteria if c.status == "failed"}
     assert "exit" in messages["3a.shapes"] and "SIGSEGV" in messages["4d.value"]
+
+
+def test_cases_are_drawn_item_by_item_before_they_are_needed(assignment: Assignment) -> None:
+    usual, other = sys.getswitchinterval(), replace(assignment, seed=b"drawn for this test")
+    ours = [prop for prop in other.properties if prop.part.item == "3a"]
+    with Drawing(other) as drawing:
+        assert sys.getswitchinterval() < usual
+        drawing.wait_for("3a")
+        drawn = cases_for.cache_info()
+        assert all(cases_for(prop, other.seed) for prop in ours)
+        assert cases_for.cache_info().hits == drawn.hits + len(ours), "none is drawn again"
+    assert sys.getswitchinterval() == usual
+
+
+def test_what_goes_wrong_while_cases_are_drawn_is_not_lost(
+    assignment: Assignment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: object) -> None:
+        raise ArithmeticError("nothing to draw from")
+
+    monkeypatch.setattr("grader.grade.cases_for", refuse)
+    with Drawing(assignment) as drawing, pytest.raises(ArithmeticError, match="nothing to draw from"):
+        drawing.wait_for("2a")
+
+
+def test_the_warm_parent_is_waited_for_after_the_notebook_was_read(
+    tmp_path: Path, assignment: Assignment, warm: WarmParent
+) -> None:
+    waited = []
+
+    def wait() -> WarmParent:
+        waited.append("warm")
+        return warm
+
+    unread = tmp_path / "hw3.ipynb"
+    unread.write_text("no notebook", encoding="utf-8")
+    judge(unread, assignment, Request(warm=wait))
+    assert not waited
+    right = tmp_path / "right.ipynb"
+    right.write_text(notebook(*handwritten()), encoding="utf-8")
+    result = judge(right, assignment, Request(warm=wait)).result
+    assert (waited, points(result)) == (["warm"], FULL)

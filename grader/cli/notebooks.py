@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from grader.cli.output import (
 
 if TYPE_CHECKING:
     from grader.assignment import Assignment
+    from grader.kernel.process import WarmLink
     from grader.kernel.warm import WarmHost
     from grader.training.plan import Options
 
@@ -73,6 +75,7 @@ def grade(
     """
     from grader.kernel.warm import WarmHost
 
+    gc.disable()
     if example == (submission is not None):
         raise typer.BadParameter("name one notebook, or give --example")
     with WarmHost(for_one=True) as host:  # it takes seconds to get warm, in which we import what we need
@@ -117,6 +120,7 @@ def train(
     from grader.kernel.confinement import require_kernels
     from grader.kernel.warm import WarmHost
 
+    gc.disable()
     homework = load_homework()
     if homework.training is None:
         raise UsageError(f"{homework.name} trains no models, so there is nothing to train")
@@ -145,9 +149,10 @@ def _judge_and_show(
 ) -> None:
     """Judge one submission with progress, write the result, print it, and exit with 3 where there was nothing to judge.
 
-    While the kernels' warm parent gets ready, all else does.
+    While the kernels' warm parent gets ready, all else does. What is imported and drawn until then stays, so looking for
+    garbage in it, which would take a tenth of the start, is off until then.
     """
-    from grader.grade import Request, failure, judge, prepare
+    from grader.grade import Drawing, Request, failure, judge
     from grader.kernel.warm import client_of
     from grader.report.progress import shown
 
@@ -158,10 +163,15 @@ def _judge_and_show(
             # Whoever finds a result knows that it is of this run.
             json_file.unlink(missing_ok=True)
         failure(path.name, assignment, UNFINISHED).write(json_file)
-    with shown(path.name) as progress:
-        prepare(assignment, only)
+
+    def wait_until_warm() -> WarmLink | None:
         host.ensure()
-        request = Request(progress, client_of(host.address), only, training=training)
+        gc.freeze()
+        gc.enable()
+        return client_of(host.address)
+
+    with shown(path.name) as progress, Drawing(assignment, only) as drawing:
+        request = Request(progress, wait_until_warm, only, training=training, drawing=drawing)
         result = judge(path, assignment, request).result
     if json_file is not None:
         result.write(json_file)

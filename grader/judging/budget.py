@@ -36,13 +36,14 @@ class Budget:
     """The budget of one property.
 
     Without ``memory`` there is no limit of it. Without ``alarm`` nothing of the process is changed, and the time is looked at
-    by `check` alone.
+    by `check` alone. It is used in the thread that makes it.
     """
 
     def __init__(
         self, seconds: float = SECONDS, memory: int | None = MEMORY, *, alarm: bool = True
     ) -> None:
-        self._seconds, self._memory, self._alarm = seconds, memory, alarm
+        self._seconds, self._memory = seconds, memory
+        self._alarm = alarm and _has_alarm()
         self.left = seconds
         self._deadline = 0.0
 
@@ -53,16 +54,15 @@ class Budget:
             raise Spent(self._reason())
         started = time.thread_time()
         self._deadline = started + self.left
-        alarm = self._alarm and _has_alarm()
         outer, _RUNNING.budget = _RUNNING.budget, self
         try:
-            if alarm:
+            if self._alarm:
                 # Again and again, as an exception that is raised in a destructor is lost.
                 signal.setitimer(signal.ITIMER_PROF, self.left, 0.1)
             yield
         finally:
             _RUNNING.budget = outer
-            if alarm:
+            if self._alarm:
                 signal.setitimer(signal.ITIMER_PROF, 0.0)
             self.left -= time.thread_time() - started
 

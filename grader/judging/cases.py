@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import random
+import threading
 from typing import Any
 
 import hypothesis
@@ -16,6 +17,8 @@ from grader.judging.property import Property
 from grader.judging.reproducible import make_reproducible
 
 make_reproducible()
+ASKING = threading.RLock()
+"""Held while hypothesis draws or shrinks: it saves and restores the random state of the process."""
 
 
 def trial_seed(prop: Property, seed: bytes) -> int:
@@ -38,7 +41,7 @@ def cases_for(prop: Property, seed: bytes) -> tuple[Any, ...]:
 
     for number in range(prop.examples):
         drawn: list[Any] = []
-        with contextlib.suppress(NoSuchExample, Unsatisfiable):
+        with ASKING, contextlib.suppress(NoSuchExample, Unsatisfiable):
             strategy, chance = prop.strategy_for(number), random_for(prop, seed, number)
             find(strategy, record, settings=settings_for(2, Phase.generate), random=chance)
         cases += drawn[-1:] if number else drawn[:1]

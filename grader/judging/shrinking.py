@@ -16,7 +16,7 @@ import numpy as np
 from hypothesis import Phase, find
 from hypothesis.errors import NoSuchExample, Unsatisfiable
 
-from grader.judging.cases import random_for, settings_for
+from grader.judging.cases import ASKING, random_for, settings_for
 from grader.judging.property import Property
 
 MOST_BYTES = 16 << 20
@@ -55,7 +55,8 @@ class Shrinker:
                 return True
 
             settings, chance = settings_for(2, Phase.generate, Phase.shrink), random_for(prop, seed)
-            find(prop.strategy_for(0), fails, settings=settings, random=chance)
+            with ASKING:
+                find(prop.strategy_for(0), fails, settings=settings, random=chance)
             self._smallest[prop, seed] = min(reversed(tried), key=_to_read)
         return self._smallest[prop, seed]
 
@@ -85,12 +86,13 @@ class Shrinker:
 
     def _ask_hypothesis(self, prop: Property, seed: bytes, number: int, replay: _Replay) -> None:
         try:
-            find(
-                prop.strategy_for(number),
-                replay.fails,
-                settings=settings_for(2, Phase.generate, Phase.shrink),
-                random=random_for(prop, seed, number),
-            )
+            with ASKING:
+                find(
+                    prop.strategy_for(number),
+                    replay.fails,
+                    settings=settings_for(2, Phase.generate, Phase.shrink),
+                    random=random_for(prop, seed, number),
+                )
         except _Enough:
             return
         except (NoSuchExample, Unsatisfiable):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from grader.kernel.process import LAUNCHER
+from grader.tokenizer_data import NLTK_DATA
 
 INSIDE = LAUNCHER.parent
 
@@ -64,3 +66,23 @@ print("torch._dynamo.utils" in sys.modules)
 @pytest.mark.skipif(importlib.util.find_spec("torchvision") is None, reason="torchvision is not installed")
 def test_torchvision_is_imported_without_the_compiler_which_is_there_when_it_is_wanted() -> None:
     assert run(WITHOUT) == ["False", "False", "True", "False", "True"]
+
+
+PUNKT = """
+import nltk, os, shims
+nltk.data.path[:] = [os.environ["FOLDER"]]
+shims.read_punkt()
+nltk.data.path[:] = []
+try:
+    print(*nltk.word_tokenize("We speak."))
+except LookupError:
+    print("none")
+"""
+
+
+@pytest.mark.parametrize(("folder", "words"), [(NLTK_DATA, ["We", "speak", "."]), (INSIDE, ["none"])])
+def test_punkt_is_read_once_for_all_kernels_where_there_is_any(
+    folder: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOLDER", str(folder))
+    assert run(PUNKT) == words

@@ -117,6 +117,7 @@ def fork_on_demand(control: socket.socket, door: socket.socket | None) -> None:
     preload(ours["shims"], with_compiler=start["with_compiler"])
     ours["stage"].leave_out_loaded()
     if start["for_many"]:
+        ours["shims"].read_punkt()
         ours["pages"].collapse()
     gc.freeze()
     gc.enable()

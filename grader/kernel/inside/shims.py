@@ -157,6 +157,15 @@ def read_data_of_any_mode(nltk: Any) -> None:
         pathsec.ENFORCE = False
 
 
+def read_punkt() -> None:
+    """Read the data for sentences, which nltk keeps: in each kernel that would take 40 ms. It is the environment's."""
+    nltk: Any = sys.modules.get("nltk")
+    if nltk is not None:
+        read_data_of_any_mode(nltk)
+        with contextlib.suppress(Exception):  # a kernel says so itself
+            nltk.word_tokenize("Read the data.")
+
+
 def provide_nltk_data(folder: str) -> None:
     """Look in ``folder`` last, whatever becomes of ``nltk.data.path``; downloads succeed, as the data is there."""
     nltk: Any = sys.modules["nltk"]
