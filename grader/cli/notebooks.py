@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -75,10 +76,10 @@ def grade(
     """
     from grader.kernel.warm import WarmHost
 
-    gc.disable()
     if example == (submission is not None):
         raise typer.BadParameter("name one notebook, or give --example")
-    with WarmHost(for_one=True) as host:  # it takes seconds to get warm, in which we import what we need
+    # It takes seconds to get warm, in which we import what we need.
+    with _without_collections(), WarmHost(for_one=True) as host:
         level = required_isolation(require_isolation, own=example)
         from grader.assignment import load_assignment
         from grader.homework import load_homework
@@ -120,13 +121,13 @@ def train(
     from grader.kernel.confinement import require_kernels
     from grader.kernel.warm import WarmHost
 
-    gc.disable()
     homework = load_homework()
     if homework.training is None:
         raise UsageError(f"{homework.name} trains no models, so there is nothing to train")
     require_kernels()
     homework.training.require(data)
-    with WarmHost(for_one=True, trains=True) as host:  # it takes seconds to get warm, in which we import what we need
+    # It takes seconds to get warm, in which we import what we need.
+    with _without_collections(), WarmHost(for_one=True, trains=True) as host:
         from grader.assignment import load_assignment
         from grader.training.plan import Options
 
@@ -135,6 +136,16 @@ def train(
         assignment = replace(load_assignment(rubric, seed_file), least_isolation=level)
         _judge_and_show(submission, assignment, json_file, options, only=(), host=host)
     report_weaker_isolation(level)
+
+
+@contextlib.contextmanager
+def _without_collections() -> Iterator[None]:
+    """Do not look for garbage until somebody enables that: nearly all that a start imports and draws stays."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _judge_and_show(
@@ -149,8 +160,7 @@ def _judge_and_show(
 ) -> None:
     """Judge one submission with progress, write the result, print it, and exit with 3 where there was nothing to judge.
 
-    While the kernels' warm parent gets ready, all else does. What is imported and drawn until then stays, so looking for
-    garbage in it, which would take a tenth of the start, is off until then.
+    While the kernels' warm parent gets ready, all else does.
     """
     from grader.grade import Drawing, Request, failure, judge
     from grader.kernel.warm import client_of
