@@ -40,6 +40,7 @@ from grader.training.plan import plan as plan_training
 
 NO_TRAINING = Options()
 _SWITCH_SECONDS = 0.001
+"""How long one thread runs before another gets its turn, while cases are drawn; Python's own 5 ms would slow down kernels."""
 Progress = Callable[[str, int, int], None]
 Partial = Callable[[Result], None]
 """Takes a result of which some items are not judged yet."""
@@ -51,14 +52,14 @@ class Request:
 
     Args:
         progress: is told the stage, and how much of it is done.
-        warm: what kernels are forked from, or a function that waits for it and is called when the notebook has been read. That
-            saves seconds and changes no verdict; without it kernels start cold.
+        warm: what kernels are forked from, or a function that waits for it, which is called after the notebook is read. Without
+            it kernels start cold, which takes seconds longer and changes no verdict.
         only: the properties to judge, by default all; the others count as not judged.
         partial: gets the result so far when the cells have run, and again after each item.
         training: whether models are trained as well, after all properties were judged.
         retry_seconds: how long to wait until the submission is judged once more, if the machine runs out of something.
             With None, `judge` raises `HostError` instead.
-        drawing: what draws the cases already, if something does.
+        drawing: draws the cases; by default, `judge` makes one.
     """
 
     progress: Progress = lambda stage, done, total: None
@@ -75,14 +76,13 @@ class Drawing:
 
     def __init__(self, assignment: Assignment, only: Collection[str] | None = None) -> None:
         self._pool = ThreadPoolExecutor(1)
-        wanted = _wanted(assignment, only)
         self._items = {
-            item: self._pool.submit(_draw, [prop for prop in wanted if prop.part.item == item], assignment.seed)
-            for item in sorted({prop.part.item for prop in wanted})
+            item: self._pool.submit(_draw, properties, assignment.seed)
+            for item, properties in _by_item(assignment, only).items()
         }
 
     def __enter__(self) -> Drawing:
-        """It has begun already. Other threads, which mostly wait for kernels, get their turn sooner than usual."""
+        """Let other threads, which mostly wait for kernels, run sooner than usual."""
         self._interval = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_SECONDS)
         return self
@@ -234,20 +234,21 @@ class _Judging:
             assignment.homework,
             can_only_raise=Unfinished(self.plan).ends_at,
         )
-        wanted = _wanted(assignment, self.request.only)
+        wanted = _by_item(assignment, self.request.only)
+        total = sum(map(len, wanted.values()))
         done = 0
 
         def count(prop: object) -> None:
             nonlocal done
             done += 1
-            self.request.progress("judging properties", done, len(wanted))
+            self.request.progress("judging properties", done, total)
 
         with self.engine:
-            for item in sorted({prop.part.item for prop in wanted}):
+            for item, properties in wanted.items():
                 self._tell_partial()
                 with self.clock.stage("properties"):
                     drawing.wait_for(item)
-                    self.verdicts |= self.engine.judge((prop for prop in wanted if prop.part.item == item), count)
+                    self.verdicts |= self.engine.judge(properties, count)
 
     def _train(self, session: Session) -> None:
         assignment, check = self.assignment, self.assignment.homework.training
@@ -303,7 +304,8 @@ def _weights_of(found: HandIn, homework: Homework) -> Iterator[Path | None]:
 def prepare(assignment: Assignment, only: Collection[str] | None = None) -> None:
     """Draw the cases of the properties and read the template, once a process; processes forked after it have them too."""
     _ = assignment.provided_methods
-    _draw(_wanted(assignment, only), assignment.seed)
+    for properties in _by_item(assignment, only).values():
+        _draw(properties, assignment.seed)
 
 
 def _draw(properties: Iterable[Property], seed: bytes) -> None:
@@ -311,8 +313,11 @@ def _draw(properties: Iterable[Property], seed: bytes) -> None:
         cases_for(prop, seed)
 
 
-def _wanted(assignment: Assignment, only: Collection[str] | None) -> list[Property]:
-    return [prop for prop in assignment.properties if only is None or prop.name in only]
+def _by_item(assignment: Assignment, only: Collection[str] | None) -> dict[str, list[Property]]:
+    """The properties to judge by item, in the order of the items."""
+    wanted = [prop for prop in assignment.properties if only is None or prop.name in only]
+    items = sorted({prop.part.item for prop in wanted})
+    return {item: [prop for prop in wanted if prop.part.item == item] for item in items}
 
 
 @contextmanager

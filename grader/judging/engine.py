@@ -76,7 +76,7 @@ class Engine:
         can_only_raise: Callable[[CodeLine], bool] = lambda line: False,
     ) -> None:
         self.session, self.seed, self.shrink_calls = session, seed, shrink_calls
-        self._shared, self._of_certain = SharedChild(session), SharedChild(session)
+        self._shared, self._of_unfinished = SharedChild(session), SharedChild(session)
         self._can_only_raise = can_only_raise
         source = (homework or load_homework()).stand_in_source
         self._stages = Stages(self._shared, source, provided or {})
@@ -104,7 +104,7 @@ class Engine:
     def __exit__(self, *exception: object) -> None:
         """End the shared children."""
         self._shared.give_up()
-        self._of_certain.give_up()
+        self._of_unfinished.give_up()
 
     def judge(
         self, properties: Iterable[Property], progress: Callable[[Property], None] = lambda prop: None
@@ -132,7 +132,7 @@ class Engine:
                     verdicts[prop.name] = (
                         passed if prop.name in held else self._verdict(prop, failed.get(prop.name))
                     )
-            self._of_certain.give_up()
+            self._of_unfinished.give_up()
         return verdicts
 
     def _held_together(self, properties: Sequence[Property]) -> tuple[set[str], dict[str, NumberedFailure]]:
@@ -304,7 +304,7 @@ class Engine:
             with self.session.property(stage) as channel:
                 yield channel
         else:
-            channel = self._of_certain.channel(stage)
+            channel = self._of_unfinished.channel(stage)
             channel.connection.begin()
             yield channel
 
@@ -333,7 +333,7 @@ class Engine:
             try:
                 is_simplest = number == 0 and self.shrink_calls > 1
                 if not (is_simplest and fails(shrinker.smallest(prop, self.seed))):
-                    shrinker.search(prop, self.seed, number, fails, self.shrink_calls)
+                    shrinker.search(prop, self.seed, number, fails, self.shrink_calls - calls)
             except GRADERS_OWN:
                 raise
             except (Exception, Spent):

@@ -260,6 +260,8 @@ class Connection(abc.ABC):
         With ``stop`` the first error ends the round and later trials get no answer. ``same`` names a round that is the same
         for every submission, so that it is written once a process. Raises `NoReply`.
         """
+        if self.owes_answer:
+            raise NoReply("it has not answered an earlier call")
         frame = _frames.get(same) if same is not None else None
         if frame is None:
             frame = _written(trials)
@@ -271,8 +273,6 @@ class Connection(abc.ABC):
         stage = None if self._told else self._stage
         header = {"trials": rows, "stop": stop, "stage": stage and stage.header(), "fresh": self._fresh}
         self._told, self._fresh = True, False
-        if self.owes_answer:
-            raise NoReply("it has not answered an earlier call")
         self.owes_answer = True
         try:
             replies, received = self._exchange(header, buffers)

@@ -31,7 +31,7 @@ class Unfinished:
 
 
 def _ends_in(source: str) -> Iterator[int]:
-    """The lines of each ``raise`` that no earlier line of its function leads past."""
+    """The lines of ``raise`` statements that every call of their function reaches, unless it raises an exception before."""
     tree = parse(source)
     for node in ast.walk(tree) if tree else ():
         if isinstance(node, ast.FunctionDef):

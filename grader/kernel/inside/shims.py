@@ -158,11 +158,11 @@ def read_data_of_any_mode(nltk: Any) -> None:
 
 
 def read_punkt() -> None:
-    """Read the data for sentences, which nltk keeps: in each kernel that would take 40 ms. It is the environment's."""
+    """Read Punkt's data from the folder in ``NLTK_DATA``. nltk keeps them; reading them in each kernel would take 40 ms."""
     nltk: Any = sys.modules.get("nltk")
     if nltk is not None:
         read_data_of_any_mode(nltk)
-        with contextlib.suppress(Exception):  # a kernel says so itself
+        with contextlib.suppress(Exception):  # a kernel that needs them raises it again
             nltk.word_tokenize("Read the data.")
 
 
