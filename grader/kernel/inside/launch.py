@@ -75,6 +75,9 @@ PRELOADED = (
     "tqdm.auto",
 )
 
+SECONDS_FOR_PAGES = 0.02
+"""How long the warm parent makes huge pages after each fork: what pays off only with many kernels is paid for as they come."""
+
 
 def main() -> None:
     """Serve one submission, or stay and fork a process for each."""
@@ -118,7 +121,7 @@ def fork_on_demand(control: socket.socket, door: socket.socket | None) -> None:
     ours["stage"].leave_out_loaded()
     if start["for_many"]:
         ours["shims"].read_punkt()
-        ours["pages"].collapse()
+    huge_pages = ours["pages"].HugePages() if start["for_many"] else None
     gc.freeze()
     gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -152,6 +155,8 @@ def fork_on_demand(control: socket.socket, door: socket.socket | None) -> None:
                 os.close(fds[0])
                 _introduce(ready, child)
                 clients[ready].add(child)
+                if huge_pages is not None:
+                    huge_pages.make(SECONDS_FOR_PAGES)
                 continue
             for pid in clients.pop(ready):
                 os.kill(pid, signal.SIGKILL)

@@ -1,13 +1,16 @@
 """Moves a process' memory into huge pages, so that it is forked in a third of the time.
 
-A fork copies the table of memory pages, and its end empties it, so its cost grows with the number of pages.
+A fork copies the table of memory pages, and its end empties it, so its cost grows with the number of pages. On some virtual
+machines a huge page takes 20 ms, as the host has to find the memory, so it is done a few pages at a time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import pathlib
+import time
 from collections.abc import Iterator
 
 MADV_COLLAPSE = 25
@@ -15,15 +18,33 @@ MADV_COLLAPSE = 25
 HUGE = 2 << 20
 
 
-def collapse() -> int:
-    """Collapse the process' allocated memory. Returns the number of huge pages, 0 if the system makes none."""
-    madvise = ctypes.CDLL(None).madvise
-    made = 0
+class HugePages:
+    """The huge pages that the memory which this process holds by now may be moved into."""
+
+    def __init__(self) -> None:
+        self._waiting = iter(_aligned())
+        self.made = 0
+
+    def make(self, seconds: float = math.inf) -> None:
+        """Move memory into huge pages for about that long; does nothing where all is done or the system makes none."""
+        until = time.monotonic() + seconds
+        with contextlib.suppress(OSError):
+            madvise = ctypes.CDLL(None).madvise
+            for address in self._waiting:
+                self.made += madvise(ctypes.c_void_p(address), ctypes.c_size_t(HUGE), MADV_COLLAPSE) == 0
+                if time.monotonic() >= until:
+                    break
+
+
+def _aligned() -> list[int]:
+    """Where in the allocated memory a huge page fits."""
     with contextlib.suppress(OSError):
-        for start, end in _allocated():
-            for address in range(-(-start // HUGE) * HUGE, end - HUGE + 1, HUGE):
-                made += madvise(ctypes.c_void_p(address), ctypes.c_size_t(HUGE), MADV_COLLAPSE) == 0
-    return made
+        return [
+            address
+            for start, end in _allocated()
+            for address in range(-(-start // HUGE) * HUGE, end - HUGE + 1, HUGE)
+        ]
+    return []
 
 
 def _allocated() -> Iterator[tuple[int, int]]:
