@@ -63,6 +63,8 @@ def test_sweep_leaves_nothing(cell, name):
     assert process.stdout.readline() == "up\n"
     bystander = subprocess.Popen(["/bin/sleep", "60"])
     try:
+        if cell.workspace.uid is not None:
+            assert all(confinement.has_processes(cell.workspace.uid) for _ in range(300))
         cell.workspace.sweep()
         assert cell.workspace.mark.keepers() == []
         time.sleep(0.02)
@@ -77,6 +79,7 @@ def test_sweep_leaves_nothing(cell, name):
 
 def test_sweep_of_nothing_is_nothing():
     with confinement.Workspace() as workspace:
+        assert workspace.uid is None or not confinement.has_processes(workspace.uid)
         assert workspace.sweep() == 0
 
 

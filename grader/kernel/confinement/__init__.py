@@ -42,6 +42,7 @@ from grader.kernel.confinement.processes import (
     IsolationError,
     Mark,
     Watchdog,
+    has_processes,
     sweep,
 )
 from grader.kernel.confinement.workspace import Uids, Workspace
@@ -61,6 +62,7 @@ __all__ = [
     "Workspace",
     "describe",
     "for_own_notebook",
+    "has_processes",
     "make_policy",
     "make_sealed_policy",
     "meets",

@@ -154,6 +154,18 @@ def _real_time_limit(pid: int) -> tuple[int, int] | None:
         return None
 
 
+def has_processes(uid: int) -> bool:
+    """Whether a user has a process, a dead one that nobody has waited for included.
+
+    The kernel walks its list of processes, at whose end it puts new ones, so none escapes by a fork: getpriority(2).
+    """
+    try:
+        os.getpriority(os.PRIO_USER, uid)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def sweep(mark: Mark, seconds: float = 5.0) -> int:
     """Kill every process that carries a mark, those included that it starts meanwhile; returns how many it
     killed.
