@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from grader.assignment import Assignment
 from grader.checking.public import PublicCriterion, PublicItem
 from grader.grade import Progress, Request, judge
 from grader.judging.property import Property
+from grader.kernel.process import WarmLink
 from grader.scoring.compose import Facts, Findings, compose_result
 from grader.scoring.facts import PUBLIC_SEED_WARNING
 from grader.scoring.result import Result
@@ -71,15 +72,18 @@ def _checked_in_part(rubric: Rubric, public: AutomaticItem) -> list[str]:
 
 
 def check(
-    path: Path, assignment: Assignment, progress: Progress = lambda stage, done, total: None
+    path: Path,
+    assignment: Assignment,
+    progress: Progress = lambda stage, done, total: None,
+    warm: Callable[[], WarmLink | None] = lambda: None,
 ) -> Result:
     """The verdicts on the public criteria, by their public properties; points are those of these criteria.
 
     A property that leaves a case to one that is not judged here is taken at its word. The notebook is the student's own, so it
-    is checked whatever isolation the machine gives.
+    is checked whatever isolation the machine gives. ``warm`` gives what forks the kernel, None where it starts cold.
     """
     rubric = public_rubric(assignment.rubric, assignment.homework.properties)
-    judged = judge(path, replace(assignment, rubric=rubric, least_isolation=None), Request(progress))
+    judged = judge(path, replace(assignment, rubric=rubric, least_isolation=None), Request(progress, warm))
     result = judged.result
     # Students have no other seed.
     warnings = tuple(warning for warning in result.warnings if warning != PUBLIC_SEED_WARNING)

@@ -163,7 +163,6 @@ def _judge_and_show(
     While the kernels' warm parent gets ready, all else does.
     """
     from grader.grade import Drawing, Request, failure, judge
-    from grader.kernel.warm import client_of
     from grader.report.progress import shown
 
     require_folder("--html", html_file)
@@ -174,19 +173,23 @@ def _judge_and_show(
             json_file.unlink(missing_ok=True)
         failure(path.name, assignment, UNFINISHED).write(json_file)
 
-    def wait_until_warm() -> WarmLink | None:
-        host.ensure()
-        gc.freeze()
-        gc.enable()
-        return client_of(host.address)
-
     with shown(path.name) as progress, Drawing(assignment, only) as drawing:
-        request = Request(progress, wait_until_warm, only, training=training, drawing=drawing)
+        request = Request(progress, lambda: _warm(host), only, training=training, drawing=drawing)
         result = judge(path, assignment, request).result
     if json_file is not None:
         result.write(json_file)
     write_report(html_file, result)
     print_or_complain(result)
+
+
+def _warm(host: WarmHost) -> WarmLink | None:
+    """What forks the kernel, once it is warm; None where kernels start cold. By then, nearly all is imported."""
+    from grader.kernel.warm import client_of
+
+    host.ensure()
+    gc.freeze()
+    gc.enable()
+    return client_of(host.address)
 
 
 def check(
@@ -198,17 +201,19 @@ def check(
     Judges the public criteria, and shows the smallest counterexample for each that fails. The grade depends on more
     criteria than these; the output names the ones that are not checked.
     """
-    from grader.assignment import load_assignment
-    from grader.check import check as check_one
-    from grader.check import unchecked_criteria
-    from grader.kernel import confinement
-    from grader.report.progress import shown
+    from grader.kernel.warm import WarmHost
 
     require_folder("--html", html_file)
-    confinement.require_kernels()
-    assignment = load_assignment()
-    with shown(submission.name) as progress:
-        result = check_one(submission, assignment, progress)
+    # It takes seconds to get warm, in which we import what we need.
+    with _without_collections(), WarmHost(for_one=True) as host:
+        from grader.assignment import load_assignment
+        from grader.check import check as check_one
+        from grader.check import unchecked_criteria
+        from grader.report.progress import shown
+
+        assignment = load_assignment()
+        with shown(submission.name) as progress:
+            result = check_one(submission, assignment, progress, lambda: _warm(host))
     unchecked = unchecked_criteria(assignment.rubric)
     write_report(html_file, result, unchecked)
     print_or_complain(result, unchecked)

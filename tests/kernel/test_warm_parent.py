@@ -35,7 +35,7 @@ def huge():
         return next(int(line.split()[1]) for line in file if line.startswith("AnonHugePages"))
 before = huge()
 huge_pages = pages.HugePages()
-huge_pages.make(seconds=0)
+huge_pages.make(seconds=1e-9)
 first = huge_pages.made
 huge_pages.make()
 assert block == b"x" * (64 << 20)

@@ -121,7 +121,7 @@ def fork_on_demand(control: socket.socket, door: socket.socket | None) -> None:
     ours["stage"].leave_out_loaded()
     if start["for_many"]:
         ours["shims"].read_punkt()
-    huge_pages = ours["pages"].HugePages() if start["for_many"] else None
+    huge_pages, seconds_for_pages = ours["pages"].HugePages(), SECONDS_FOR_PAGES if start["for_many"] else 0.0
     gc.freeze()
     gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -155,8 +155,7 @@ def fork_on_demand(control: socket.socket, door: socket.socket | None) -> None:
                 os.close(fds[0])
                 _introduce(ready, child)
                 clients[ready].add(child)
-                if huge_pages is not None:
-                    huge_pages.make(SECONDS_FOR_PAGES)
+                huge_pages.make(seconds_for_pages)
                 continue
             for pid in clients.pop(ready):
                 os.kill(pid, signal.SIGKILL)

@@ -30,10 +30,8 @@ class HugePages:
         until = time.monotonic() + seconds
         with contextlib.suppress(OSError):
             madvise = ctypes.CDLL(None).madvise
-            for address in self._waiting:
+            while time.monotonic() < until and (address := next(self._waiting, None)) is not None:
                 self.made += madvise(ctypes.c_void_p(address), ctypes.c_size_t(HUGE), MADV_COLLAPSE) == 0
-                if time.monotonic() >= until:
-                    break
 
 
 def _aligned() -> list[int]:
