@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from grader.errors import KernelError
+from grader.kernel import confinement
 from grader.kernel.execution import Completed, Died, Raised, TimedOut
 from grader.kernel.limits import Limits
 from grader.kernel.manager import Manager
@@ -84,3 +86,14 @@ def test_there_is_no_kernel_after_the_end(warm: WarmParent) -> None:
     with pytest.raises(KernelError):
         session.kernel.is_alive()
     assert not session.workspace.path.exists()
+
+
+def test_the_end_of_a_kernel_is_noted_at_once(warm: WarmParent) -> None:
+    with Session(Plan((), {}, False, ()), Limits(), warm, isolation_level=None) as session:
+        user = session.workspace.uid
+    if user is None:
+        pytest.skip("kernels have no user of their own here")
+    deadline = time.monotonic() + 5
+    while confinement.has_processes(user) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert not confinement.has_processes(user)

@@ -121,7 +121,6 @@ def fork_on_demand(control: socket.socket, door: socket.socket | None) -> None:
     ours["stage"].leave_out_loaded()
     if start["for_many"]:
         ours["shims"].read_punkt()
-    huge_pages, seconds_for_pages = ours["pages"].HugePages(), SECONDS_FOR_PAGES if start["for_many"] else 0.0
     gc.freeze()
     gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -130,38 +129,78 @@ def fork_on_demand(control: socket.socket, door: socket.socket | None) -> None:
         ours["confine"].enter_namespaces(start["view"])
     # Where kernels are of the same user, and nothing else is between, they could write into this process: see prctl(2).
     ours["confine"].close_own_memory()
-    clients: dict[socket.socket, set[int]] = {control: set()}
     if door is not None:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     control.send(json.dumps({"warm": os.getpid()}).encode())
-    while True:
-        for ready in select.select([*clients, *([door] if door else [])], [], [])[0]:
-            if ready is door:
-                if (client := _let_in(door, start["generation"])) is not None:
-                    clients[client] = set()
-                continue
-            try:
-                data, fds, _, _ = socket.recv_fds(ready, 1 << 20, 1)
-            except OSError:
-                data = b""
-            _reap(clients)
-            if data:
-                child = os.fork()
-                if child == 0:
-                    close_all([*clients, *([door] if door else [])])
-                    specification = json.loads(data)
-                    serve(socket.socket(fileno=fds[0]), specification, ours, entered=start["view"] is not None)
-                    os._exit(0)
-                os.close(fds[0])
-                _introduce(ready, child)
-                clients[ready].add(child)
-                huge_pages.make(seconds_for_pages)
-                continue
-            for pid in clients.pop(ready):
-                os.kill(pid, signal.SIGKILL)
-            ready.close()
-            if ready is control:
-                return
+    _Forks(control, door, ours, start).serve()
+
+
+class _Forks:
+    """What the warm parent does once it is warm: fork kernels, and take note of their end."""
+
+    def __init__(
+        self, control: socket.socket, door: socket.socket | None, ours: dict[str, Any], start: dict[str, Any]
+    ) -> None:
+        self._control, self._door, self._ours, self._start = control, door, ours, start
+        # Kernels go by their pidfds: a PID may be another process's by now.
+        self._kernels_of: dict[socket.socket, set[int]] = {control: set()}
+        self._kernels: set[int] = set()
+        self._huge_pages = ours["pages"].HugePages()
+        self._seconds_for_pages = SECONDS_FOR_PAGES if start["for_many"] else 0.0
+
+    def serve(self) -> None:
+        """Serve until the process that started this one hangs up."""
+        while self._control in self._kernels_of:
+            doors = [] if self._door is None else [self._door]
+            waiting: list[socket.socket | int] = [*self._kernels_of, *self._kernels, *doors]
+            for ready in select.select(waiting, [], [])[0]:
+                if isinstance(ready, int):
+                    self._collect(ready)
+                elif ready is self._door:
+                    if (client := _let_in(ready, self._start["generation"])) is not None:
+                        self._kernels_of[client] = set()
+                else:
+                    self._answer(ready)
+
+    def _answer(self, client: socket.socket) -> None:
+        """Fork a kernel for a client, or end all of its kernels if it hung up."""
+        try:
+            specification, descriptors, _, _ = socket.recv_fds(client, 1 << 20, 1)
+        except OSError:
+            specification = b""
+        if not specification:
+            for kernel in self._kernels_of.pop(client):
+                signal.pidfd_send_signal(kernel, signal.SIGKILL)
+            client.close()
+            return
+        child = os.fork()
+        if child == 0:
+            self._let_go()
+            entered = self._start["view"] is not None
+            serve(socket.socket(fileno=descriptors[0]), json.loads(specification), self._ours, entered=entered)
+            os._exit(0)
+        os.close(descriptors[0])
+        kernel = os.pidfd_open(child)
+        self._kernels.add(kernel)
+        self._kernels_of[client].add(kernel)
+        # A client that hung up meanwhile is noticed in the next round.
+        with contextlib.suppress(OSError):
+            socket.send_fds(client, [json.dumps({"pid": child}).encode()], [kernel])
+        self._huge_pages.make(self._seconds_for_pages)
+
+    def _collect(self, kernel: int) -> None:
+        """Wait for a kernel that has ended, at once: only then does its user have no process."""
+        os.waitid(os.P_PIDFD, kernel, os.WEXITED)
+        for known in (self._kernels, *self._kernels_of.values()):
+            known.discard(kernel)
+        os.close(kernel)
+
+    def _let_go(self) -> None:
+        """Close, in a new kernel, what is the parent's."""
+        for each in [*self._kernels_of, *([] if self._door is None else [self._door])]:
+            each.close()
+        for kernel in self._kernels:
+            os.close(kernel)
 
 
 def preload(shims: Any, *, with_compiler: bool) -> None:
@@ -191,28 +230,6 @@ def _let_in(door: socket.socket, generation: int) -> socket.socket | None:
     with contextlib.suppress(OSError):
         client.send(json.dumps({"warm": os.getpid()}).encode())
     return client
-
-
-def close_all(sockets: list[socket.socket]) -> None:
-    """Hang up everywhere."""
-    for each in sockets:
-        each.close()
-
-
-def _introduce(client: socket.socket, child: int) -> None:
-    """Tell the client which process its new kernel is. A client that hung up meanwhile is noticed in the next round."""
-    handle = os.pidfd_open(child)
-    with contextlib.suppress(OSError):
-        socket.send_fds(client, [json.dumps({"pid": child}).encode()], [handle])
-    os.close(handle)
-
-
-def _reap(clients: dict[socket.socket, set[int]]) -> None:
-    """Collect the children that have ended."""
-    with contextlib.suppress(ChildProcessError):
-        while pid := os.waitpid(-1, os.WNOHANG)[0]:
-            for children in clients.values():
-                children.discard(pid)
 
 
 def load_ours() -> dict[str, Any]:
