@@ -11,7 +11,7 @@ from typing import Any
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, find
-from hypothesis.errors import NoSuchExample, Unsatisfiable
+from hypothesis.errors import Flaky, NoSuchExample, Unsatisfiable
 
 from grader.judging.property import Property
 from grader.judging.reproducible import make_reproducible
@@ -19,6 +19,9 @@ from grader.judging.reproducible import make_reproducible
 make_reproducible()
 ASKING = threading.RLock()
 """Held while hypothesis draws or shrinks: it saves and restores the random state of the process."""
+
+ATTEMPTS = 5
+"""How often a case is drawn, if other threads disturb it."""
 
 
 def trial_seed(prop: Property, seed: bytes) -> int:
@@ -34,18 +37,35 @@ def cases_for(prop: Property, seed: bytes) -> tuple[Any, ...]:
     which tests less.
     """
     cases: list[Any] = []
+    for number in range(prop.examples):
+        drawn = _drawn(prop, seed, number)
+        cases += drawn[-1:] if number else drawn[:1]
+    return tuple(cases)
+
+
+def _drawn(prop: Property, seed: bytes, number: int) -> list[Any]:
+    """What hypothesis draws for the case with this number: the simplest case and another one, if there are two.
+
+    Where another thread builds syntax trees meanwhile, hypothesis may fail as it reads code (see `tree_of`) and not when it
+    tries again, which it calls flaky. The same random state gives the same cases again.
+    """
+    for _ in range(ATTEMPTS - 1):
+        with contextlib.suppress(SystemError, Flaky):
+            return _drawn_once(prop, seed, number)
+    return _drawn_once(prop, seed, number)
+
+
+def _drawn_once(prop: Property, seed: bytes, number: int) -> list[Any]:
+    drawn: list[Any] = []
 
     def record(case: Any) -> bool:
         drawn.append(case)
         return False
 
-    for number in range(prop.examples):
-        drawn: list[Any] = []
-        with ASKING, contextlib.suppress(NoSuchExample, Unsatisfiable):
-            strategy, chance = prop.strategy_for(number), random_for(prop, seed, number)
-            find(strategy, record, settings=settings_for(2, Phase.generate), random=chance)
-        cases += drawn[-1:] if number else drawn[:1]
-    return tuple(cases)
+    with ASKING, contextlib.suppress(NoSuchExample, Unsatisfiable):
+        strategy, chance = prop.strategy_for(number), random_for(prop, seed, number)
+        find(strategy, record, settings=settings_for(2, Phase.generate), random=chance)
+    return drawn
 
 
 def random_for(prop: Property, seed: bytes, number: int = 0) -> random.Random:

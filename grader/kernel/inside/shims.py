@@ -157,6 +157,13 @@ def read_data_of_any_mode(nltk: Any) -> None:
         pathsec.ENFORCE = False
 
 
+def match_without_clock(nltk: Any) -> None:
+    """Let nltk match without a limit of time: kernels have their own, and it asks the system for the time at each match."""
+    redos = getattr(nltk, "redos", None)
+    if redos is not None:
+        redos.DEFAULT_TIMEOUT = None
+
+
 def read_punkt() -> None:
     """Read Punkt's data from the folder in ``NLTK_DATA``. nltk keeps them; reading them in each kernel would take 40 ms."""
     nltk: Any = sys.modules.get("nltk")
@@ -170,6 +177,7 @@ def provide_nltk_data(folder: str) -> None:
     """Look in ``folder`` last, whatever becomes of ``nltk.data.path``; downloads succeed, as the data is there."""
     nltk: Any = sys.modules["nltk"]
     read_data_of_any_mode(nltk)
+    match_without_clock(nltk)
     find = nltk.data.find
 
     def find_also_here(resource_name: str, paths: Any = None) -> Any:
