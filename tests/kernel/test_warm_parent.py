@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from grader.kernel.process import LAUNCHER
+from grader.kernel.limits import Limits
+from grader.kernel.process import LAUNCHER, WarmParent, environment
+from grader.kernel.session import Session
+from grader.submission.planning import Plan
 from grader.tokenizer_data import NLTK_DATA
 
 INSIDE = LAUNCHER.parent
@@ -50,6 +54,26 @@ def test_memory_is_moved_into_huge_pages_a_few_at_a_time_and_stays_as_it_was() -
         pytest.skip("this system makes no huge pages on request (Linux before 6.1)")
     assert first <= 1 < made
     assert made * 2048 >= grown > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has huge pages of this kind")
+def test_the_warm_parent_of_many_makes_huge_pages_as_kernels_come(tmp_path: Path) -> None:
+    if run(HUGE_PAGES)[1] == "0":
+        pytest.skip("this system makes no huge pages on request (Linux before 6.1)")
+    with WarmParent(environment(tmp_path)) as parent:
+        rollup = Path(f"/proc/{parent.pid}/smaps_rollup")
+        if not os.access(rollup, os.R_OK):
+            pytest.skip("another process's memory is closed to this user")
+        if huge_kilobytes(rollup):
+            pytest.skip("this system makes huge pages unasked")
+        with Session(Plan((), {}, False, ()), Limits(), parent, isolation_level=None):
+            assert huge_kilobytes(rollup) > 0
+
+
+def huge_kilobytes(rollup: Path) -> int:
+    """How much of a process' memory lies in huge pages."""
+    line = next(line for line in rollup.read_text().splitlines() if line.startswith("AnonHugePages"))
+    return int(line.split()[1])
 
 
 WITHOUT = """
