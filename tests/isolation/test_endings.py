@@ -83,6 +83,16 @@ def test_sweep_of_nothing_is_nothing():
         assert workspace.sweep() == 0
 
 
+def test_a_system_that_does_not_say_is_searched(monkeypatch):
+    def refuse(which: int, who: int) -> int:
+        raise PermissionError(1, "refused by the container")
+
+    monkeypatch.setattr(os, "getpriority", refuse)
+    with confinement.Workspace() as workspace:
+        assert workspace.uid is None or confinement.has_processes(workspace.uid)
+        assert workspace.sweep() == 0
+
+
 def test_workspaces_share_no_user():
     with confinement.Workspace() as first, confinement.Workspace() as second:
         assert first.path != second.path

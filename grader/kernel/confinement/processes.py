@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import stat
@@ -155,14 +156,14 @@ def _real_time_limit(pid: int) -> tuple[int, int] | None:
 
 
 def has_processes(uid: int) -> bool:
-    """Whether a user has a process, a dead one that nobody has waited for included.
+    """Whether a user has a process, a dead one that nobody has waited for included; True where the system does not say.
 
     The kernel walks its list of processes, at whose end it puts new ones, so none escapes by a fork: getpriority(2).
     """
     try:
         os.getpriority(os.PRIO_USER, uid)
-    except ProcessLookupError:
-        return False
+    except OSError as error:
+        return error.errno != errno.ESRCH
     return True
 
 
