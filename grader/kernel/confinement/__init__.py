@@ -38,13 +38,12 @@ from grader.kernel.confinement.policy import make_policy, make_sealed_policy
 from grader.kernel.confinement.processes import (
     FIRST_UID,
     KEEPER_UID,
-    Budget,
     IsolationError,
     Mark,
-    Watchdog,
     has_processes,
     sweep,
 )
+from grader.kernel.confinement.watchdog import Budget, Watchdog
 from grader.kernel.confinement.workspace import Uids, Workspace
 
 __all__ = [

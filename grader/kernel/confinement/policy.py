@@ -12,8 +12,9 @@ from typing import Any
 from grader.kernel.confinement import seccomp as filters
 from grader.kernel.confinement.host import CAP_DAC_READ_SEARCH, Host, probe
 from grader.kernel.confinement.landlock import Access, only_fonts, rules
-from grader.kernel.confinement.processes import MIB, READER_UID, Budget, all_pids, owner, status_of
+from grader.kernel.confinement.processes import READER_UID, all_pids, owner, status_of
 from grader.kernel.confinement.view import make_view
+from grader.kernel.confinement.watchdog import MIB, Budget
 from grader.kernel.confinement.workspace import Workspace
 
 POLICY_VERSION = 3
