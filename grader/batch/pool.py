@@ -34,6 +34,8 @@ TRIES = 3
 TICK_SECONDS = 0.25
 Item = TypeVar("Item")
 Value = TypeVar("Value")
+Work = tuple[Callable[[Any, str | None], Any], tuple[Any, ...]]
+"""A function and the items to call it with."""
 
 
 class WarmParentLost(Exception):
@@ -76,6 +78,8 @@ class Pool(Protocol):
 @dataclass
 class _Try(Generic[Item]):
     item: Item
+    place: int
+    """Which of the items it is."""
     number: int = 0
     warm: bool = True
     alone: bool = False
@@ -121,6 +125,7 @@ class Workers:
         self._own = executor is None
         self._in_child = in_child
         self._executor: Executor | None = None
+        self._work: Work | None = None
 
     def __enter__(self) -> Workers:
         """Launch the warm parent; workers start with the first item."""
@@ -163,7 +168,10 @@ class Workers:
         A worker that dies costs the others nothing: what was under way is run again, one by one, as one of them may be what
         kills workers; what does so three times is `Lost`.
         """
-        waiting = deque(_Try(item) for item in items)
+        if self._own:
+            self._drop_executor()
+            self._work = function, tuple(items)
+        waiting = deque(_Try(item, place) for place, item in enumerate(items))
         suspects: deque[_Try[Item]] = deque()
         running: dict[Future[Value], _Try[Item]] = {}
         while waiting or suspects or running:
@@ -201,6 +209,8 @@ class Workers:
             if self._executor is None:
                 self._executor = self._make()
             with contextlib.suppress(BrokenExecutor):
+                if self._own:
+                    return self._executor.submit(_call, attempt.place, address)
                 return self._executor.submit(function, attempt.item, address)
             self._drop_executor()
         failed: Future[Value] = Future()
@@ -223,7 +233,7 @@ class Workers:
             self.jobs,
             multiprocessing.get_context(method),
             begin_worker,
-            (os.getpid(), self.host.folder, self._release if fork else None, self.host.door),
+            (os.getpid(), self.host.folder, self._release if fork else None, self.host.door, self._work),
         )
 
     def _release(self) -> None:
@@ -244,8 +254,18 @@ def workers(
     return Workers(jobs, executor, in_child, host)
 
 
-def begin_worker(parent: int, folder: Path, release: Callable[[], None] | None, door: Door | None) -> None:
-    """Make a process a worker: it dies with its parent, leaves Ctrl-C to it, and makes its folders in ``folder``."""
+def begin_worker(
+    parent: int, folder: Path, release: Callable[[], None] | None, door: Door | None, work: Work | None = None
+) -> None:
+    """Make a process a worker: it dies with its parent, leaves Ctrl-C to it, and makes its folders in ``folder``.
+
+    It has all ``work`` from the start, so that next to nothing goes through the executor's pipe. Where more goes through than
+    fits in the pipe, and the worker that reads it is killed, Python before 3.11.5 waits for ever
+    (https://github.com/python/cpython/issues/94777).
+    """
+    _given.clear()
+    if work is not None:
+        _given.append(work)
     if door is not None:
         door.keep()
     if release is not None:
@@ -256,6 +276,15 @@ def begin_worker(parent: int, folder: Path, release: Callable[[], None] | None, 
     # A function instead of SIG_IGN, which programs that are started from here would inherit.
     signal.signal(signal.SIGINT, lambda number, frame: None)
     tempfile.tempdir = str(folder)
+
+
+_given: list[Work] = []
+"""What this process works on, if it is a worker."""
+
+
+def _call(place: int, address: str | None) -> Any:
+    function, items = _given[0]
+    return function(items[place], address)
 
 
 @contextlib.contextmanager
