@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import pickle
 import time
+import zlib
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -81,7 +82,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Job:
-    """One content to judge or to train: where it lies, and what it is judged by (a pickled `Assignment`)."""
+    """One content to judge or to train: where it lies, and what it is judged by (see `pack_assignment`)."""
 
     path: Path
     digest: str
@@ -100,10 +101,16 @@ class _TooLong(BaseException):
     """The grader hangs."""
 
 
+def pack_assignment(assignment: Assignment) -> bytes:
+    """An assignment as jobs hold it, small enough for a job to fit in the pipe to a worker (see `pool.begin_worker`)."""
+    return zlib.compress(pickle.dumps(assignment))
+
+
 @functools.lru_cache(maxsize=2)
-def _assignment(pickled: bytes) -> Assignment:
-    loaded: Assignment = pickle.loads(pickled)  # made by this program's other process
-    return loaded
+def unpack_assignment(packed: bytes) -> Assignment:
+    """The assignment of a job."""
+    unpacked: Assignment = pickle.loads(zlib.decompress(packed))  # made by this program's other process
+    return unpacked
 
 
 def grade_job(job: Job, address: str | None, judge: Judge = judge) -> Judged:
@@ -111,7 +118,7 @@ def grade_job(job: Job, address: str | None, judge: Judge = judge) -> Judged:
 
     Raises `WarmParentLost` if the warm parent died, whatever was found by then, and `HostError`.
     """
-    assignment = _assignment(job.assignment)
+    assignment = unpack_assignment(job.assignment)
     if digest_of(job.path)[0] != job.digest:
         return Judged(
             failure(job.path.name, assignment, "changed while the batch ran; run it again"),

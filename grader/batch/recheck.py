@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import pickle
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from grader.assignment import Assignment
-from grader.batch.jobs import Backend, Job, Progress, grade_job
+from grader.batch.jobs import Backend, Job, Progress, grade_job, pack_assignment
 from grader.batch.pool import Lost
 from grader.batch.rechecks import Recheck, keep_recheck, load_recheck
 from grader.batch.store import Record, Store, StoredVerdict
@@ -83,9 +82,9 @@ class Rechecking:
         work = []
         for number in range(1, asked.seeds + 1):
             other = replace(self.assignment, seed=other_seed(self.assignment.seed, number))
-            pickled = pickle.dumps(other)
+            packed = pack_assignment(other)
             todo = [
-                Job(able[content].path, content, pickled, missing, seconds, able[content].name, seed_number=number)
+                Job(able[content].path, content, packed, missing, seconds, able[content].name, seed_number=number)
                 for content, missing in self._missing(chosen, wanted, number)
             ]
             work.append((number, other, todo))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import pickle
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from grader.batch.context import code_of_homework, code_of_judging, context_of, 
 from grader.batch.decisions import Decisions
 from grader.batch.fairness import Fairness, fairness_of
 from grader.batch.falls import Fall, record_falls
-from grader.batch.jobs import Backend, Job, Progress, grade_job
+from grader.batch.jobs import Backend, Job, Progress, grade_job, pack_assignment
 from grader.batch.leftovers import clear_after_a_kill
 from grader.batch.memory import Settings, differences, refuse_differences, refuse_lost_students, settings_of
 from grader.batch.pool import Lost
@@ -262,7 +261,7 @@ class _Run:
     ) -> None:
         self.store, self.assignment, self.context = store, assignment, context
         self.only, self.records, self.show, self.backend = only, records, show, backend
-        self.pickled = pickle.dumps(assignment)
+        self.packed = pack_assignment(assignment)
         self.seconds = assignment.limits.total + GRACE_SECONDS
         self.training_context = training_context_of(context, assignment.rubric, assignment.homework)
         self.progress = Progress()
@@ -375,7 +374,7 @@ class _Run:
         return self._job_of(entry, only)
 
     def _job_of(self, entry: Entry, only: tuple[str, ...] | None) -> Job:
-        return Job(entry.path, entry.digest, self.pickled, only, self.seconds, entry.name)
+        return Job(entry.path, entry.digest, self.packed, only, self.seconds, entry.name)
 
     def _tick(self, running: list[Job]) -> None:
         self.progress.running = [job.label for job in running]

@@ -12,7 +12,6 @@ import contextlib
 import functools
 import multiprocessing
 import os
-import pickle
 import tempfile
 import threading
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from typing import Any
 from distributed import Worker, WorkerPlugin, get_worker
 
 from grader.assignment import Assignment, read_seed
-from grader.batch.jobs import Job
+from grader.batch.jobs import Job, pack_assignment, unpack_assignment
 from grader.batch.leftovers import claim, clear_unclaimed
 from grader.batch.pool import Workers, begin_worker
 from grader.batch.recheck import other_seed
@@ -106,7 +105,7 @@ class GraderPlugin(WorkerPlugin):
             return UNKNOWN
         with tempfile.TemporaryDirectory(prefix="p", dir=self.host.folder) as folder:
             job = parcel.unpack(
-                Path(folder), session.pickled(parcel.seed_number), _data(), self._training_threads()
+                Path(folder), session.packed_assignment(parcel.seed_number), _data(), self._training_threads()
             )
             ((_, found),) = self._pool().run(functools.partial(_graded, function), [job])
         return packed(found)
@@ -136,10 +135,10 @@ class Session:
         self.assignment = assignment
 
     @functools.lru_cache(maxsize=4)  # noqa: B019 - a session lives as long as its worker
-    def pickled(self, seed_number: int) -> bytes:
+    def packed_assignment(self, seed_number: int) -> bytes:
         """The assignment as judges get it, with the class's seed or another one derived from it."""
         seed = self.assignment.seed
-        return pickle.dumps(
+        return pack_assignment(
             replace(self.assignment, seed=other_seed(seed, seed_number)) if seed_number else self.assignment
         )
 
@@ -163,7 +162,7 @@ class _SharedHost(WarmHost):
 def _graded(function: Grade, job: Job, address: str | None) -> Judged:
     """``function(job, address)``, after the data are ready that a training needs."""
     if job.training is not None and job.training.action != "nothing":
-        assignment: Assignment = pickle.loads(job.assignment)  # made by this program's other process
+        assignment = unpack_assignment(job.assignment)
         check = assignment.homework.training
         try:
             if check is not None:
