@@ -63,6 +63,4 @@ def end_orphans() -> None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue
-            # Where all users were lent at some time, these are hundreds, and a sweep forks.
-            if confinement.has_processes(int(path.name)):
-                confinement.sweep(Mark(int(path.name), 0))
+            confinement.sweep(Mark(int(path.name), 0))

@@ -259,9 +259,8 @@ def begin_worker(
 ) -> None:
     """Make a process a worker: it dies with its parent, leaves Ctrl-C to it, and makes its folders in ``folder``.
 
-    It has all ``work`` from the start, so that next to nothing goes through the executor's pipe. Where more goes through than
-    fits in the pipe, and the worker that reads it is killed, Python before 3.11.5 waits for ever
-    (https://github.com/python/cpython/issues/94777).
+    It gets all ``work`` at its start, so that jobs stay small in the executor's pipe. If a worker is killed while it reads a
+    job that is larger than the pipe, Python before 3.11.5 hangs (https://github.com/python/cpython/issues/94777).
     """
     _given.clear()
     if work is not None:

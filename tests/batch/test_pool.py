@@ -1,4 +1,4 @@
-"""Workers that are killed, with more to do than a pipe holds."""
+"""Workers that are killed while their jobs are larger than a pipe."""
 
 from __future__ import annotations
 

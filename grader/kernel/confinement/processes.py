@@ -144,6 +144,7 @@ def sweep(mark: Mark, seconds: float = 5.0) -> int:
     Raises:
         IsolationError: some are left after so many seconds.
     """
+    # Most sweeps find nothing, and a batch that is resumed sweeps after hundreds of users; looking further forks.
     if mark.uid is not None and not has_processes(mark.uid):
         return 0
     deadline = time.monotonic() + seconds

@@ -19,10 +19,10 @@ HUGE = 2 << 20
 
 
 class HugePages:
-    """The huge pages that the memory which this process holds by now may be moved into."""
+    """Huge pages for the memory that this process holds when the first one is made."""
 
     def __init__(self) -> None:
-        self._waiting = iter(_aligned())
+        self._waiting = _aligned()
         self.made = 0
 
     def make(self, seconds: float = math.inf) -> None:
@@ -34,15 +34,11 @@ class HugePages:
                 self.made += madvise(ctypes.c_void_p(address), ctypes.c_size_t(HUGE), MADV_COLLAPSE) == 0
 
 
-def _aligned() -> list[int]:
+def _aligned() -> Iterator[int]:
     """Where in the allocated memory a huge page fits."""
     with contextlib.suppress(OSError):
-        return [
-            address
-            for start, end in _allocated()
-            for address in range(-(-start // HUGE) * HUGE, end - HUGE + 1, HUGE)
-        ]
-    return []
+        for start, end in _allocated():
+            yield from range(-(-start // HUGE) * HUGE, end - HUGE + 1, HUGE)
 
 
 def _allocated() -> Iterator[tuple[int, int]]:
