@@ -122,7 +122,7 @@ def plan(
     device = _device(options, gpu_is_present)
     if options.mode == "auto" and device == "cpu":
         reason = checkpoint.why_none(submission, name)
-        why = f"no GPU, and {reason}; --training always trains on the CPU, in about three minutes"
+        why = f"no GPU, and {reason}; --training always trains on the CPU, in about two minutes"
         return Job(item, options, "nothing", why_not=why)
     return Job(item, options, "train", device)
 

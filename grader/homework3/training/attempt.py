@@ -14,7 +14,7 @@ from grader.scoring.rubric import Budget
 
 RECIPES = {
     # Many small steps: an image costs the same in any batch, and more of them teach more.
-    "cpu": {"batch": 64, "rate": 5e-4, "warm_up": 100},
+    "cpu": {"batch": 64, "rate": 1e-3, "matrix_rate": 3e-3, "warm_up": 50, "constant": 200},
     # A replayed step of 128 images costs little more than one of 64.
     "cuda": {"batch": 128, "rate": 7e-4, "warm_up": 100},
 }
@@ -28,7 +28,7 @@ class Settings:
     """How a network is trained and looked at.
 
     Args:
-        recipes: batch, rate and warm-up, by device.
+        recipes: batch, rates and warm-up, by device; see `training_run.Run`.
         look_every: training images between two looks at the validation images.
         sizes: what the Vision Transformer is built with; by default what the notebook states.
         views: how views are made, and what is plausible.

@@ -35,7 +35,7 @@ class Settings:
     """
 
     images: int = 2000
-    views: int = 3
+    views: int = 1
     shift: float = 4.0
     turn: float = 20.0
     zoom: float = 0.6

@@ -23,7 +23,7 @@ from grader.training.link import NoReply, ReplyTimedOut, StudentError, TrainerLi
 
 GLANCE = 1000
 """Validation images of a look that only decides whether to count them all."""
-NEAR = 0.05
+NEAR = 0.1
 """The next look comes sooner if the last accuracy was at most this far below the threshold."""
 SOONER = 4
 """How many times sooner: on a CPU a look takes a tenth of the time of the steps that it may save."""

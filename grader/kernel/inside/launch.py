@@ -38,6 +38,7 @@ OURS = (
     "stage",
     "rounds",
     "agent",
+    "muon",
     "training_run",
     "trainer",
     "confine",

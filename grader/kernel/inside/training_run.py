@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from interpreter import Unfit
+from muon import Muon, matrices
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -25,7 +27,7 @@ SAME = 0.02
 
 
 class Run:
-    """A model in training: AdamW with a warm-up, and a running average of the weights, which is what the judge asks.
+    """A model in training, without an end that is known in advance, and a running average of its weights, which the judge asks.
 
     The average is at any moment as good as the end of a schedule that cools down, so a run can stop as soon as its verdict is
     certain.
@@ -41,46 +43,46 @@ class Run:
         same_each_time: bool = False,
         recorder: Recorder | None = None,
     ) -> None:
-        """``same_each_time``: whether the loss of any batch is computed by the same operations on the same shapes.
+        """``recipe`` has ``batch``, ``rate``, ``warm_up`` in steps and, if Muon is to train matrices, ``matrix_rate``.
 
-        Then steps on a GPU are recorded, by ``recorder`` if one is given.
+        After ``constant`` steps, if it says so, rates fall with the inverse square root of the steps, so that a run that takes
+        longer becomes ever more careful.
+
+        ``same_each_time``: whether the loss of any batch is computed by the same operations on the same shapes. Then steps on a
+        GPU are recorded, by ``recorder`` if one is given.
         """
         self.model, self.order, self.loss = model, order, loss
-        self.rate, self.warm_up = float(recipe["rate"]), int(recipe["warm_up"])
+        self.warm_up, self.constant = int(recipe["warm_up"]), float(recipe.get("constant", math.inf))
         self.weights = [weight for weight in model.parameters() if weight.requires_grad]
         self.average: list[Tensor] | None = [weight.detach().clone() for weight in self.weights]
         on_gpu = bool(self.weights) and all(weight.is_cuda for weight in self.weights)
-        rate = torch.tensor(self.rate, device=self.weights[0].device) if on_gpu else self.rate
-        # One pass over all weights saves a fifth of a step on a CPU.
-        fused = all(weight.is_floating_point() for weight in self.weights)
-        self.optimizer = (
-            torch.optim.AdamW(self.weights, lr=rate, fused=fused, capturable=on_gpu) if self.weights else None
-        )
+        self.optimizers = optimizers(model, recipe, on_gpu=on_gpu)
+        self.rates = [float(optimizer.param_groups[0]["lr"]) for optimizer in self.optimizers]
         self.taken, self.slices = 0, 1
         self.recorder = recorder or (Recorder() if on_gpu and same_each_time else None)
         self.recording: Recording | None = None
 
     def steps(self, count: int) -> list[float]:
         """Take so many steps and return their losses. Nothing waits for the device until all steps are under way."""
-        if self.optimizer is None:
+        if not self.weights:
             raise Unfit("the model has no trainable parameters")
         losses = []
         with self.recorder.beside() if self.recorder else contextlib.nullcontext():
             for number in range(count):
                 self.taken += 1
-                self._set_rate(self.rate * min(1.0, self.taken / self.warm_up))
+                self._set_rates(min(1.0, self.taken / self.warm_up, math.sqrt(self.constant / self.taken)))
                 losses.append(self._recorded_step(next(self.order), compare=number == 0))
                 if self.taken % AVERAGE_EVERY == 0:
                     self._follow()
         return [float(value) for value in torch.stack(losses).tolist()]
 
-    def _set_rate(self, rate: float) -> None:
-        assert self.optimizer is not None
-        for group in self.optimizer.param_groups:
+    def _set_rates(self, share: float) -> None:
+        for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
+            group = optimizer.param_groups[0]
             if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
+                group["lr"].fill_(share * rate)
             else:
-                group["lr"] = rate
+                group["lr"] = share * rate
 
     def _recorded_step(self, chosen: Tensor, *, compare: bool) -> Tensor:
         """A step by the recording, as long as it does what the code does; else by the code itself."""
@@ -105,9 +107,9 @@ class Run:
 
     def _step(self, chosen: Tensor) -> Tensor:
         """One step on a batch, in as many slices as memory asks for."""
-        assert self.optimizer is not None
         while True:
-            self.optimizer.zero_grad()
+            for optimizer in self.optimizers:
+                optimizer.zero_grad()
             parts = chosen.chunk(self.slices)
             total = torch.zeros((), device=self.weights[0].device)
             try:
@@ -122,7 +124,8 @@ class Run:
                 self.slices *= 2
                 continue
             nn.utils.clip_grad_norm_(self.weights, MAX_GRADIENT)
-            self.optimizer.step()
+            for optimizer in self.optimizers:
+                optimizer.step()
             return total
 
     def _follow(self) -> None:
@@ -195,6 +198,23 @@ class Recording:
         self._chosen.copy_(chosen)
         self._graph.replay()
         return self._loss.clone()
+
+
+def optimizers(model: nn.Module, recipe: Mapping[str, Any], *, on_gpu: bool) -> list[torch.optim.Optimizer]:
+    """AdamW for all trainable weights; with a ``matrix_rate``, Muon for the matrices. None for a model without such weights."""
+    made: list[torch.optim.Optimizer] = []
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    if "matrix_rate" in recipe and (chosen := matrices(model)):
+        made.append(Muon(chosen, lr=float(recipe["matrix_rate"])))
+        of_muon = set(map(id, chosen))
+        weights = [weight for weight in weights if id(weight) not in of_muon]
+    if weights:
+        rate = float(recipe["rate"])
+        # One pass over all weights saves a fifth of a step on a CPU.
+        fused = all(weight.is_floating_point() for weight in weights)
+        lr = torch.tensor(rate, device=weights[0].device) if on_gpu else rate
+        made.append(torch.optim.AdamW(weights, lr=lr, fused=fused, capturable=on_gpu))
+    return made
 
 
 def batches(count: int, size: int, seed: int, device: torch.device) -> Iterator[Tensor]:

@@ -51,7 +51,7 @@ def small_settings() -> Settings:
 
 def fast(settings: Settings, look_every: int) -> Settings:
     """The settings with a recipe and looks for so few images."""
-    recipes = {**RECIPES, "cpu": {"batch": 64, "rate": 2e-3, "warm_up": 10}}
+    recipes = {**RECIPES, "cpu": {"batch": 64, "rate": 2e-3, "matrix_rate": 6e-3, "warm_up": 10}}
     return replace(settings, look_every=look_every, recipes=recipes)
 
 

@@ -62,7 +62,7 @@ def trained(
         training = image_training(data, request)
         if data is colours:
             training = replace(training, settings=fast(training.settings, look_every=4 * TRAIN * 10))
-        chosen = Options(**{"mode": "always", "device": "cpu", **options})
+        chosen = Options(**{"mode": "always", "device": "cpu", "threads": 1, **options})
         given = with_training(with_epochs(assignment, epochs), training)
         return judge(path, given, Request(progress, warm, only=(), training=chosen)).result
 
