@@ -22,7 +22,7 @@ from grader.kernel.wire import Array
 from grader.training.link import NoReply, ReplyTimedOut, StudentError, TrainerLink
 
 GLANCE = 1000
-"""Validation images of a look that only decides whether to count them all."""
+"""Validation images after which a look may end."""
 NEAR = 0.1
 """The next look comes sooner if the last accuracy was at most this far below the threshold."""
 SOONER = 4
@@ -141,7 +141,7 @@ class _Run:
         try:
             self._build()
             self.link.ask("load", 30.0, weights=dict(weights))
-            whole = self._count(len(self.data.validation_images), is_last=True)
+            whole = self._count(is_last=True)
             self._certain(whole)
             raise Stopped("failed", self._too_few(whole, "with the checkpoint's weights"))
         except Stopped as end:
@@ -219,26 +219,26 @@ class _Run:
     # -- looks ---------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Glance at some validation images, and count them all where that may settle it, or at the end."""
-        glance = self._count(GLANCE)
+        """Count right answers: of some validation images, and of all where that may settle it, or at the end."""
+        look = self._count(is_last=self.images >= self.last_image)
         self._tell()
-        if glance.accuracy > self.budget.threshold or self.images >= self.last_image:
-            self._certain(self._count(len(self.data.validation_images), is_last=self.images >= self.last_image))
+        if look.of == len(self.data.validation_images):
+            self._certain(look)
         looks = SOONER * math.ceil(self.last_image / self.settings.look_every)
-        margin = math.sqrt(math.log(looks / ERROR) / (2 * glance.of))
-        if self.images >= self.per_epoch and glance.accuracy + margin < HOPELESS:
+        margin = math.sqrt(math.log(looks / ERROR) / (2 * min(look.of, GLANCE)))
+        if self.images >= self.per_epoch and look.accuracy + margin < HOPELESS:
             raise Stopped(
                 "failed",
-                f"after {self.images / self.per_epoch:.1f} epochs {glance.accuracy:.1%} of {glance.of} validation images were "
+                f"after {self.images / self.per_epoch:.1f} epochs {look.accuracy:.1%} of {look.of} validation images were "
                 f"right, so surely less than {HOPELESS:.0%} of all (wrong once in {1 / ERROR:.0f} runs): given up",
             )
 
-    def _count(self, number: int, *, is_last: bool = False) -> Look:
-        """Count the right answers among so many validation images of a new draw.
+    def _count(self, *, is_last: bool) -> Look:
+        """Count the right answers among the validation images in a new order.
 
         Where it ``is_last`` not, stop as soon as too few will hardly turn out to be enough.
         """
-        chosen, right, asked = self._drawn(number), 0, 0
+        chosen, right, asked = self._drawn(len(self.data.validation_images)), 0, 0
         while asked < len(chosen):
             part = chosen[asked : asked + GLANCE]
             right += int(self._answered(self.data.validation_images[part], self.data.validation_labels[part]).sum())
@@ -249,9 +249,12 @@ class _Run:
         return self.looks[-1]
 
     def _is_too_few(self, right: int, asked: int) -> bool:
-        """Whether the share of right answers is a standard error below the threshold. A wrong guess only costs time."""
+        """Whether so few are right that the others will hardly make up for it: after a glance none may be lacking, later a
+        standard error. A wrong guess only costs time.
+        """
         share = right / asked
-        return share + math.sqrt(share * (1 - share) / asked) <= self.budget.threshold
+        doubt = 0.0 if asked <= GLANCE else math.sqrt(share * (1 - share) / asked)
+        return share + doubt <= self.budget.threshold
 
     def _drawn(self, number: int) -> Array:
         """Validation images in an order that tells nothing of their labels, another one for each look."""
