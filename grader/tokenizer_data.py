@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from typing import cast
@@ -37,13 +39,29 @@ def tokenizer_data_hash() -> str:
 
 @cache
 def _tokenize() -> Callable[[str], list[str]]:
-    import nltk  # noqa: PLC0415  (its import takes a while, and most uses of this module do not need it)
-    from nltk.tokenize import word_tokenize as tokenize  # noqa: PLC0415
+    with _nothing_but_the_tokenizer():
+        from nltk import data  # noqa: PLC0415  (most uses of this module do not need it)
+        from nltk.tokenize import word_tokenize as tokenize  # noqa: PLC0415
 
-    nltk.data.path[:] = [str(NLTK_DATA)]
-    with _any_mode():
-        tokenize("Read the data.")  # which nltk keeps
+        data.path[:] = [str(NLTK_DATA)]
+        with _any_mode():
+            tokenize("Read the data.")  # which nltk keeps
     return cast("Callable[[str], list[str]]", tokenize)
+
+
+@contextlib.contextmanager
+def _nothing_but_the_tokenizer() -> Iterator[None]:
+    """Let modules of nltk be imported without nltk's own, which imports all of them. A later import of nltk finds it whole."""
+    found = importlib.util.find_spec("nltk")
+    if found is None or "nltk" in sys.modules:
+        yield
+        return
+    sys.modules["nltk"] = importlib.util.module_from_spec(found)
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "nltk"]:
+            del sys.modules[name]
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ OURS = (
     "frames",
     "standins",
     "absent",
+    "deferred",
     "hardware",
     "shims",
     "places",
@@ -60,8 +61,6 @@ PRELOADED = (
     "ipykernel.ipkernel",
     "ipykernel.kernelapp",
     "ipykernel.zmqshell",
-    "matplotlib.pyplot",
-    "matplotlib_inline.backend_inline",
     "nltk.huggingface",
     "nltk.tokenize",
     "numpy.random",
@@ -70,11 +69,13 @@ PRELOADED = (
     "torch.nn.functional",
     "torch.optim",
     "torch.utils.data",
-    "torchvision",
-    "torchvision.transforms",
     "tornado.platform.asyncio",
     "tqdm.auto",
 )
+OF_USE_TO_SOME = ("matplotlib.pyplot", "matplotlib_inline.backend_inline", "torchvision", "torchvision.transforms")
+"""What most notebooks import, and hardly any judged code uses. It is imported only for many kernels."""
+DEFERRED = ("matplotlib", "matplotlib.pyplot")
+"""What is imported for one kernel only if it is used. matplotlib also lists all fonts of the machine."""
 
 SECONDS_FOR_PAGES = 0.02
 """How long the warm parent makes huge pages after each fork: what pays off only with many kernels is paid for as they come."""
@@ -118,7 +119,7 @@ def fork_on_demand(control: socket.socket, door: socket.socket | None) -> None:
     # What is imported stays, so collecting would only cost time: a tenth of the start.
     gc.disable()
     ours = load_ours()
-    preload(ours["shims"], with_compiler=start["with_compiler"])
+    preload(ours, for_many=start["for_many"], with_compiler=start["with_compiler"])
     ours["stage"].leave_out_loaded()
     if start["for_many"]:
         ours["shims"].read_punkt()
@@ -204,11 +205,15 @@ class _Forks:
             os.close(kernel)
 
 
-def preload(shims: Any, *, with_compiler: bool) -> None:
+def preload(ours: dict[str, Any], *, for_many: bool, with_compiler: bool) -> None:
     """Import what notebooks import, as far as it is installed."""
+    shims = ours["shims"]
+    if not for_many:
+        ours["deferred"].defer(DEFERRED)
     with contextlib.nullcontext() if with_compiler else shims.without_compiler():
-        shims.mend_torchvision()
-        for name in PRELOADED:
+        if for_many:
+            shims.mend_torchvision()
+        for name in (*PRELOADED, *(OF_USE_TO_SOME if for_many else ())):
             with contextlib.suppress(ImportError, RuntimeError):
                 __import__(name)
 

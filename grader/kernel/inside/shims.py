@@ -100,7 +100,8 @@ class TorchvisionMender(importlib.abc.MetaPathFinder):
         """Find nothing; the regular finders come next."""
         if fullname == "torchvision" and self in sys.meta_path:
             sys.meta_path.remove(self)
-            mend_torchvision()
+            with without_compiler():
+                mend_torchvision()
 
 
 def no_debugger() -> None:
