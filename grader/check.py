@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from grader.assignment import Assignment
 from grader.checking.public import PublicCriterion, PublicItem
-from grader.grade import Progress, Request, judge
+from grader.grade import Request, judge
 from grader.judging.property import Property
-from grader.kernel.process import WarmLink
 from grader.scoring.compose import Facts, Findings, compose_result
 from grader.scoring.facts import PUBLIC_SEED_WARNING
 from grader.scoring.result import Result
@@ -71,19 +70,22 @@ def _checked_in_part(rubric: Rubric, public: AutomaticItem) -> list[str]:
     return [f"{c.id} (in part)" for c in public.criteria if c.properties != whole[c.id]]
 
 
-def check(
-    path: Path,
-    assignment: Assignment,
-    progress: Progress = lambda stage, done, total: None,
-    warm: Callable[[], WarmLink | None] = lambda: None,
-) -> Result:
-    """The verdicts on the public criteria, by their public properties; points are those of these criteria.
+def public_part(assignment: Assignment) -> Assignment:
+    """What of an assignment a student may check.
 
-    A property that leaves a case to one that is not judged here is taken at its word. The notebook is the student's own, so it
-    is checked whatever isolation the machine gives. ``warm`` gives what forks the kernel, None where it starts cold.
+    The notebook is the student's own, so it is checked whatever isolation the machine gives.
     """
     rubric = public_rubric(assignment.rubric, assignment.homework.properties)
-    judged = judge(path, replace(assignment, rubric=rubric, least_isolation=None), Request(progress, warm))
+    return replace(assignment, rubric=rubric, least_isolation=None)
+
+
+def check(path: Path, assignment: Assignment, request: Request | None = None) -> Result:
+    """The verdicts on the public criteria, by their public properties; points are those of these criteria.
+
+    A property that leaves a case to one that is not judged here is taken at its word.
+    """
+    public = public_part(assignment)
+    judged = judge(path, public, request)
     result = judged.result
     # Students have no other seed.
     warnings = tuple(warning for warning in result.warnings if warning != PUBLIC_SEED_WARNING)
@@ -91,4 +93,4 @@ def check(
     if judged.verdicts is None:
         return result
     found = Findings(with_excuses(judged.verdicts), notes=judged.notes)
-    return compose_result(rubric, Facts.of(result), found)
+    return compose_result(public.rubric, Facts.of(result), found)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -18,11 +16,12 @@ from grader.assignment import Assignment, load_assignment
 from grader.errors import GraderError, HostError, KernelError, NothingToGrade, host_error
 from grader.homework import Homework
 from grader.judging.cases import cases_for
+from grader.judging.drawing import Drawing, Helper, by_item
 from grader.judging.engine import Engine
-from grader.judging.property import Property
 from grader.kernel import confinement
 from grader.kernel.process import WarmLink
 from grader.kernel.session import Session
+from grader.kernel.warm import can_fork
 from grader.scoring.compose import Findings, compose_result
 from grader.scoring.evidence import collect
 from grader.scoring.facts import Run, facts_of_run, facts_of_unjudged
@@ -39,8 +38,6 @@ from grader.training.plan import Job, Options, Outcome
 from grader.training.plan import plan as plan_training
 
 NO_TRAINING = Options()
-_SWITCH_SECONDS = 0.001
-"""How long one thread runs before another gets its turn, while cases are drawn; Python's own 5 ms would slow down kernels."""
 Progress = Callable[[str, int, int], None]
 Partial = Callable[[Result], None]
 """Takes a result of which some items are not judged yet."""
@@ -71,30 +68,11 @@ class Request:
     drawing: Drawing | None = None
 
 
-class Drawing:
-    """Draws the cases of properties, item by item, while a kernel starts or works. Use as a context manager."""
-
-    def __init__(self, assignment: Assignment, only: Collection[str] | None = None) -> None:
-        self._pool = ThreadPoolExecutor(1)
-        self._items = {
-            item: self._pool.submit(_draw, properties, assignment.seed)
-            for item, properties in _by_item(assignment, only).items()
-        }
-
-    def __enter__(self) -> Drawing:
-        """Let other threads, which mostly wait for kernels, run sooner than usual."""
-        self._interval = sys.getswitchinterval()
-        sys.setswitchinterval(_SWITCH_SECONDS)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Draw no further item."""
-        sys.setswitchinterval(self._interval)
-        self._pool.shutdown(cancel_futures=True)
-
-    def wait_for(self, item: str) -> None:
-        """Wait for the cases of an item; raises what drawing them raised."""
-        self._items[item].result()
+def drawing_of(assignment: Assignment, only: Collection[str] | None = None, *, apart: bool = False) -> Drawing:
+    """The drawing of an assignment's cases; ``apart`` in a process of its own, where one can be forked: see `Helper`."""
+    properties = by_item(assignment.properties, only)
+    helper = Helper(properties, assignment.seed) if apart and properties and can_fork() else None
+    return Drawing(properties, assignment.seed, helper)
 
 
 @dataclass(frozen=True)
@@ -197,7 +175,7 @@ class _Judging:
         """Run the cells, judge the properties and train; raises `KernelError`, `IsolationError` and `HostError`."""
         with ExitStack() as stack:
             # A kernel takes seconds to start cold, in which the judge has nothing else to do.
-            drawing = self.request.drawing or stack.enter_context(Drawing(self.assignment, self.request.only))
+            drawing = self.request.drawing or stack.enter_context(drawing_of(self.assignment, self.request.only))
             with self.clock.stage("kernel"):
                 session = self._session()
                 stack.enter_context(_ended_in_any_case(session))
@@ -234,7 +212,7 @@ class _Judging:
             assignment.homework,
             can_only_raise=Unfinished(self.plan).ends_at,
         )
-        wanted = _by_item(assignment, self.request.only)
+        wanted = by_item(assignment.properties, self.request.only)
         total = sum(map(len, wanted.values()))
         done = 0
 
@@ -304,20 +282,9 @@ def _weights_of(found: HandIn, homework: Homework) -> Iterator[Path | None]:
 def prepare(assignment: Assignment, only: Collection[str] | None = None) -> None:
     """Draw the cases of the properties and read the template, once a process; processes forked after it have them too."""
     _ = assignment.provided_methods
-    for properties in _by_item(assignment, only).values():
-        _draw(properties, assignment.seed)
-
-
-def _draw(properties: Iterable[Property], seed: bytes) -> None:
-    for prop in properties:
-        cases_for(prop, seed)
-
-
-def _by_item(assignment: Assignment, only: Collection[str] | None) -> dict[str, list[Property]]:
-    """The properties to judge by item, in the order of the items."""
-    wanted = [prop for prop in assignment.properties if only is None or prop.name in only]
-    items = sorted({prop.part.item for prop in wanted})
-    return {item: [prop for prop in wanted if prop.part.item == item] for item in items}
+    for properties in by_item(assignment.properties, only).values():
+        for prop in properties:
+            cases_for(prop, assignment.seed)
 
 
 @contextmanager

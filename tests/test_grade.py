@@ -15,7 +15,7 @@ import pytest
 from grader import assets
 from grader.assignment import Assignment
 from grader.authoring import notebooks as template
-from grader.grade import Drawing, Request, grade, judge
+from grader.grade import Request, drawing_of, grade, judge
 from grader.homework3 import HOMEWORK
 from grader.judging.cases import cases_for
 from grader.kernel.process import WarmParent
@@ -193,7 +193,7 @@ def test_exit_and_crash_in_forward(graded: Graded) -> None:
 def test_cases_are_drawn_item_by_item_before_they_are_needed(assignment: Assignment) -> None:
     usual, other = sys.getswitchinterval(), replace(assignment, seed=b"drawn for this test")
     ours = [prop for prop in other.properties if prop.part.item == "3a"]
-    with Drawing(other) as drawing:
+    with drawing_of(other) as drawing:
         assert sys.getswitchinterval() < usual
         drawing.wait_for("3a")
         drawn = cases_for.cache_info()
@@ -208,8 +208,8 @@ def test_what_goes_wrong_while_cases_are_drawn_is_not_lost(
     def refuse(*given: object) -> None:
         raise ArithmeticError("nothing to draw from")
 
-    monkeypatch.setattr("grader.grade.cases_for", refuse)
-    with Drawing(assignment) as drawing, pytest.raises(ArithmeticError, match="nothing to draw from"):
+    monkeypatch.setattr("grader.judging.drawing.cases_for", refuse)
+    with drawing_of(assignment) as drawing, pytest.raises(ArithmeticError, match="nothing to draw from"):
         drawing.wait_for("2a")
 
 

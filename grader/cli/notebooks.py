@@ -162,7 +162,7 @@ def _judge_and_show(
 
     While the kernels' warm parent gets ready, all else does.
     """
-    from grader.grade import Drawing, Request, failure, judge
+    from grader.grade import Request, drawing_of, failure, judge
     from grader.report.progress import shown
 
     require_folder("--html", html_file)
@@ -173,7 +173,8 @@ def _judge_and_show(
             json_file.unlink(missing_ok=True)
         failure(path.name, assignment, UNFINISHED).write(json_file)
 
-    with shown(path.name) as progress, Drawing(assignment, only) as drawing:
+    # What draws is forked while there is one thread.
+    with drawing_of(assignment, only, apart=True) as drawing, shown(path.name) as progress:
         request = Request(progress, lambda: _warm(host), only, training=training, drawing=drawing)
         result = judge(path, assignment, request).result
     if json_file is not None:
@@ -208,12 +209,15 @@ def check(
     with _without_collections(), WarmHost(for_one=True) as host:
         from grader.assignment import load_assignment
         from grader.check import check as check_one
-        from grader.check import unchecked_criteria
+        from grader.check import public_part, unchecked_criteria
+        from grader.grade import Request, drawing_of
         from grader.report.progress import shown
 
         assignment = load_assignment()
-        with shown(submission.name) as progress:
-            result = check_one(submission, assignment, progress, lambda: _warm(host))
+        # What draws is forked while there is one thread.
+        with drawing_of(public_part(assignment), apart=True) as drawing, shown(submission.name) as progress:
+            request = Request(progress, lambda: _warm(host), drawing=drawing)
+            result = check_one(submission, assignment, request)
     unchecked = unchecked_criteria(assignment.rubric)
     write_report(html_file, result, unchecked)
     print_or_complain(result, unchecked)

@@ -29,6 +29,16 @@ def trial_seed(prop: Property, seed: bytes) -> int:
     return int.from_bytes(hashlib.sha256(seed + b"/trial/" + prop.name.encode()).digest()[:4], "big")
 
 
+_given: dict[tuple[Property, bytes], tuple[Any, ...]] = {}
+
+
+def keep(prop: Property, seed: bytes, cases: tuple[Any, ...]) -> None:
+    """Take over the cases that another process has drawn."""
+    _given[prop, seed] = cases
+    cases_for(prop, seed)
+    _given.pop((prop, seed), None)
+
+
 @functools.lru_cache(maxsize=512)
 def cases_for(prop: Property, seed: bytes) -> tuple[Any, ...]:
     """A property's cases for an assignment seed: the simplest one, and others. Each process draws them once.
@@ -36,6 +46,8 @@ def cases_for(prop: Property, seed: bytes) -> tuple[Any, ...]:
     Each case is drawn by itself. If many are drawn at once, hypothesis makes half of them by changing earlier ones a little,
     which tests less.
     """
+    if (prop, seed) in _given:
+        return _given[prop, seed]
     cases: list[Any] = []
     for number in range(prop.examples):
         drawn = _drawn(prop, seed, number)
