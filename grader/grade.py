@@ -71,8 +71,9 @@ class Request:
 def drawing_of(assignment: Assignment, only: Collection[str] | None = None, *, apart: bool = False) -> Drawing:
     """The drawing of an assignment's cases; ``apart`` in a process of its own, where one can be forked: see `Helper`."""
     properties = by_item(assignment.properties, only)
-    helper = Helper(properties, assignment.seed) if apart and properties and can_fork() else None
-    return Drawing(properties, assignment.seed, helper)
+    if not (apart and properties and can_fork()):
+        return Drawing(properties, assignment.seed)
+    return Drawing(properties, assignment.seed, Helper(properties, assignment.seed), assignment.homework.warm_up)
 
 
 @dataclass(frozen=True)

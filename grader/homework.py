@@ -65,6 +65,7 @@ class Homework:
         training: how items of the kind `training` are judged; None where nothing is trained.
         check_package: the package for students; by default it is called after the homework and has no data.
         formulas: what each item asks formulas for, which people who grade can check against the model answer.
+        warm_up: reads what judging needs and drawing cases reads as well, for a judge whose cases are drawn elsewhere.
         source: what `load_homework` finds it by; it sets this itself.
     """
 
@@ -80,6 +81,7 @@ class Homework:
     training: TrainingCheck | None = None
     formulas: Mapping[str, AskedFormulas] = field(default_factory=dict)
     check_package: CheckPackage | None = None
+    warm_up: Callable[[], object] = lambda: None
     source: str = DEFAULT
 
     def __reduce__(self) -> tuple[Callable[[str], Homework], tuple[str]]:

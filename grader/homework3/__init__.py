@@ -22,6 +22,7 @@ from grader.homework3.attention_head import weights
 from grader.homework3.formulas import FORMULAS
 from grader.homework3.patch_embed import cutting
 from grader.homework3.training.check import ImageTraining
+from grader.tokenizer_data import word_tokenize
 
 HOMEWORK = Homework(
     name="homework3",
@@ -43,6 +44,7 @@ HOMEWORK = Homework(
     text_calls=frozenset({"generate", "decode"}),
     files={"input.txt": shakespeare.PATH},
     formulas=FORMULAS,
+    warm_up=lambda: word_tokenize(""),
     check_package=CheckPackage(
         "hw3-check",
         data=(assets.DATA / "nltk", shakespeare.PATH),

@@ -9,7 +9,7 @@ import pickle
 import signal
 import socket
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -30,10 +30,20 @@ def by_item(properties: Iterable[Property], only: Collection[str] | None = None)
 class Drawing:
     """The drawing of cases, which begins at once. Use as a context manager."""
 
-    def __init__(self, properties: Mapping[str, list[Property]], seed: bytes, helper: Helper | None = None) -> None:
-        """``properties`` by item. A ``helper`` draws them if there is one, and a thread of this process what it does not."""
+    def __init__(
+        self,
+        properties: Mapping[str, list[Property]],
+        seed: bytes,
+        helper: Helper | None = None,
+        warm_up: Callable[[], object] = lambda: None,
+    ) -> None:
+        """``properties`` by item. A ``helper`` draws them if there is one, and a thread of this process what it does not.
+
+        That thread begins with ``warm_up``.
+        """
         self._helper, self._seed, self._is_over = helper, seed, False
         self._pool = ThreadPoolExecutor(1)
+        self._pool.submit(warm_up)
         self._items = {item: self._pool.submit(self._draw, own) for item, own in properties.items()}
 
     def __enter__(self) -> Drawing:
@@ -72,8 +82,8 @@ class Helper:
     def __init__(self, properties: Mapping[str, list[Property]], seed: bytes) -> None:
         """Fork while this process has one thread."""
         ours, theirs = socket.socketpair()
-        self._pid = os.fork()
-        if self._pid == 0:
+        self.pid = os.fork()
+        if self.pid == 0:
             with contextlib.suppress(BaseException):  # whatever it is happens here, too, and is reported here
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
                 ours.close()
@@ -94,10 +104,10 @@ class Helper:
 
     def end(self) -> None:
         """End the process."""
-        if self._pid:
-            os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
-            self._pid = 0
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            self.pid = 0
 
 
 def _hand_over(to: socket.socket, properties: list[Property], seed: bytes) -> None:
