@@ -14,7 +14,7 @@ from grader.scoring.rubric import Budget
 
 RECIPES = {
     # Many small steps: an image costs the same in any batch, and more of them teach more.
-    "cpu": {"batch": 64, "rate": 1e-3, "matrix_rate": 3e-3, "warm_up": 50, "constant": 200},
+    "cpu": {"batch": 64, "rate": 2e-3, "matrix_rate": 4e-3, "warm_up": 50, "constant": 200},
     # A replayed step of 128 images costs little more than one of 64.
     "cuda": {"batch": 128, "rate": 7e-4, "warm_up": 100},
 }

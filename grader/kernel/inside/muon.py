@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 LEAST_SIDE = 16
 """Rows and columns of the smallest matrix that Muon is good for; AdamW suits the rows of a classifier and of a table better."""
-MOMENTUM = 0.9
+MOMENTUM = 0.85
 NEWTON_SCHULZ_STEPS = 4
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of a quintic that brings all singular values near 1, from https://kellerjordan.github.io/posts/muon."""
