@@ -16,7 +16,7 @@ from typing import Any
 from grader.judging.cases import cases_for, keep
 from grader.judging.property import Property
 
-_SWITCH_SECONDS = 0.0001
+_SWITCH_SECONDS = 0.001
 """How long one thread runs before another gets its turn, while cases are drawn; Python's own 5 ms would slow down kernels."""
 
 

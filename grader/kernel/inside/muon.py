@@ -34,8 +34,8 @@ def matrices(model: nn.Module) -> list[nn.Parameter]:
 class Muon(torch.optim.Optimizer):
     """Muon with Nesterov's momentum and decoupled weight decay.
 
-    It treats all matrices of a shape together. `torch.optim.Muon`, which not every torch has, treats one after the other: for
-    the 70 small ones of a Vision Transformer that is a third of a training step.
+    It treats all matrices of a shape together. `torch.optim.Muon`, which torch has since 2.9, treats one after the other, which
+    takes twice as long for the 72 small ones of a Vision Transformer.
     """
 
     def __init__(self, weights: Iterable[nn.Parameter], lr: float, weight_decay: float = 0.01) -> None:
