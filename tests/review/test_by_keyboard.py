@@ -28,6 +28,7 @@ def test_from_the_overview_to_final_grades(tmp_path: Path) -> None:
         graded = 0
         for item in items:
             page.wait_for_selector(f'#answer[data-place^="{item}/"]')
+            page.wait_for_selector("#grade[data-saved]")  # the page is there before its script listens to keys
             for _ in site.room.klass.order(item):
                 place = page.get_attribute("#answer", "data-place")
                 page.keyboard.press("1")
