@@ -74,9 +74,10 @@ class Drawing:
 
 
 class Helper:
-    """A fork of this process that draws the cases of properties in their order, so that no thread here takes turns with that.
+    """A fork of this process that draws the cases of properties in their order and sends them through a socket.
 
-    It holds nothing of a submission, hands the cases over through a socket, and ends by itself.
+    A thread that draws would hold the interpreter while this process starts the kernel. The fork holds nothing of a submission,
+    and ends by itself.
     """
 
     def __init__(self, properties: Mapping[str, list[Property]], seed: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Muon, an optimizer whose steps are as large in every direction of a matrix: half as many images teach as much as by AdamW."""
+"""The optimizer Muon, whose steps are equally large in all directions of a matrix. It needs half as many images as AdamW."""
 
 from __future__ import annotations
 

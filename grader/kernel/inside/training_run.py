@@ -27,7 +27,7 @@ SAME = 0.02
 
 
 class Run:
-    """A model in training, without an end that is known in advance, and a running average of its weights, which the judge asks.
+    """Trains a model for as many steps as the judge asks for, and keeps a running average of its weights to evaluate.
 
     The average is at any moment as good as the end of a schedule that cools down, so a run can stop as soon as its verdict is
     certain.
@@ -45,8 +45,8 @@ class Run:
     ) -> None:
         """``recipe`` has ``batch``, ``rate``, ``warm_up`` in steps and, if Muon is to train matrices, ``matrix_rate``.
 
-        After ``constant`` steps, if it says so, rates fall with the inverse square root of the steps, so that a run that takes
-        longer becomes ever more careful.
+        With ``constant``, rates fall with the inverse square root of the steps after so many steps. At constant rates, a long
+        run can become unstable.
 
         ``same_each_time``: whether the loss of any batch is computed by the same operations on the same shapes. Then steps on a
         GPU are recorded, by ``recorder`` if one is given.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from grader import assets
 from grader import grade as grading
 from grader.assignment import Assignment
 from grader.grade import Progress, Request, judge
@@ -19,6 +22,14 @@ from grader.scoring.result import ItemResult, Result
 from grader.scoring.rubric import TrainingItem
 from grader.training.plan import Options
 from tests.homework3.training.blocks import TRAIN, fast, make_blocks, read_blocks, small_settings
+
+
+@pytest.fixture(scope="module")
+def inside() -> Iterator[Any]:
+    """Imports the kernel's modules as the kernel does."""
+    sys.path.insert(0, str(assets.PACKAGE / "kernel" / "inside"))
+    yield importlib.import_module
+    del sys.path[0]
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,16 +10,7 @@ from torch import Tensor, nn
 
 from grader.homework3.training.attempt import RECIPES
 from grader.homework3.training.stated import stated
-from grader.kernel import confinement
 from reference.vit import VisionTransformer
-
-
-@pytest.fixture(scope="module")
-def inside() -> Iterator[Any]:
-    """Imports the kernel's modules as the kernel does."""
-    sys.path.insert(0, str(Path(confinement.__file__).parents[1] / "inside"))
-    yield importlib.import_module
-    del sys.path[0]
 
 
 @pytest.mark.parametrize("shape", [(3, 24, 40), (3, 40, 24), (2, 32, 32)])

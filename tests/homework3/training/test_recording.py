@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import itertools
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from grader.kernel import confinement
-
 RECIPE = {"batch": 4, "rate": 1e-2, "warm_up": 2}
 COUNT = 10
 
 
 @pytest.fixture(scope="module")
-def training_run() -> Iterator[Any]:
+def training_run(inside: Any) -> Any:
     """The kernel's module, as the kernel imports it."""
-    sys.path.insert(0, str(Path(confinement.__file__).parents[1] / "inside"))
-    yield importlib.import_module("training_run")
-    del sys.path[0]
+    return inside("training_run")
 
 
 class Replay:
